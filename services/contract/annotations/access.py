@@ -1,0 +1,343 @@
+"""Annotations that say who may pass: authentication, address lists, client certificates, limits, CORS, and raw text."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.contract.annotations.entry import Annotation
+
+AUTHENTICATION: Final = (
+    Annotation(
+        name="auth-type",
+        type="switch",
+        values=("basic", "digest"),
+        on_failure="deny",
+        state="guarded",
+        doc="Ask for a name and password.",
+    ),
+    Annotation(
+        name="auth-secret",
+        type="string",
+        risk="medium",
+        on_failure="deny",
+        state="guarded",
+        refers_to="secret",
+        doc="The Secret with names and password hashes.",
+    ),
+    Annotation(
+        name="auth-secret-type",
+        type="switch",
+        values=("auth-file", "auth-map"),
+        default="auth-file",
+        on_failure="reject",
+        state="guarded",
+        doc="How that Secret is laid out: one htpasswd file under `auth`, or a key per user.",
+    ),
+    Annotation(name="auth-realm", type="string", risk="medium", state="guarded", doc="The realm that browsers show."),
+    Annotation(
+        name="auth-url",
+        type="url",
+        risk="high",
+        on_failure="deny",
+        state="guarded",
+        doc="Ask this address about every request.",
+    ),
+    Annotation(name="auth-signin", type="url", risk="high", state="guarded", doc="Where a 401 sends the browser to."),
+    Annotation(
+        name="auth-signin-redirect-param",
+        type="string",
+        default="rd",
+        risk="medium",
+        state="guarded",
+        doc="The query parameter that carries the way back.",
+    ),
+    Annotation(
+        name="auth-response-headers",
+        type="list",
+        risk="medium",
+        on_failure="deny",
+        state="guarded",
+        doc="Headers of the answer that are handed to the Service.",
+    ),
+    Annotation(
+        name="auth-method", type="string", on_failure="deny", state="guarded", doc="The method of that question."
+    ),
+    Annotation(
+        name="auth-request-redirect",
+        type="string",
+        risk="medium",
+        state="guarded",
+        doc="The header X-Auth-Request-Redirect.",
+    ),
+    Annotation(
+        name="auth-proxy-set-headers",
+        type="string",
+        risk="medium",
+        on_failure="deny",
+        state="guarded",
+        refers_to="configmap",
+        doc="The ConfigMap of headers sent along with that question.",
+    ),
+    Annotation(
+        name="auth-always-set-cookie",
+        type="bool",
+        default="false",
+        state="guarded",
+        doc="Cookies of the answer are passed on for every status.",
+    ),
+    Annotation(
+        name="auth-cache-key", type="string", risk="medium", state="guarded", doc="What answers are remembered by."
+    ),
+    Annotation(
+        name="auth-cache-duration",
+        type="list",
+        default="200 202 401 5m",
+        risk="medium",
+        on_failure="deny",
+        state="guarded",
+        doc="How long answers are remembered.",
+    ),
+    Annotation(
+        name="auth-keepalive", type="int", default="0", state="guarded", doc="Connections kept open to that address."
+    ),
+    Annotation(
+        name="auth-keepalive-share-vars",
+        type="bool",
+        default="false",
+        state="guarded",
+        doc="Whether the question shares the request's variables.",
+    ),
+    Annotation(
+        name="auth-keepalive-requests", type="int", default="1000", state="guarded", doc="Requests per kept connection."
+    ),
+    Annotation(
+        name="auth-keepalive-timeout", type="seconds", default="60", state="guarded", doc="How long one is kept idle."
+    ),
+    Annotation(
+        name="enable-global-auth",
+        type="bool",
+        default="true",
+        doc="Whether the ConfigMap's `global-auth-url` is asked.",
+    ),
+    Annotation(
+        name="satisfy",
+        type="switch",
+        values=("any", "all"),
+        state="guarded",
+        doc="Whether one guard or all must agree.",
+    ),
+)
+
+CLIENT_CERTIFICATES: Final = (
+    Annotation(
+        name="auth-tls-secret",
+        type="string",
+        scope="host",
+        risk="medium",
+        on_failure="deny",
+        state="guarded",
+        refers_to="secret",
+        doc="The Secret with the authority that client certificates must come from.",
+    ),
+    Annotation(
+        name="auth-tls-verify-client",
+        type="switch",
+        values=("on", "off", "optional", "optional_no_ca"),
+        default="on",
+        scope="host",
+        risk="medium",
+        state="guarded",
+        doc="Whether a client certificate is asked for, and whether it must be there.",
+    ),
+    Annotation(
+        name="auth-tls-verify-depth",
+        type="int",
+        default="1",
+        scope="host",
+        state="guarded",
+        doc="The longest chain of a client certificate.",
+    ),
+    Annotation(
+        name="auth-tls-error-page",
+        type="url",
+        scope="host",
+        risk="high",
+        on_failure="reject",
+        state="guarded",
+        doc="Where a client without a good certificate is sent.",
+    ),
+    Annotation(
+        name="auth-tls-pass-certificate-to-upstream",
+        type="bool",
+        default="false",
+        scope="host",
+        state="guarded",
+        doc="The Service gets the client certificate in a header.",
+    ),
+    Annotation(
+        name="auth-tls-match-cn",
+        type="regex",
+        scope="host",
+        risk="high",
+        state="guarded",
+        doc="What the certificate's subject must match.",
+    ),
+)
+
+ADDRESSES: Final = (
+    Annotation(
+        name="allowlist-source-range",
+        aliases=("whitelist-source-range",),
+        type="cidrs",
+        risk="medium",
+        on_failure="deny",
+        state="guarded",
+        doc="Only these client addresses may pass.",
+    ),
+    Annotation(
+        name="denylist-source-range",
+        type="cidrs",
+        risk="medium",
+        on_failure="deny",
+        state="guarded",
+        doc="These client addresses may not pass.",
+    ),
+)
+
+LIMITS: Final = (
+    Annotation(
+        name="limit-rps", type="int", default="0", on_failure="reject", doc="Requests a second for one client address."
+    ),
+    Annotation(
+        name="limit-rpm", type="int", default="0", on_failure="reject", doc="Requests a minute for one client address."
+    ),
+    Annotation(
+        name="limit-connections",
+        type="int",
+        default="0",
+        on_failure="reject",
+        doc="Requests at once for one client address.",
+    ),
+    Annotation(
+        name="limit-burst-multiplier", type="int", default="5", doc="How many times the limit may come at once."
+    ),
+    Annotation(
+        name="limit-allowlist",
+        aliases=("limit-whitelist",),
+        type="cidrs",
+        doc="Client addresses that no limit holds for.",
+    ),
+    Annotation(name="limit-rate", type="int", default="0", doc="Kilobytes a second of a response."),
+    Annotation(
+        name="limit-rate-after", type="int", default="0", doc="Kilobytes of a response before `limit-rate` begins."
+    ),
+)
+
+CORS: Final = (
+    Annotation(
+        name="enable-cors", type="bool", default="false", scope="ingress", doc="Answer preflights and add CORS headers."
+    ),
+    Annotation(
+        name="cors-allow-origin", type="list", default="*", scope="ingress", risk="medium", doc="Origins that may ask."
+    ),
+    Annotation(
+        name="cors-allow-methods",
+        type="list",
+        default="GET, PUT, POST, DELETE, PATCH, OPTIONS",
+        scope="ingress",
+        risk="medium",
+        doc="Methods they may use.",
+    ),
+    Annotation(
+        name="cors-allow-headers",
+        type="list",
+        default="DNT,Keep-Alive,User-Agent,X-Requested-With,If-Modified-Since,Cache-Control,Content-Type,Range,"
+        "Authorization",
+        scope="ingress",
+        risk="medium",
+        doc="Headers they may send.",
+    ),
+    Annotation(name="cors-expose-headers", type="list", scope="ingress", risk="medium", doc="Headers they may read."),
+    Annotation(
+        name="cors-allow-credentials", type="bool", default="true", scope="ingress", doc="Whether cookies may be sent."
+    ),
+    Annotation(
+        name="cors-max-age",
+        type="seconds",
+        default="1728000",
+        scope="ingress",
+        doc="How long a preflight's answer holds.",
+    ),
+)
+
+REFUSED: Final = (
+    Annotation(
+        name="configuration-snippet",
+        type="snippet",
+        risk="critical",
+        on_failure="reject",
+        state="refused",
+        doc="Raw nginx configuration for a location.",
+    ),
+    Annotation(
+        name="server-snippet",
+        type="snippet",
+        scope="host",
+        risk="critical",
+        on_failure="reject",
+        state="refused",
+        doc="Raw nginx configuration for a server.",
+    ),
+    Annotation(
+        name="auth-snippet",
+        type="snippet",
+        risk="critical",
+        on_failure="reject",
+        state="refused",
+        doc="Raw nginx configuration for the authentication request.",
+    ),
+    Annotation(
+        name="stream-snippet",
+        type="snippet",
+        scope="ingress",
+        risk="critical",
+        on_failure="reject",
+        state="refused",
+        doc="Raw nginx configuration for TCP and UDP.",
+    ),
+    Annotation(
+        name="modsecurity-snippet",
+        type="snippet",
+        scope="ingress",
+        risk="critical",
+        on_failure="reject",
+        state="refused",
+        doc="Raw ModSecurity rules.",
+    ),
+    Annotation(
+        name="enable-modsecurity",
+        type="bool",
+        default="false",
+        scope="ingress",
+        state="guarded",
+        doc="Inspect requests with ModSecurity, which Limen does not have.",
+    ),
+    Annotation(
+        name="enable-owasp-core-rules",
+        type="bool",
+        default="false",
+        scope="ingress",
+        state="guarded",
+        doc="Inspect requests with the OWASP core rule set, which Limen does not have.",
+    ),
+    Annotation(
+        name="modsecurity-transaction-id",
+        type="string",
+        scope="ingress",
+        risk="high",
+        state="guarded",
+        doc="What ModSecurity logs requests by.",
+    ),
+)
+
+ACCESS: Final = (*AUTHENTICATION, *CLIENT_CERTIFICATES, *ADDRESSES, *LIMITS, *CORS, *REFUSED)

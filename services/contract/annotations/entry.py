@@ -1,0 +1,47 @@
+"""What the registry says about one annotation."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from msgspec import Struct
+
+PREFIX: Final = "nginx.ingress.kubernetes.io/"
+"""What the names of ingress-nginx's annotations begin with."""
+
+ValueType = Literal[
+    "bool", "int", "float", "string", "path", "url", "size", "seconds", "regex", "list", "cidrs", "switch", "snippet"
+]
+Scope = Literal["path", "upstream", "host", "ingress"]
+Risk = Literal["low", "medium", "high", "critical"]
+OnFailure = Literal["default", "deny", "reject"]
+State = Literal["honoured", "pending", "guarded", "refused", "without-effect"]
+Target = Literal["secret", "configmap", "service"]
+
+
+class Annotation(Struct, frozen=True, kw_only=True):
+    """One annotation, by its name without the prefix.
+
+    ``aliases``: other names; the canonical one wins when both are set. ``values``: admitted words, if it is a choice.
+    ``default``: as text, as if it had been written; empty: nothing. ``risk``: the label that the ConfigMap key
+    ``annotations-risk-level`` is compared with. ``on_failure``: what a value that cannot be read does: the ``default``
+    holds, the Ingress' routes are denied (``deny``), or the Ingress is not taken over (``reject``).
+
+    ``state``: ``honoured``; ``pending``: known, does nothing yet, and says so; ``guarded``: guards access and does
+    nothing yet, so the routes it would guard answer 503; ``refused``: raw configuration text, never accepted;
+    ``without-effect``: ingress-nginx ignores it too.
+
+    ``refers_to``: the kind of object that the value names, as ``name`` or ``namespace/name``.
+    """
+
+    name: str
+    type: ValueType
+    doc: str
+    default: str = ""
+    values: tuple[str, ...] = ()
+    scope: Scope = "path"
+    risk: Risk = "low"
+    on_failure: OnFailure = "default"
+    state: State = "pending"
+    aliases: tuple[str, ...] = ()
+    refers_to: Target | None = None

@@ -1,0 +1,316 @@
+"""Annotations about how a request reaches its Service: timeouts, buffers, protocols, balancing, canaries, tracing."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.contract.annotations.entry import Annotation
+
+PROXYING: Final = (
+    Annotation(
+        name="proxy-body-size", type="size", default="1m", risk="medium", doc="The largest request body; 0: any."
+    ),
+    Annotation(
+        name="proxy-connect-timeout", type="seconds", default="5", doc="How long connecting to an endpoint may take."
+    ),
+    Annotation(
+        name="proxy-read-timeout",
+        type="seconds",
+        default="60",
+        doc="The longest pause between two reads of a response.",
+    ),
+    Annotation(
+        name="proxy-send-timeout",
+        type="seconds",
+        default="60",
+        doc="The longest pause between two writes of a request.",
+    ),
+    Annotation(
+        name="proxy-buffering", type="switch", values=("on", "off"), default="off", doc="Collect responses first."
+    ),
+    Annotation(name="proxy-buffer-size", type="size", default="4k", doc="The largest head of a response."),
+    Annotation(name="proxy-buffers-number", type="int", default="4", doc="How many buffers a response may take."),
+    Annotation(name="proxy-busy-buffers-size", type="size", doc="How much of them may be on the way to the client."),
+    Annotation(
+        name="proxy-max-temp-file-size", type="size", default="1024m", doc="The largest buffer file of a response."
+    ),
+    Annotation(
+        name="proxy-request-buffering", type="switch", values=("on", "off"), default="on", doc="Collect requests first."
+    ),
+    Annotation(name="client-body-buffer-size", type="size", default="8k", doc="How much of a body is kept in memory."),
+    Annotation(
+        name="proxy-http-version", type="switch", values=("1.0", "1.1"), default="1.1", doc="HTTP version to endpoints."
+    ),
+    Annotation(
+        name="proxy-next-upstream",
+        type="list",
+        default="error timeout",
+        risk="medium",
+        doc="After which failures another endpoint is tried.",
+    ),
+    Annotation(name="proxy-next-upstream-tries", type="int", default="3", doc="How many endpoints are tried; 0: all."),
+    Annotation(
+        name="proxy-next-upstream-timeout", type="seconds", default="0", doc="How long trying may take; 0: any time."
+    ),
+    Annotation(
+        name="proxy-cookie-domain", type="string", default="off", risk="medium", doc="Rewrite the Domain of cookies."
+    ),
+    Annotation(
+        name="proxy-cookie-path", type="string", default="off", risk="medium", doc="Rewrite the Path of cookies."
+    ),
+    Annotation(
+        name="proxy-redirect-from", type="string", default="off", risk="medium", doc="What to replace in Location."
+    ),
+    Annotation(name="proxy-redirect-to", type="string", default="off", risk="medium", doc="What to put there."),
+    Annotation(name="connection-proxy-header", type="string", doc="The Connection header to endpoints."),
+    Annotation(
+        name="backend-protocol",
+        type="switch",
+        values=("HTTP", "HTTPS", "GRPC", "GRPCS", "AUTO_HTTP", "FCGI"),
+        default="HTTP",
+        doc="The protocol that endpoints speak.",
+    ),
+    Annotation(
+        name="service-upstream",
+        type="bool",
+        default="false",
+        scope="ingress",
+        doc="Send to the Service's own address instead of its endpoints.",
+    ),
+    Annotation(
+        name="fastcgi-index",
+        type="string",
+        risk="medium",
+        on_failure="reject",
+        doc="The file appended to a FastCGI `/`.",
+    ),
+    Annotation(
+        name="fastcgi-params-configmap",
+        type="string",
+        risk="medium",
+        on_failure="reject",
+        refers_to="configmap",
+        doc="The ConfigMap of FastCGI parameters.",
+    ),
+    Annotation(
+        name="custom-headers",
+        type="string",
+        risk="medium",
+        on_failure="deny",
+        refers_to="configmap",
+        doc="The ConfigMap of headers added to responses.",
+    ),
+    Annotation(
+        name="mirror-target", type="url", scope="ingress", risk="high", doc="Where a copy of each request goes."
+    ),
+    Annotation(
+        name="mirror-request-body",
+        type="switch",
+        values=("on", "off"),
+        default="on",
+        scope="ingress",
+        doc="Whether the copy has the body.",
+    ),
+    Annotation(name="mirror-host", type="string", scope="ingress", risk="high", doc="The Host header of the copy."),
+    Annotation(
+        name="http2-push-preload", type="bool", default="false", doc="Server push, which browsers no longer know."
+    ),
+)
+
+UPSTREAM_TLS: Final = (
+    Annotation(
+        name="proxy-ssl-secret",
+        type="string",
+        scope="ingress",
+        risk="medium",
+        on_failure="deny",
+        refers_to="secret",
+        doc="The Secret with the certificate shown to endpoints, and the authority theirs must come from.",
+    ),
+    Annotation(
+        name="proxy-ssl-verify",
+        type="switch",
+        values=("on", "off"),
+        default="off",
+        scope="ingress",
+        doc="Check theirs.",
+    ),
+    Annotation(
+        name="proxy-ssl-verify-depth", type="int", default="1", scope="ingress", doc="The longest chain of theirs."
+    ),
+    Annotation(
+        name="proxy-ssl-name", type="string", scope="ingress", risk="high", doc="The name that theirs must have."
+    ),
+    Annotation(
+        name="proxy-ssl-server-name",
+        type="switch",
+        values=("on", "off"),
+        default="off",
+        scope="ingress",
+        doc="Send that name as SNI.",
+    ),
+    Annotation(
+        name="proxy-ssl-protocols", type="list", default="TLSv1.2", scope="ingress", doc="TLS versions to endpoints."
+    ),
+    Annotation(
+        name="proxy-ssl-ciphers",
+        type="string",
+        default="DEFAULT",
+        scope="ingress",
+        risk="medium",
+        doc="Ciphers to endpoints.",
+    ),
+    Annotation(
+        name="ssl-passthrough", type="bool", default="false", scope="host", doc="Hand the TLS connection on unopened."
+    ),
+    Annotation(name="ssl-ciphers", type="string", scope="host", doc="Ciphers for clients."),
+    Annotation(
+        name="ssl-prefer-server-ciphers",
+        type="bool",
+        default="true",
+        scope="host",
+        doc="The server's order of ciphers holds.",
+    ),
+)
+
+BALANCING: Final = (
+    Annotation(
+        name="load-balance",
+        type="switch",
+        values=("round_robin", "ewma"),
+        default="round_robin",
+        scope="upstream",
+        doc="How an endpoint is chosen.",
+    ),
+    Annotation(
+        name="upstream-hash-by",
+        type="string",
+        scope="upstream",
+        risk="high",
+        on_failure="reject",
+        doc="Choose the endpoint by a hash of this.",
+    ),
+    Annotation(
+        name="upstream-hash-by-subset",
+        type="bool",
+        default="false",
+        scope="upstream",
+        doc="Hash to groups of endpoints.",
+    ),
+    Annotation(
+        name="upstream-hash-by-subset-size", type="int", default="3", scope="upstream", doc="How large such a group is."
+    ),
+    Annotation(
+        name="affinity", type="switch", values=("cookie",), scope="upstream", doc="Clients stay with an endpoint."
+    ),
+    Annotation(
+        name="affinity-mode",
+        type="switch",
+        values=("balanced", "persistent"),
+        default="balanced",
+        scope="upstream",
+        risk="medium",
+        doc="Whether clients may be moved to balance load.",
+    ),
+    Annotation(
+        name="affinity-canary-behavior",
+        type="switch",
+        values=("sticky", "legacy"),
+        default="sticky",
+        scope="upstream",
+        doc="Whether clients also stay with a canary.",
+    ),
+    Annotation(
+        name="session-cookie-name",
+        type="string",
+        default="INGRESSCOOKIE",
+        scope="upstream",
+        risk="medium",
+        doc="The name of that cookie.",
+    ),
+    Annotation(name="session-cookie-path", type="string", scope="upstream", risk="medium", doc="Its Path."),
+    Annotation(name="session-cookie-domain", type="string", scope="upstream", risk="medium", doc="Its Domain."),
+    Annotation(
+        name="session-cookie-expires", type="seconds", scope="upstream", risk="medium", doc="Its Expires, from now."
+    ),
+    Annotation(name="session-cookie-max-age", type="seconds", scope="upstream", risk="medium", doc="Its Max-Age."),
+    Annotation(
+        name="session-cookie-samesite",
+        type="switch",
+        values=("None", "Lax", "Strict"),
+        scope="upstream",
+        doc="Its SameSite.",
+    ),
+    Annotation(
+        name="session-cookie-conditional-samesite-none",
+        type="bool",
+        default="false",
+        scope="upstream",
+        doc="No SameSite=None for browsers that misread it.",
+    ),
+    Annotation(
+        name="session-cookie-secure", type="bool", scope="upstream", doc="Its Secure; absent: as the request came."
+    ),
+    Annotation(
+        name="session-cookie-change-on-failure",
+        type="bool",
+        default="false",
+        scope="upstream",
+        doc="A new cookie when the endpoint fails.",
+    ),
+    Annotation(
+        name="canary", type="bool", default="false", scope="ingress", doc="This Ingress is an alternative of another."
+    ),
+    Annotation(name="canary-weight", type="int", default="0", scope="ingress", doc="Its share of requests."),
+    Annotation(
+        name="canary-weight-total", type="int", default="100", scope="ingress", doc="What the share is a part of."
+    ),
+    Annotation(
+        name="canary-by-header", type="string", scope="ingress", risk="medium", doc="The header that chooses it."
+    ),
+    Annotation(
+        name="canary-by-header-value", type="string", scope="ingress", risk="medium", doc="The value that chooses it."
+    ),
+    Annotation(
+        name="canary-by-header-pattern", type="regex", scope="ingress", risk="medium", doc="Values that choose it."
+    ),
+    Annotation(
+        name="canary-by-cookie", type="string", scope="ingress", risk="medium", doc="The cookie that chooses it."
+    ),
+)
+
+OBSERVING: Final = (
+    Annotation(name="enable-access-log", type="bool", default="true", doc="Whether requests are logged."),
+    Annotation(name="enable-rewrite-log", type="bool", default="false", doc="Whether rewrites are logged."),
+    Annotation(name="enable-opentelemetry", type="bool", default="false", doc="Whether requests are traced."),
+    Annotation(
+        name="opentelemetry-trust-incoming-span",
+        type="bool",
+        default="true",
+        doc="Whether the client's span is the parent.",
+    ),
+    Annotation(name="opentelemetry-operation-name", type="string", risk="medium", doc="The name of the span."),
+)
+
+WITHOUT_EFFECT: Final = tuple(
+    Annotation(name=name, type="string", scope="ingress", state="without-effect", doc=doc)
+    for name, doc in (
+        ("secure-backends", "Long gone; `backend-protocol: HTTPS` is what it meant."),
+        ("session-cookie-hash", "Long gone."),
+        ("enable-websockets", "WebSockets need no annotation."),
+        ("websocket-services", "WebSockets need no annotation."),
+        ("add-base-url", "Long gone."),
+        ("client-max-body-size", "Never was one; `proxy-body-size` is meant."),
+        ("use-forwarded-headers", "A ConfigMap key, not an annotation."),
+        ("proxy-set-headers", "A ConfigMap key, not an annotation."),
+        ("global-rate-limit", "Removed from ingress-nginx."),
+        ("global-rate-limit-window", "Removed from ingress-nginx."),
+        ("global-rate-limit-key", "Removed from ingress-nginx."),
+        ("global-rate-limit-ignored-cidrs", "Removed from ingress-nginx."),
+        ("enable-opentracing", "Removed from ingress-nginx; `enable-opentelemetry` took its place."),
+        ("opentracing-trust-incoming-span", "Removed from ingress-nginx."),
+        ("enable-influxdb", "Removed from ingress-nginx."),
+    )
+)
+
+PASSING_ON: Final = (*PROXYING, *UPSTREAM_TLS, *BALANCING, *OBSERVING, *WITHOUT_EFFECT)

@@ -1,0 +1,29 @@
+"""What the registry says about one key of the ConfigMap."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+KeyType = Literal["bool", "int", "float", "string", "list", "duration", "size", "snippet"]
+KeyState = Literal["honoured", "pending", "guarded", "refused", "without-effect"]
+
+
+class Key(Struct, frozen=True, kw_only=True):
+    """One key. ``default``: as text, as if it had been written; empty: nothing.
+
+    ``state``: ``honoured``; ``pending``: known, does nothing yet, and says so; ``guarded``: guards access and does
+    nothing yet, so the routes it would guard answer 503; ``refused``: raw configuration text, never accepted;
+    ``without-effect``: concerns the inside of nginx, nothing here.
+
+    ``choices``: admitted values, if they are few. ``refers_to``: the kind of object that the value names.
+    """
+
+    name: str
+    type: KeyType
+    default: str = ""
+    state: KeyState = "pending"
+    choices: tuple[str, ...] = ()
+    refers_to: Literal["secret", "configmap"] | None = None
+    doc: str = ""

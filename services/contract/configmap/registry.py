@@ -1,0 +1,13 @@
+"""All keys of the ConfigMap, by name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.contract.configmap.entry import Key
+from services.contract.configmap.honoured import GUARDED, HONOURED
+from services.contract.configmap.never import REFUSED, WITHOUT_EFFECT
+from services.contract.configmap.pending import PENDING
+
+KEYS: Final[dict[str, Key]] = {key.name: key for key in (*HONOURED, *GUARDED, *PENDING, *REFUSED, *WITHOUT_EFFECT)}
+"""Every key of ingress-nginx's ConfigMap by its name."""
