@@ -10,7 +10,20 @@ PREFIX: Final = "nginx.ingress.kubernetes.io/"
 """What the names of ingress-nginx's annotations begin with."""
 
 ValueType = Literal[
-    "bool", "int", "float", "string", "path", "url", "size", "seconds", "regex", "list", "cidrs", "switch", "snippet"
+    "bool",
+    "int",
+    "string",
+    "path",
+    "target",
+    "service",
+    "url",
+    "size",
+    "seconds",
+    "regex",
+    "list",
+    "cidrs",
+    "switch",
+    "snippet",
 ]
 Scope = Literal["path", "upstream", "host", "ingress"]
 Risk = Literal["low", "medium", "high", "critical"]

@@ -12,10 +12,6 @@ from services.contract.annotations.routing import ROUTING
 REGISTRY: Final[dict[str, Annotation]] = {entry.name: entry for entry in (*ROUTING, *ACCESS, *PASSING_ON)}
 """Every annotation of ingress-nginx by its name without the prefix (aliases stand in their entry)."""
 
-CLASS_ANNOTATION: Final = "kubernetes.io/ingress.class"
-"""The older way to name a class; it has no prefix of ingress-nginx and is read by ``services.contract.classes``."""
-
-
 BY_FULL_NAME: Final[dict[str, Annotation]] = {
     PREFIX + name: entry for entry in REGISTRY.values() for name in (entry.name, *entry.aliases)
 }

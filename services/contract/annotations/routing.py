@@ -9,7 +9,7 @@ from services.contract.annotations.entry import Annotation
 ROUTING: Final = (
     Annotation(
         name="rewrite-target",
-        type="regex",
+        type="target",
         scope="path",
         risk="medium",
         state="honoured",
@@ -37,7 +37,7 @@ ROUTING: Final = (
         type="bool",
         default="true",
         state="honoured",
-        doc="Requests by http are sent to https where the host has TLS. Without it the ConfigMap's key of that name holds.",
+        doc="Requests by http are sent to https where the host has TLS. Unset: as in the ConfigMap.",
     ),
     Annotation(
         name="force-ssl-redirect",
@@ -56,7 +56,7 @@ ROUTING: Final = (
     ),
     Annotation(
         name="default-backend",
-        type="string",
+        type="service",
         state="honoured",
         refers_to="service",
         doc="The Service of the same namespace, by its first port, that serves while a path's own has no endpoints.",

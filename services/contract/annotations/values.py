@@ -1,0 +1,116 @@
+"""How values are read: booleans and numbers as Go reads them, text line by line, each against its alphabet.
+
+Each reader takes the text of a manifest and returns a value, or raises MalformedError with the reason in a few words.
+Source of the rules: contract section 1.1 (P2, P4).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from services.contract.annotations.entry import Annotation
+
+_TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+_FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
+_INTEGER: Final = re.compile(r"[+-]?[0-9]+")
+_SERVICE_NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+_TARGET: Final = re.compile(r"/?[-._~a-zA-Z0-9/:$]*")
+_UNKNOWN_VARIABLE: Final = re.compile(r"\$(?![0-9])\{?\w*\}?")
+_ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+
+Value = bool | int | str
+
+
+class MalformedError(ValueError):
+    """A value that cannot be read; the message completes the sentence "the value …"."""
+
+
+class UnsupportedError(MalformedError):
+    """A value that ingress-nginx would take and Limen does not; ignoring it could change what is reached."""
+
+
+def parse_bool(text: str) -> bool:
+    """As Go's ``strconv.ParseBool``: ``yes`` and ``on`` are no booleans."""
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise MalformedError("is not a boolean")
+
+
+def parse_int(text: str) -> int:
+    """As Go's ``strconv.Atoi``: no unit, no spaces, 64 bits."""
+    if _INTEGER.fullmatch(text) is None or not -(2**63) <= int(text) < 2**63:
+        raise MalformedError("is not a whole number")
+    return int(text)
+
+
+def parse_string(text: str) -> str:
+    """The text with every line trimmed."""
+    return "\n".join(line.strip() for line in text.split("\n"))
+
+
+def parse_service_name(text: str) -> str:
+    """The name of a Service (RFC 1035 label)."""
+    if _SERVICE_NAME.fullmatch(text) is None:
+        raise MalformedError("is not the name of a Service")
+    return text
+
+
+def parse_target(text: str) -> str:
+    """A rewrite target: a path or address that may hold ``$1`` … ``$9``."""
+    if _TARGET.fullmatch(text) is None:
+        raise MalformedError("has characters that a target cannot have")
+    if _UNKNOWN_VARIABLE.search(text):
+        raise UnsupportedError("names a variable; only $0 to $9 are filled in")
+    return text
+
+
+def parse_local_path(text: str) -> str:
+    """A path on the same host; an absolute address is refused."""
+    if _TARGET.fullmatch(text) is None:
+        raise MalformedError("has characters that a path cannot have")
+    if _ABSOLUTE.match(text):
+        raise MalformedError("is an absolute address, not a path")
+    if not text.startswith("/"):
+        raise MalformedError("does not begin with /")
+    if "$" in text:
+        raise MalformedError("names a variable")
+    return text
+
+
+def parse_choice(entry: Annotation, text: str) -> str:
+    """One of the entry's admitted words."""
+    if text not in entry.values:
+        raise MalformedError(f"is none of {', '.join(entry.values)}")
+    return text
+
+
+def parse_value(entry: Annotation, text: str) -> Value:
+    """``text`` as ``entry`` types it. Raises MalformedError."""
+    match entry.type:
+        case "bool":
+            return parse_bool(text)
+        case "int" | "seconds":
+            return parse_int(text)
+        case "switch":
+            return parse_choice(entry, text)
+        case "path":
+            return parse_local_path(text)
+        case "target":
+            return parse_target(text)
+        case "service":
+            return parse_service_name(text)
+        case _:
+            return parse_string(text)
+
+
+def same_value(entry: Annotation, text: str) -> bool:
+    """Whether ``text`` says no more than the entry's default does."""
+    if not entry.default:
+        return False
+    try:
+        return parse_value(entry, text) == parse_value(entry, entry.default)
+    except MalformedError:
+        return False

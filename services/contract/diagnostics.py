@@ -1,0 +1,232 @@
+"""The codes of all diagnostics, and how one is made. The documentation of the codes is generated from here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec import Struct
+
+from proto.diagnostics import Diagnostic, Severity
+from proto.objects import ObjectKey
+
+MAX_VALUE: Final = 200
+"""An offending value is shortened to this many characters."""
+
+
+class Code(Struct, frozen=True):
+    """A kind of finding. ``rejects``: the Ingress is not taken over as written. ``doc``: when it is raised, what then."""
+
+    name: str
+    severity: Severity
+    doc: str
+    rejects: bool = False
+
+
+_ALL = (
+    # An Ingress is not taken over: its last accepted version is served on, if there is one.
+    Code(
+        "spec-unsafe",
+        "error",
+        "A host, path or Secret name looks like configuration that breaks out of its place "
+        "(contract P9). The Ingress is not taken over.",
+        rejects=True,
+    ),
+    Code("host-invalid", "error", "A rule's host is no DNS name. The Ingress is not taken over.", rejects=True),
+    Code("path-invalid", "error", "A path does not begin with `/`. The Ingress is not taken over.", rejects=True),
+    Code(
+        "path-type-unknown",
+        "error",
+        "A pathType is none of Exact, Prefix and ImplementationSpecific. The Ingress is not taken over.",
+        rejects=True,
+    ),
+    Code(
+        "backend-missing",
+        "error",
+        "A path has no backend, or the backend names no Service or no port. The Ingress is not taken over.",
+        rejects=True,
+    ),
+    Code(
+        "annotation-refused",
+        "error",
+        "An annotation carries raw nginx configuration. The Ingress is not taken over.",
+        rejects=True,
+    ),
+    Code(
+        "annotation-risk",
+        "error",
+        "An annotation is riskier than the ConfigMap's `annotations-risk-level` allows. The Ingress is not taken over.",
+        rejects=True,
+    ),
+    Code(
+        "annotation-blocked",
+        "error",
+        "An annotation's value holds a word of `annotation-value-word-blocklist`. The Ingress is not taken over.",
+        rejects=True,
+    ),
+    Code(
+        "annotation-rejected",
+        "error",
+        "An annotation cannot be read, and the Ingress makes no sense without it. The Ingress is not taken over.",
+        rejects=True,
+    ),
+    Code(
+        "internal-error",
+        "error",
+        "The compiler failed on this object, which is a defect of Limen. The object is set "
+        "aside, its last accepted version is served on, everything else goes on.",
+        rejects=True,
+    ),
+    # An Ingress is taken over, and some or all of its routes answer 503.
+    Code(
+        "annotation-denied",
+        "error",
+        "An annotation that guards access is not honoured yet or cannot be read. The "
+        "routes that it would guard answer 503.",
+    ),
+    Code(
+        "configmap-denied",
+        "error",
+        "A key of the ConfigMap that guards access is not honoured yet. The routes that it would guard answer 503.",
+    ),
+    # An Ingress is taken over, and something in it has no effect, or another than expected.
+    Code("annotation-invalid", "warning", "An annotation cannot be read. Its default holds."),
+    Code(
+        "annotation-pending",
+        "warning",
+        "An annotation of ingress-nginx that Limen does not honour yet. It has no effect.",
+    ),
+    Code("annotation-without-effect", "notice", "An annotation that ingress-nginx ignores too."),
+    Code(
+        "annotation-unknown",
+        "notice",
+        "An annotation under ingress-nginx's prefix that ingress-nginx does not know. It has no effect.",
+    ),
+    Code("canary-pending", "warning", "A canary Ingress; canaries are not honoured yet. It gets no traffic."),
+    Code(
+        "path-conflict",
+        "warning",
+        "Another Ingress, older or first by name, already has this host and path. This one's path is not served.",
+    ),
+    Code(
+        "path-shadowed",
+        "warning",
+        "On a host whose paths are patterns, an earlier one equals this. It is never reached.",
+    ),
+    Code(
+        "path-pattern-invalid",
+        "error",
+        "On a host whose paths are patterns, this path is no pattern. It is not served.",
+    ),
+    Code(
+        "path-type-strict",
+        "notice",
+        "A path of type Exact or Prefix with characters that ingress-nginx's admission "
+        "refuses (`strict-validate-path-type`). It is served.",
+    ),
+    Code(
+        "path-becomes-pattern",
+        "notice",
+        "Some Ingress of this host uses patterns, so this one's paths are "
+        "case-insensitive patterns too, open at the end (contract section 1.3).",
+    ),
+    Code("backend-resource", "warning", "The backend is a resource, not a Service. The path is passed over."),
+    Code(
+        "default-backend-shadowed",
+        "warning",
+        "Another Ingress already is the catch-all. This one's default backend is not served.",
+    ),
+    Code(
+        "catch-all-disabled",
+        "notice",
+        "The Ingress has a default backend, and `--disable-catch-all` is set. It is passed over.",
+    ),
+    Code(
+        "class-not-found",
+        "notice",
+        "The Ingress names an IngressClass that does not exist. It is passed over until there is one.",
+    ),
+    Code(
+        "service-not-found", "warning", "A backend's Service does not exist. Its routes answer 503 until there is one."
+    ),
+    Code("service-port-not-found", "warning", "A backend's Service has no such port. Its routes answer 503."),
+    Code(
+        "service-external-name-refused",
+        "warning",
+        "A backend's Service has an external name that is not a DNS name, "
+        "is this machine itself, or is switched off. Its routes answer 503.",
+    ),
+    Code(
+        "secret-not-found",
+        "warning",
+        "The Secret of a host's certificate does not exist. The default certificate is shown.",
+    ),
+    Code(
+        "secret-invalid",
+        "warning",
+        "The Secret of a host's certificate holds none that can be used. The last good "
+        "one of this Secret is shown, or the default certificate.",
+    ),
+    Code(
+        "certificate-mismatch", "warning", "The certificate does not cover the host. The default certificate is shown."
+    ),
+    # The ConfigMap and the flags.
+    Code("configmap-not-found", "notice", "The ConfigMap that `--configmap` names does not exist. Defaults hold."),
+    Code("configmap-invalid", "warning", "A value of the ConfigMap cannot be read. The default holds."),
+    Code(
+        "configmap-pending",
+        "warning",
+        "A key of ingress-nginx's ConfigMap that Limen does not honour yet. It has no effect.",
+    ),
+    Code(
+        "configmap-refused",
+        "error",
+        "A key of the ConfigMap that carries raw nginx configuration or switches on a "
+        "module that Limen does not have. It has no effect.",
+    ),
+    Code(
+        "configmap-without-effect",
+        "notice",
+        "A key of the ConfigMap that concerns the inside of nginx. It has no effect.",
+    ),
+    Code("configmap-unknown", "notice", "A key of the ConfigMap that ingress-nginx does not know."),
+    Code(
+        "default-certificate-unusable",
+        "warning",
+        "The Secret that `--default-ssl-certificate` names does not exist "
+        "or holds no certificate. A self-made certificate is shown.",
+    ),
+    Code(
+        "default-backend-unusable",
+        "warning",
+        "The Service that `--default-backend-service` names does not exist or "
+        "has no ports. Unknown hosts and paths are answered 404.",
+    ),
+)
+
+CODES: Final[dict[str, Code]] = {code.name: code for code in _ALL}
+"""Every code by its name."""
+
+
+def finding(
+    object_: ObjectKey,
+    code: str,
+    field: str,
+    value: str,
+    message: str,
+    remedy: str = "",
+    severity: Severity | None = None,
+) -> Diagnostic:
+    """A diagnostic of a registered code; ``value`` is shortened. Raises KeyError for a code that is not registered."""
+    shown = value if len(value) <= MAX_VALUE else value[: MAX_VALUE - 1] + "…"
+    return Diagnostic(object_, code, severity or CODES[code].severity, field, shown, message, remedy)
+
+
+def rejects(diagnostics: Iterable[Diagnostic]) -> bool:
+    """Whether one of ``diagnostics`` keeps its Ingress from being taken over."""
+    return any(CODES[diagnostic.code].rejects for diagnostic in diagnostics)
+
+
+def annotation_field(name: str) -> str:
+    """The field path of an annotation by its full name."""
+    return f"metadata.annotations[{name}]"
