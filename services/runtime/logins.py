@@ -47,7 +47,7 @@ def make_logins(directory: Path) -> KeysMade:
 def _public_key(seed_file: Path) -> str:
     try:
         pair = nkeys.from_seed(bytearray(seed_file.read_text().strip().encode()))
-    except (nkeys.errors.NkeysError, ValueError) as error:
+    except (nkeys.NkeysError, ValueError) as error:
         raise KeysError(f"{seed_file}: not the seed of an nkey: {error}") from None
     return str(pair.public_key.decode())
 
