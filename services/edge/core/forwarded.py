@@ -1,0 +1,143 @@
+"""Who the client is and what an endpoint is told about it: X-Real-IP, X-Forwarded-* and their kin (contract 1.9).
+
+Owns which of a forwarder's words are believed. Names that are set here were taken out of the request before.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from msgspec import Struct
+
+from proto.resources import Settings
+from services.contract.hosts import host_key
+from services.edge.core.request_head import Forwarded, RequestHeaders
+
+_scheme = re.compile(rb"[A-Za-z][0-9A-Za-z+.-]*+").fullmatch
+_port = re.compile(rb"[0-9]{1,5}").fullmatch
+
+Network = IPv4Network | IPv6Network
+
+
+class ClientFacts(Struct, frozen=True, gc=False):
+    """What a connection knows of its client. ``port``: of the listener. ``fragment``: lines that need no request."""
+
+    address: str
+    port: int
+    tls: bool
+    fragment: bytes
+
+
+def client_facts(address: str, port: int, tls: bool) -> ClientFacts:
+    """The facts of a connection; https is always told as port 443 (contract case FWD-08)."""
+    address = _plain(address)
+    fragment = _lines(address.encode(), address.encode(), b"https" if tls else b"http", b"443" if tls else b"%d" % port)
+    return ClientFacts(address, port, tls, fragment)
+
+
+def _plain(address: str) -> str:
+    """``address`` without zone and without the IPv6 clothes of an IPv4 address."""
+    address = address.partition("%")[0]
+    return address.removeprefix("::ffff:") if "." in address else address
+
+
+def _lines(client: bytes, chain: bytes, scheme: bytes, port: bytes) -> bytes:
+    return (
+        b"X-Real-IP: %b\r\nX-Forwarded-For: %b\r\nX-Forwarded-Port: %b\r\n"
+        b"X-Forwarded-Proto: %b\r\nX-Forwarded-Scheme: %b\r\nX-Scheme: %b\r\n"
+    ) % (client, chain, port, scheme, scheme, scheme)
+
+
+class Trust(Struct, frozen=True, gc=False):
+    """Whether and from whom forwarded values are believed."""
+
+    enabled: bool
+    networks: tuple[Network, ...]
+    full_chain: bool
+
+
+def trust_of(settings: Settings) -> Trust:
+    """What ``use-forwarded-headers`` and its companions say; a network that cannot be read trusts nobody."""
+    networks: list[Network] = []
+    for text in settings.proxy_real_ip_cidr:
+        try:
+            networks.append(ip_network(text.strip(), strict=False))
+        except ValueError:
+            continue
+    return Trust(settings.use_forwarded_headers, tuple(networks), settings.compute_full_forwarded_for)
+
+
+class Told(Struct, frozen=True, gc=False):
+    """What is told to the endpoint: ``lines`` (each with CRLF), the Host to send, the client and its scheme."""
+
+    lines: bytes
+    authority: bytes
+    client: str
+    https: bool
+
+
+def tell(facts: ClientFacts, headers: RequestHeaders, trust: Trust) -> Told:
+    """The lines about the client for one request."""
+    said = headers.forwarded
+    if trust.enabled and _trusted(facts.address, trust.networks):
+        return _believe(facts, headers.authority, said, trust)
+    lines = b"%bX-Forwarded-Host: %b\r\n%b" % (facts.fragment, headers.authority, _originals(said))
+    return Told(lines, headers.authority, facts.address, facts.tls)
+
+
+def _originals(said: Forwarded) -> bytes:
+    """What was said and not believed, kept aside; with belief, the chain that was."""
+    lines = b""
+    if said.for_:
+        lines += b"X-Original-Forwarded-For: %b\r\n" % said.for_
+    if said.host:
+        lines += b"X-Original-Forwarded-Host: %b\r\n" % said.host
+    return lines
+
+
+def _believe(facts: ClientFacts, authority: bytes, said: Forwarded, trust: Trust) -> Told:
+    client = client_address(facts.address, said.for_, trust.networks)
+    peer = facts.address.encode()
+    chain = client.encode()
+    if trust.full_chain:
+        chain = said.for_ + b", " + peer if said.for_ else peer
+    scheme = said.proto.partition(b",")[0].strip()
+    if not _scheme(scheme):
+        scheme = b"https" if facts.tls else b"http"
+    port = said.port.partition(b",")[0].strip()
+    if not _port(port):
+        port = b"443" if scheme == b"https" else b"%d" % facts.port
+    host = said.host.partition(b",")[0].strip()
+    if not host or host_key(host) is None:
+        host = authority
+    lines = _lines(client.encode(), chain, scheme, port) + b"X-Forwarded-Host: %b\r\n" % host
+    if said.for_:
+        lines += b"X-Original-Forwarded-For: %b\r\n" % said.for_
+    return Told(lines, host, client, scheme.lower() == b"https")
+
+
+def client_address(peer: str, chain: bytes, trusted: tuple[Network, ...]) -> str:
+    """The last address of ``chain`` (client, proxy, …) that is not a trusted forwarder's; the first if all are."""
+    client = peer
+    for part in reversed(chain.split(b",")):
+        text = part.strip().decode("latin-1")
+        address = _parse(text)
+        if address is None:
+            break
+        client = str(address)
+        if not any(address in network for network in trusted):
+            break
+    return client
+
+
+def _trusted(address: str, networks: tuple[Network, ...]) -> bool:
+    parsed = _parse(address)
+    return parsed is not None and any(parsed in network for network in networks)
+
+
+def _parse(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None

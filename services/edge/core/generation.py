@@ -1,0 +1,269 @@
+"""A generation: one snapshot, ready to serve. Immutable from outside; a swap replaces the whole of it.
+
+Records are kept as the bytes that came; a host or an Upstream is decoded and planned when it is first asked for, and
+what a delta does not touch is carried over, so that ten thousand hosts cost little more than their bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from proto.codec import decode_resource
+from proto.resources import (
+    CATCH_ALL,
+    SETTINGS_NAME,
+    Certificate,
+    ResourceKey,
+    ResourceKind,
+    ResourceRecord,
+    Route,
+    RouteGroup,
+    Settings,
+    Upstream,
+    VirtualHost,
+)
+from services.contract.hosts import wildcard_of
+from services.contract.matching import matcher_of
+from services.contract.regex import RegexError
+from services.contract.rewrite import RewriteError, Rewriter
+from services.edge.core.forwarded import Trust, trust_of
+from services.edge.core.plan import (
+    NO_LABELS,
+    Decision,
+    Forward,
+    HostPlan,
+    Respond,
+    RouteLabels,
+    RoutePlan,
+    compile_route,
+    rewrite_policy,
+)
+
+PLANNED_AT_MOST: Final = 4096
+"""Hosts that stay planned; beyond that all plans are dropped and made again as they are asked for."""
+
+Bodies = dict[str, bytes]
+"""Name of a resource to its MessagePack."""
+
+
+class Generation:
+    """See the module. ``epoch``, ``version`` and ``digest`` are the snapshot's."""
+
+    __slots__ = (
+        "_bodies",
+        "_hosts",
+        "_planned",
+        "_upstreams",
+        "digest",
+        "epoch",
+        "security_line",
+        "settings",
+        "trust",
+        "version",
+    )
+
+    def __init__(
+        self,
+        bodies: Mapping[ResourceKind, Bodies],
+        epoch: int,
+        version: int,
+        digest: bytes,
+        settings: Settings,
+        hosts: dict[str, HostPlan],
+        upstreams: dict[str, Upstream],
+    ) -> None:
+        self.epoch = epoch
+        self.version = version
+        self.digest = digest
+        self.settings = settings
+        self.trust: Trust = trust_of(settings)
+        self.security_line: bytes = security_line(settings)
+        self._bodies = bodies
+        self._hosts = bodies["virtualhost"]
+        self._planned = hosts
+        self._upstreams = upstreams
+
+    @staticmethod
+    def first(records: Iterable[ResourceRecord], epoch: int, version: int, digest: bytes) -> Generation:
+        """The generation that holds exactly ``records``. Raises DecodeError for unreadable settings."""
+        bodies: dict[ResourceKind, Bodies] = {kind: {} for kind in _KINDS}
+        for record in records:
+            bodies[record.kind][record.name] = record.body
+        return Generation(bodies, epoch, version, digest, _settings_in(bodies), {}, {})
+
+    def next(
+        self,
+        upserts: Iterable[ResourceRecord],
+        removals: Iterable[ResourceKey],
+        epoch: int,
+        version: int,
+        digest: bytes,
+    ) -> Generation:
+        """This generation with a change. Plans of what the change does not touch are carried over."""
+        bodies = dict(self._bodies)
+        touched: dict[ResourceKind, set[str]] = {}
+
+        def own(kind: ResourceKind, name: str) -> Bodies:
+            if kind not in touched:
+                touched[kind] = set()
+                bodies[kind] = dict(bodies[kind])
+            touched[kind].add(name)
+            return bodies[kind]
+
+        for key in removals:
+            own(key.kind, key.name).pop(key.name, None)
+        for record in upserts:
+            own(record.kind, record.name)[record.name] = record.body
+        upstreams = dict(self._upstreams)
+        for name in touched.get("upstream", ()):
+            upstreams.pop(name, None)
+        settings = _settings_in(bodies) if "settings" in touched else self.settings
+        return Generation(bodies, epoch, version, digest, settings, self._plans_left(touched), upstreams)
+
+    def _plans_left(self, touched: Mapping[ResourceKind, set[str]]) -> dict[str, HostPlan]:
+        """The plans that a change leaves right: a host's own record, its groups, and its wildcard's TLS count."""
+        if "settings" in touched or "routegroup" in touched:
+            return {}
+        hosts = touched.get("virtualhost")
+        if hosts is None:
+            return dict(self._planned)
+        return {
+            name: plan
+            for name, plan in self._planned.items()
+            if name not in hosts and (wildcard_of(name) or CATCH_ALL) not in hosts
+        }
+
+    def host(self, host: str) -> HostPlan:
+        """The plan that answers for a canonical host: exact, else its wildcard, else the catch-all."""
+        plan = self._planned.get(host)
+        if plan is not None:
+            return plan
+        if host not in self._hosts:
+            wildcard = wildcard_of(host)
+            host = wildcard if wildcard is not None and wildcard in self._hosts else CATCH_ALL
+            plan = self._planned.get(host)
+            if plan is not None:
+                return plan
+        if len(self._planned) >= PLANNED_AT_MOST:
+            self._planned.clear()
+        plan = self._planned[host] = self._plan_host(self._virtual_host(host))
+        return plan
+
+    def upstream(self, name: str) -> Upstream | None:
+        """The Upstream of that name; the same object as long as it does not change."""
+        found = self._upstreams.get(name)
+        if found is None:
+            body = self._bodies["upstream"].get(name)
+            if body is None:
+                return None
+            decoded = decode_resource(ResourceRecord("upstream", name, body))
+            assert isinstance(decoded, Upstream)
+            found = self._upstreams[name] = decoded
+        return found
+
+    def certificate_for(self, server_name: str) -> str | None:
+        """The name of the Certificate for an SNI (lower case): the host's own, its wildcard's, the default, or None."""
+        for host in (server_name, wildcard_of(server_name)):
+            if host and host in self._hosts:
+                name = self._virtual_host(host).certificate
+                if name in self._bodies["certificate"]:
+                    return name
+        default = self.settings.default_certificate
+        return default if default in self._bodies["certificate"] else None
+
+    def certificate(self, name: str) -> Certificate | None:
+        """The Certificate of that name."""
+        body = self._bodies["certificate"].get(name)
+        if body is None:
+            return None
+        decoded = decode_resource(ResourceRecord("certificate", name, body))
+        assert isinstance(decoded, Certificate)
+        return decoded
+
+    def certificate_body(self, name: str) -> bytes | None:
+        """The bytes of a Certificate: what tells whether it is still the same."""
+        return self._bodies["certificate"].get(name)
+
+    def count(self, kind: ResourceKind) -> int:
+        """How many resources of a kind there are."""
+        return len(self._bodies[kind])
+
+    def _virtual_host(self, host: str) -> VirtualHost:
+        body = self._hosts.get(host)
+        if body is None:
+            return VirtualHost(host)
+        decoded = decode_resource(ResourceRecord("virtualhost", host, body))
+        assert isinstance(decoded, VirtualHost)
+        return decoded
+
+    def _has_tls(self, host: VirtualHost) -> bool:
+        """A host without TLS of its own takes part in its wildcard's (contract section 1.8)."""
+        if host.tls:
+            return True
+        wildcard = wildcard_of(host.host)
+        return wildcard is not None and wildcard in self._hosts and self._virtual_host(wildcard).tls
+
+    def _routes(self, host: VirtualHost) -> Iterable[Route]:
+        yield from host.routes
+        for name in host.groups:
+            body = self._bodies["routegroup"].get(name)
+            if body is not None:
+                group = decode_resource(ResourceRecord("routegroup", name, body))
+                assert isinstance(group, RouteGroup)
+                yield from group.routes
+
+    def _plan_host(self, host: VirtualHost) -> HostPlan:
+        tls = self._has_tls(host)
+        plans = [(route.match, self._plan_route(host.host, tls, route)) for route in self._routes(host)]
+        denied = host.denied
+        try:
+            matcher = matcher_of(plans, host.mode)
+        except RegexError:  # the compiler refuses such routes; should one come all the same, the host is closed
+            matcher = matcher_of((), "plain")
+            denied = True
+        return HostPlan(
+            host=host.host,
+            routes=matcher,
+            simple=not (denied or host.app_root or host.host == CATCH_ALL),
+            denied=denied,
+            app_root=host.app_root.encode(),
+            not_found=self._not_found(host.host),
+            https_code=self.settings.http_redirect_code,
+        )
+
+    def _plan_route(self, host: str, tls: bool, route: Route) -> RoutePlan:
+        policy = rewrite_policy(route)
+        try:
+            rewriter = None if policy is None else Rewriter(policy.pattern, policy.target)
+        except (RegexError, RewriteError):  # refused by the compiler; closed if it comes all the same
+            closed = Respond(NO_LABELS, 503)
+            return RoutePlan(NO_LABELS, closed, False, None, closed, closed)
+        return compile_route(host, tls, route, rewriter, self.settings)
+
+    def _not_found(self, host: str) -> Decision:
+        """What answers where no route does: the global default backend, else 404."""
+        labels = RouteLabels(host)
+        name = self.settings.default_upstream
+        return Forward(labels, name) if name in self._bodies["upstream"] else Respond(labels, 404)
+
+
+_KINDS: Final[tuple[ResourceKind, ...]] = ("virtualhost", "routegroup", "upstream", "certificate", "settings")
+
+
+def _settings_in(bodies: Mapping[ResourceKind, Bodies]) -> Settings:
+    body = bodies["settings"].get(SETTINGS_NAME)
+    if body is None:
+        return Settings()
+    decoded = decode_resource(ResourceRecord("settings", SETTINGS_NAME, body))
+    assert isinstance(decoded, Settings)
+    return decoded
+
+
+def security_line(settings: Settings) -> bytes:
+    """The Strict-Transport-Security line of https responses, with its CRLF; empty if there is none."""
+    if not settings.hsts:
+        return b""
+    subdomains = "; includeSubDomains" if settings.hsts_include_subdomains else ""
+    preload = "; preload" if settings.hsts_preload else ""
+    return f"Strict-Transport-Security: max-age={settings.hsts_max_age}{subdomains}{preload}\r\n".encode()

@@ -1,0 +1,77 @@
+"""Answers that the edge makes itself: nginx's small pages and redirects.
+
+Owns every byte of them; nothing of a request is reflected except in Location, whose value ``header_value`` checks.
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Final
+
+_NGINX_NAMES: Final = {
+    302: "Found",
+    308: "Permanent Redirect",
+    408: "Request Time-out",
+    413: "Request Entity Too Large",
+    414: "Request-URI Too Large",
+    431: "Request Header Fields Too Large",
+    503: "Service Temporarily Unavailable",
+    504: "Gateway Time-out",
+    405: "Not Allowed",
+}
+"""Where nginx's words differ from the standard library's (or are the same and asked for often)."""
+
+_clean = re.compile(rb"[\x21-\x7e]*+").fullmatch
+
+
+def reason(status: int) -> str:
+    """The reason phrase as nginx spells it."""
+    name = _NGINX_NAMES.get(status)
+    if name is not None:
+        return name
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"
+
+
+def status_line(status: int) -> bytes:
+    """``HTTP/1.1 404 Not Found`` with its CRLF."""
+    return f"HTTP/1.1 {status} {reason(status)}\r\n".encode()
+
+
+def body(status: int) -> bytes:
+    """nginx's page for a status (server_tokens off); empty for 200 and where no body is allowed."""
+    if status < 300 or status == 304:
+        return b""
+    title = f"{status} {reason(status)}"
+    return (
+        f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n"
+        "<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+    ).encode()
+
+
+def header_value(value: bytes) -> bytes:
+    """``value`` with every byte outside visible ASCII percent-encoded: the one way into a header that we build."""
+    if _clean(value):
+        return value
+    return b"".join(bytes((byte,)) if 0x21 <= byte <= 0x7E else b"%%%02X" % byte for byte in value)
+
+
+def page(status: int, *, location: bytes = b"", lines: bytes = b"", date: bytes, persistent: bool, bare: bool) -> bytes:
+    """A whole answer. ``lines``: further header lines with their CRLF; ``bare``: for HEAD, the head alone."""
+    content = body(status)
+    head = b"".join(
+        (
+            status_line(status),
+            b"Date: ",
+            date,
+            b"\r\nContent-Type: text/html\r\nContent-Length: %d\r\n" % len(content),
+            b"Connection: keep-alive\r\n" if persistent else b"Connection: close\r\n",
+            b"Location: " + header_value(location) + b"\r\n" if location else b"",
+            lines,
+            b"\r\n",
+        )
+    )
+    return head if bare else head + content

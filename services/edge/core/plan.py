@@ -1,0 +1,227 @@
+"""What becomes of a request: forward, redirect or answer. The phase table of contract section 1.7, top to bottom.
+
+Owns the order of decisions. Pure: a host's plan, the request and what is known of its scheme in, a decision out.
+Routes are compiled once (``compile_route``); a route that needs no decision per request has its answer ready.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from proto import resources
+from proto.policies import Rewrite, SSLRedirect
+from proto.resources import Route, Settings
+from services.contract.matching import Matcher, SlashRedirect
+from services.contract.paths import normalise
+from services.contract.regex import RegexTimeoutError
+from services.contract.rewrite import CannotRewrite, Redirected, Rewriter
+
+BODY_LIMIT = 1024 * 1024
+"""The largest body of a request (nginx: client_max_body_size, ingress-nginx: proxy-body-size 1m)."""
+
+HEALTH_PATH = "/healthz"
+"""Answered 200 for hosts nobody declared, as ingress-nginx does."""
+
+
+class RouteLabels(Struct, frozen=True, gc=False):
+    """What metrics and log lines call a route. Empty strings where nobody declared it."""
+
+    host: str = ""
+    namespace: str = ""
+    ingress: str = ""
+    service: str = ""
+    port: str = ""
+    path: str = ""
+
+
+NO_LABELS = RouteLabels()
+
+
+class Forward(Struct, frozen=True, gc=False):
+    """Send to an Upstream by name. ``target``: the rewritten request target; empty: as it came."""
+
+    labels: RouteLabels
+    upstream: str
+    fallback: str = ""
+    target: bytes = b""
+
+
+class Redirect(Struct, frozen=True, gc=False):
+    """Answer ``status`` with ``location``."""
+
+    labels: RouteLabels
+    status: int
+    location: bytes
+
+
+class Respond(Struct, frozen=True, gc=False):
+    """Answer nginx's page for ``status``."""
+
+    labels: RouteLabels
+    status: int
+
+
+Decision = Forward | Redirect | Respond
+
+_BAD_PATH = Respond(NO_LABELS, 400)
+_HEALTHY = Respond(NO_LABELS, 200)
+_TOO_LARGE = Respond(NO_LABELS, 413)
+_GAVE_UP = Respond(NO_LABELS, 500)
+_SERVER_WIDE = Respond(NO_LABELS, 204)
+"""``OPTIONS *`` asks the edge itself (RFC 9110 section 9.3.7)."""
+
+
+class RoutePlan(Struct, frozen=True):
+    """A route ready to decide. ``ready``: the decision where neither scheme nor path matter; None: ask ``_decide``.
+
+    ``ready_https``: the same for requests that came over https.
+    """
+
+    labels: RouteLabels
+    action: Decision
+    to_https: bool
+    rewrite: Rewriter | None
+    ready: Decision | None
+    ready_https: Decision | None
+
+
+class HostPlan(Struct, frozen=True):
+    """A host ready to serve. ``simple``: nothing of the server level (denied, app-root, health) applies."""
+
+    host: str
+    routes: Matcher[RoutePlan]
+    simple: bool
+    denied: bool
+    app_root: bytes
+    not_found: Decision
+    https_code: int
+
+
+class Question(Struct, frozen=True, gc=False):
+    """What a decision needs to know of a request besides its target."""
+
+    authority: bytes
+    https: bool
+    tls: bool
+    length: int
+
+
+def plan(host: HostPlan, target: bytes, question: Question) -> Decision:
+    """The decision for one request. ``target`` in origin form, or ``*``."""
+    mark = target.find(b"?")
+    path = normalise(target if mark < 0 else target[:mark])
+    if path is None:
+        return _SERVER_WIDE if target == b"*" else _BAD_PATH
+    if not host.simple:
+        decision = _server_level(host, path, question)
+        if decision is not None:
+            return decision
+    if question.length > BODY_LIMIT:
+        return _TOO_LARGE
+    try:
+        route = host.routes.find(path)
+        if route.__class__ is RoutePlan:
+            ready = route.ready_https if question.https else route.ready
+            return ready or _decide(host, route, path, target, mark, question)
+    except RegexTimeoutError:
+        return _GAVE_UP
+    if isinstance(route, SlashRedirect):
+        return _with_slash(route, target, mark, question)
+    return host.not_found
+
+
+def _server_level(host: HostPlan, path: str, question: Question) -> Decision | None:
+    if host.host == resources.CATCH_ALL and path == HEALTH_PATH:
+        return _HEALTHY
+    if host.denied:
+        return Respond(RouteLabels(host.host), 503)
+    if host.app_root and path == "/":
+        scheme = b"https" if question.tls else b"http"
+        return Redirect(RouteLabels(host.host), 302, b"%b://%b%b" % (scheme, question.authority, host.app_root))
+    return None
+
+
+def _decide(host: HostPlan, route: RoutePlan, path: str, target: bytes, mark: int, question: Question) -> Decision:
+    """Denied, then rewrites that redirect, then https, then the action (with a rewrite that does not redirect)."""
+    action = route.action
+    if isinstance(action, Respond) and action.status == 503:
+        return action
+    rewritten = b""
+    if route.rewrite is not None:
+        query = b"" if mark < 0 else target[mark + 1 :]
+        raw = target if mark < 0 else target[:mark]
+        outcome = route.rewrite.apply(path, query, escaped=b"%" in raw or b"+" in raw)
+        if isinstance(outcome, Redirected):
+            return Redirect(route.labels, outcome.status, outcome.location)
+        if isinstance(outcome, CannotRewrite):
+            return Respond(route.labels, 500)
+        if outcome is not None:
+            rewritten = outcome.target
+    if route.to_https and not question.https:
+        return Redirect(route.labels, host.https_code, https_location(question.authority, target))
+    if rewritten and isinstance(action, Forward):
+        return Forward(route.labels, action.upstream, action.fallback, rewritten)
+    return action
+
+
+def without_port(authority: bytes) -> bytes:
+    """The host of an authority (an IPv6 literal keeps its brackets)."""
+    return authority[: authority.find(b"]") + 1] if authority.startswith(b"[") else authority.partition(b":")[0]
+
+
+def https_location(authority: bytes, target: bytes) -> bytes:
+    """``https://host`` and the target as it came, less one slash at its end (contract section 1.7)."""
+    return b"https://%b%b" % (without_port(authority), target.removesuffix(b"/"))
+
+
+def _with_slash(found: SlashRedirect[RoutePlan], target: bytes, mark: int, question: Question) -> Redirect:
+    scheme = b"https" if question.https else b"http"
+    query = target[mark:] if 0 <= mark < len(target) - 1 else b""
+    location = b"%b://%b%b%b" % (scheme, without_port(question.authority), found.location.encode(), query)
+    return Redirect(found.target.labels, 301, location)
+
+
+def labels_of(host: str, route: Route) -> RouteLabels:
+    """The labels of a route: its Ingress, and the Service of its Upstream (``namespace/service:port``)."""
+    namespace, _, ingress = route.ingress.partition("/")
+    service = port = ""
+    if isinstance(route.action, resources.Forward):
+        service, _, port = route.action.upstream.partition("/")[2].rpartition(":")
+    return RouteLabels(host, namespace, ingress, service, port, route.path)
+
+
+def compile_route(host: str, tls: bool, route: Route, rewrite: Rewriter | None, settings: Settings) -> RoutePlan:
+    """A route as a plan. ``tls``: the host has TLS; ``rewrite``: the route's rewrite policy, compiled."""
+    labels = labels_of(host, route)
+    action = _action(labels, route)
+    to_https = _redirects_to_https(route, tls, settings)
+    ready = action if rewrite is None or (isinstance(action, Respond) and action.status == 503) else None
+    plain = ready if not to_https or (isinstance(action, Respond) and action.status == 503) else None
+    return RoutePlan(labels, action, to_https, rewrite, plain, ready)
+
+
+def _action(labels: RouteLabels, route: Route) -> Decision:
+    match route.action:
+        case resources.Forward(upstream, fallback):
+            return Forward(labels, upstream, fallback)
+        case resources.Redirect(status, location):
+            return Redirect(labels, status, location.encode())
+        case resources.Respond(status):
+            return Respond(labels, status)
+
+
+def rewrite_policy(route: Route) -> Rewrite | None:
+    """The route's rewrite policy."""
+    return next((policy for policy in route.policies if isinstance(policy, Rewrite)), None)
+
+
+def _redirects_to_https(route: Route, tls: bool, settings: Settings) -> bool:
+    """Whether plain http is sent to https: the Ingress' word, else the global one; some paths are exempt."""
+    if any(route.path.startswith(exempt) for exempt in settings.no_tls_redirect_locations):
+        return False
+    enabled, force = settings.ssl_redirect, settings.force_ssl_redirect
+    for policy in route.policies:
+        if isinstance(policy, SSLRedirect):
+            enabled = enabled if policy.enabled is None else policy.enabled
+            force = force if policy.force is None else policy.force
+    return force or (enabled and tls)

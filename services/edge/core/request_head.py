@@ -1,0 +1,314 @@
+"""Heads of requests: what the strict grammar let through becomes one frozen value, or the request is refused.
+
+Owns which doubt is answered how (RFC 9112, and stricter where two parsers could read two things). Must not know where
+the bytes come from nor where they go. Everything not named here goes on as the bytes that came.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from services.contract.hosts import host_key
+from services.edge.core import grammar
+
+CHUNKED = -1
+"""``length`` of a body in chunks."""
+
+
+class RefusedError(Exception):
+    """A request that is answered with ``status`` and the connection's end. ``reason``: one word for a metric."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"{status}: {reason}")
+        self.status = status
+        self.reason = reason
+
+
+class Forwarded(Struct, frozen=True, gc=False):
+    """What a forwarder in front said: the values of X-Forwarded-For, -Host, -Proto and -Port (empty: it did not)."""
+
+    for_: bytes = b""
+    host: bytes = b""
+    proto: bytes = b""
+    port: bytes = b""
+
+
+NOT_FORWARDED = Forwarded()
+
+
+class RequestHeaders(Struct, frozen=True, gc=False):
+    """The headers of a request.
+
+    ``block``: as received, from the CRLF after the request line to the empty line. ``host``: for routing, lower case
+    without port; ``authority``: as the client wrote it. ``length``: of the body, CHUNKED, or 0. ``persistent``: the
+    client wants to keep the connection. ``upgrade``: the protocol it asks for. ``passed``: the lines that go on as
+    they came. ``body_expected``: the client waits for ``100 Continue``.
+    """
+
+    block: bytes
+    minor: int
+    host: str
+    authority: bytes
+    length: int
+    persistent: bool
+    body_expected: bool
+    upgrade: bytes
+    request_id: bytes
+    forwarded: Forwarded
+    passed: bytes
+
+
+_special = re.compile(
+    rb"\r\n(?=[CEFHKPSTUX])"
+    rb"(host|connection|content-length|transfer-encoding|upgrade|expect|keep-alive|te|trailer|proxy|proxy-connection"
+    rb"|x-request-id|x-real-ip|x-scheme|forwarded|x-forwarded-(?:for|host|port|proto|scheme|prefix)"
+    rb"|x-original-forwarded-(?:for|host)|ssl-client-[^:]*+|x-auth-request-[^:]*+|x-auth-(?:user|email|groups|roles))"
+    rb":[\t ]*+([^\r]*+)",
+    re.IGNORECASE,
+).finditer
+
+_websocket_key = re.compile(rb"\r\nsec-websocket-key:", re.IGNORECASE).search
+_NEVER_REMOVED = frozenset((b"close", b"keep-alive", b"upgrade", b"te", b"host", b"content-length"))
+_digits = re.compile(rb"[0-9]{1,18}").fullmatch
+
+
+def read_headers(block: bytes, minor: int, authority: bytes = b"") -> RequestHeaders:
+    """The headers in ``block``, which matched ``grammar.plain_block`` or ``grammar.any_block``.
+
+    ``authority`` comes from a target in absolute form and replaces Host (RFC 9112 section 3.2.2). Raises RefusedError.
+    """
+    _check_size(block)
+    hosts: list[bytes] = []
+    lengths: list[bytes] = []
+    codings: list[bytes] = []
+    connection: list[bytes] = []
+    upgrade = expect = request_id = real_for = host = proto = port = b""
+    pieces: list[bytes] = []
+    start = 2
+    for match in _special(block):
+        at = match.start() + 2
+        if at > start:
+            pieces.append(block[start:at])
+        start = match.end() + 2
+        name = match[1].lower()
+        value = match[2].rstrip(b" \t")
+        if name == b"host":
+            hosts.append(value)
+        elif name == b"connection":
+            connection.append(value)
+        elif name == b"content-length":
+            lengths.append(value)
+        elif name == b"transfer-encoding":
+            codings.append(value)
+        elif name == b"upgrade":
+            upgrade = value
+        elif name == b"expect":
+            expect = value
+        elif name == b"x-request-id":
+            request_id = value
+        elif name == b"x-forwarded-for":
+            real_for = real_for + b", " + value if real_for else value
+        elif name == b"x-forwarded-host":
+            host = value
+        elif name == b"x-forwarded-proto":
+            proto = value
+        elif name == b"x-forwarded-port":
+            port = value
+    pieces.append(block[start:-2])
+    passed = b"".join(pieces) if start > 2 else block[2:-2]
+    routing, authority = _read_host(hosts, authority, minor)
+    length = _read_length(lengths, codings, minor)
+    persistent, upgrades, passed = _read_connection(connection, minor, passed)
+    if not upgrades or minor == 0:
+        upgrade = b""
+    elif upgrade:
+        upgrade = _read_upgrade(upgrade, block)
+    forwarded = Forwarded(real_for, host, proto, port) if real_for or host or proto or port else NOT_FORWARDED
+    waits = minor == 1 and length != 0 and expect.lower() == b"100-continue"
+    return RequestHeaders(
+        block, minor, routing, authority, length, persistent, waits, upgrade, request_id, forwarded, passed
+    )
+
+
+def _check_size(block: bytes) -> None:
+    if len(block) > grammar.HEADERS_LIMIT:
+        raise RefusedError(431, "headers-too-large")
+    if len(block) > 4 * grammar.COUNT_LIMIT and block.count(b"\r\n") - 2 > grammar.COUNT_LIMIT:
+        raise RefusedError(431, "too-many-headers")
+    if len(block) > grammar.LINE_LIMIT and any(len(line) > grammar.LINE_LIMIT for line in block.split(b"\r\n")):
+        raise RefusedError(431, "header-too-large")
+
+
+def _read_host(hosts: Sequence[bytes], authority: bytes, minor: int) -> tuple[str, bytes]:
+    """(canonical host, authority): one valid Host in HTTP/1.1; HTTP/1.0 may leave it out (the catch-all answers)."""
+    if len(hosts) != 1:
+        if hosts or minor == 1:
+            raise RefusedError(400, "host-count")
+        if not authority:
+            return "", b""
+    written = authority or hosts[0]
+    host = host_key(written)
+    if host is None or (hosts and authority and host_key(hosts[0]) is None):
+        raise RefusedError(400, "host")
+    return host, written
+
+
+def _read_length(lengths: Sequence[bytes], codings: Sequence[bytes], minor: int) -> int:
+    if codings:
+        if lengths or minor == 0 or len(codings) > 1:
+            raise RefusedError(400, "framing")
+        if codings[0].lower() != b"chunked":
+            raise RefusedError(
+                501 if codings[0].lower() in (b"gzip", b"deflate", b"compress") else 400, "transfer-encoding"
+            )
+        return CHUNKED
+    if not lengths:
+        return 0
+    if len(lengths) > 1 or _digits(lengths[0]) is None:
+        raise RefusedError(400, "content-length")
+    return int(lengths[0])
+
+
+def _read_connection(values: Sequence[bytes], minor: int, passed: bytes) -> tuple[bool, bool, bytes]:
+    """(persistent, asks for an upgrade, ``passed`` without the lines that Connection names)."""
+    if not values:
+        return minor == 1, False, passed
+    tokens = {token.strip(b" \t").lower() for value in values for token in value.split(b",")}
+    named = tokens - _NEVER_REMOVED
+    if named:
+        passed = b"".join(line[0] for line in grammar.field.finditer(passed) if line[1].lower() not in named)
+    if minor == 0:
+        return b"keep-alive" in tokens and b"close" not in tokens, False, passed
+    return b"close" not in tokens, b"upgrade" in tokens, passed
+
+
+def _read_upgrade(value: bytes, block: bytes) -> bytes:
+    """The protocol to ask the endpoint for; h2c is never passed on (it would hide requests from the edge)."""
+    protocols = [part.strip(b" \t").lower() for part in value.split(b",")]
+    if b"h2c" in protocols:
+        return b""
+    if b"websocket" in protocols and _websocket_key(block) is None:
+        raise RefusedError(400, "websocket-key")
+    return value
+
+
+def without_underscores(block: bytes) -> bytes:
+    """``block`` without the lines whose name has an underscore: applications fold ``_`` and ``-`` into one."""
+    return b"\r\n" + b"".join(line[0] for line in grammar.field.finditer(block) if b"_" not in line[1]) + b"\r\n"
+
+
+class RequestLine(Struct, frozen=True, gc=False):
+    """A request line; ``authority`` is empty unless the target came in absolute form; ``*`` stays."""
+
+    method: bytes
+    target: bytes
+    minor: int
+    authority: bytes = b""
+
+
+def read_line(method: bytes, target: bytes, minor: int) -> RequestLine:
+    """The request line of any form. Raises RefusedError."""
+    if method in (b"CONNECT", b"TRACE"):
+        raise RefusedError(405, "method")
+    if target.startswith(b"/"):
+        return RequestLine(method, target, minor)
+    if target == b"*":
+        if method != b"OPTIONS":
+            raise RefusedError(400, "target")
+        return RequestLine(method, target, minor)
+    match = grammar.absolute_form(target)
+    if match is None:
+        raise RefusedError(400, "target")
+    return RequestLine(method, (match[2] or b"/") + (match[3] or b""), minor, match[1])
+
+
+class Head(Struct, frozen=True, gc=False):
+    """A whole head and where the body begins."""
+
+    line: RequestLine
+    headers: RequestHeaders
+    end: int
+
+
+def read_head(data: bytes) -> Head:
+    """The head that ``data`` starts with; ``data`` holds an empty line. Raises RefusedError (the slow way, any form)."""
+    line_end = data.find(b"\r\n")
+    if line_end > grammar.LINE_LIMIT:
+        raise RefusedError(414, "request-line-too-large")
+    match = grammar.any_request_line(data)
+    if match is None:
+        raise RefusedError(400, "request-line")
+    block_match = grammar.plain_block(data, match.end()) or grammar.any_block(data, match.end())
+    if block_match is None:
+        raise RefusedError(400, "header")
+    line = read_line(match[1], match[2], 1 if match[3] == b"1" else 0)
+    block = block_match[0]
+    _check_size(block)
+    if grammar.plain_block(block) is None:
+        block = without_underscores(block)
+    return Head(line, read_headers(block, line.minor, line.authority), block_match.end())
+
+
+class HeadReader:
+    """Collects a head that comes in pieces; refuses early what can no longer become one."""
+
+    __slots__ = ("_data", "_line", "_scanned")
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._scanned = 0
+        self._line = True
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def feed(self, data: bytes) -> tuple[Head, bytes] | None:
+        """(head, what follows it), or None while it is not complete. Raises RefusedError."""
+        buffer = self._data
+        buffer += data
+        if self._line and self._scanned == 0:
+            if buffer == b"\r":
+                return None
+            if buffer.startswith(b"\r\n"):  # one empty line before a request is tolerated (RFC 9112 section 2.2)
+                if len(buffer) == 2:
+                    return None
+                if buffer.startswith(b"\r\n\r\n"):
+                    raise RefusedError(400, "request-line")
+                del buffer[:2]
+        end = buffer.find(b"\r\n\r\n", max(0, self._scanned - 4))
+        if end >= 0:
+            whole = bytes(buffer)
+            head = read_head(whole)
+            return head, whole[head.end :]
+        self._check_beginning()
+        return None
+
+    def _check_beginning(self) -> None:
+        buffer = self._data
+        while (end := buffer.find(b"\r\n", self._scanned)) >= 0:
+            line = bytes(buffer[self._scanned : end])
+            if self._line:
+                if len(line) > grammar.LINE_LIMIT:
+                    raise RefusedError(414, "request-line-too-large")
+                if grammar.any_request_line(line + b"\r\n") is None:
+                    raise RefusedError(400, "request-line")
+                self._line = False
+            elif grammar.field.fullmatch(line + b"\r\n") is None:
+                raise RefusedError(400, "header")
+            self._scanned = end + 2
+        if len(buffer) > grammar.HEADERS_LIMIT + grammar.LINE_LIMIT:
+            raise RefusedError(431, "headers-too-large")
+        rest = bytes(buffer[self._scanned :])
+        if self._line:
+            if len(rest) > grammar.LINE_LIMIT:
+                raise RefusedError(414, "request-line-too-large")
+            if grammar.beginning_of_line(rest) is None:
+                raise RefusedError(400, "request-line")
+        else:
+            if len(rest) > grammar.LINE_LIMIT:
+                raise RefusedError(431, "header-too-large")
+            if grammar.beginning_of_field(rest) is None:
+                raise RefusedError(400, "header")

@@ -1,0 +1,147 @@
+"""Heads of endpoints' responses, read as strictly as requests, and how their bodies are framed (RFC 9112 section 6.3).
+
+Must not know what the client wants. A head that does not fit raises BadResponseError, which is answered as 502.
+"""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+from services.edge.core import grammar
+
+CHUNKED = -1
+UNTIL_CLOSE = -2
+"""``length`` of a body in chunks, and of one that ends with the connection."""
+
+
+class BadResponseError(Exception):
+    """A response that is not read: the endpoint is at fault."""
+
+
+class ResponseHead(Struct, frozen=True, gc=False):
+    """A response's head.
+
+    ``length``: of the body as the headers say it (see the constants). ``passed``: status line and the headers that go
+    on as they came, each line with its CRLF; ``framing``: the Content-Length line, or empty. ``persistent``: the
+    endpoint keeps the connection. ``dated``: it carries Date.
+    """
+
+    status: int
+    length: int
+    persistent: bool
+    passed: bytes
+    framing: bytes
+    upgrade: bytes
+    server: bytes
+    transport_security: bytes
+    dated: bool
+
+
+_special = re.compile(
+    rb"\r\n(?=[CDKPSTU])"
+    rb"(content-length|connection|server|transfer-encoding|keep-alive|date|upgrade|trailer|proxy-connection"
+    rb"|strict-transport-security)"
+    rb":[\t ]*+([^\r]*+)",
+    re.IGNORECASE,
+).finditer
+_digits = re.compile(rb"[0-9]{1,18}").fullmatch
+
+
+def read_response(match: re.Match[bytes]) -> ResponseHead:
+    """The head that matched ``grammar.response_head``. Raises BadResponseError."""
+    block = match[0]
+    minor = match[1]
+    length: bytes | None = None
+    chunked = False
+    connection = b""
+    upgrade = server = security = b""
+    dated = False
+    pieces: list[bytes] = []
+    start = 0
+    for found in _special(block):
+        name = found[1].lower()
+        if name == b"date":
+            dated = True
+            continue
+        at = found.start() + 2
+        if at > start:
+            pieces.append(block[start:at])
+        start = found.end() + 2
+        value = found[2].rstrip(b" \t")
+        if name == b"content-length":
+            if length is not None and length != value:
+                raise BadResponseError("two lengths")
+            length = value
+        elif name == b"connection":
+            connection = connection + b"," + value.lower()
+        elif name == b"server":
+            server = value
+        elif name == b"transfer-encoding":
+            if chunked or value.lower() != b"chunked" or minor == b"0":
+                raise BadResponseError("transfer coding")
+            chunked = True
+        elif name == b"upgrade":
+            upgrade = value
+        elif name == b"strict-transport-security":
+            security = value
+    pieces.append(block[start:-2])
+    passed = b"".join(pieces) if start else block[:-2]
+    status = int(match[2])
+    tokens = [token.strip(b" \t") for token in connection.split(b",")] if connection else []
+    persistent = b"close" not in tokens if minor == b"1" else b"keep-alive" in tokens
+    if named := [token for token in tokens if token not in _KNOWN_TOKENS]:
+        passed = _without(passed, named)
+    if minor == b"0":
+        passed = b"HTTP/1.1" + passed[8:]
+    framing = b""
+    if chunked:
+        if length is not None:
+            raise BadResponseError("both framings")
+        size = CHUNKED
+    elif length is None:
+        size = UNTIL_CLOSE
+    else:
+        if _digits(length) is None:
+            raise BadResponseError("content length")
+        size = int(length)
+        framing = b"Content-Length: " + length + b"\r\n"
+    return ResponseHead(status, size, persistent, passed, framing, upgrade, server, security, dated)
+
+
+_KNOWN_TOKENS = frozenset((b"", b"close", b"keep-alive", b"upgrade", b"content-length", b"transfer-encoding", b"date"))
+
+
+def _without(passed: bytes, named: list[bytes]) -> bytes:
+    line_end = passed.find(b"\r\n") + 2
+    kept = (line[0] for line in grammar.field.finditer(passed, line_end) if line[1].lower() not in named)
+    return passed[:line_end] + b"".join(kept)
+
+
+class ResponseReader:
+    """Collects a response head that comes in pieces."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def feed(self, data: bytes) -> tuple[ResponseHead, bytes] | None:
+        """(head, what follows it), or None while it is not complete. Raises BadResponseError."""
+        buffer = self._data
+        before = len(buffer)
+        buffer += data
+        if buffer.find(b"\r\n\r\n", max(0, before - 3)) < 0:
+            if len(buffer) > grammar.RESPONSE_LIMIT:
+                raise BadResponseError("head is too large")
+            if not b"HTTP/1.".startswith(buffer[:7]):
+                raise BadResponseError("not a response")
+            return None
+        whole = bytes(buffer)
+        match = grammar.response_head(whole)
+        if match is None:
+            raise BadResponseError("not a response")
+        if match.end() > grammar.RESPONSE_LIMIT:
+            raise BadResponseError("head is too large")
+        return read_response(match), whole[match.end() :]
