@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from proto.diagnostics import Diagnostic
 
@@ -180,10 +180,11 @@ EVENT_TYPES: tuple[type[Struct], ...] = (
 )
 
 
-class CloudEvent(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class CloudEvent(Struct, frozen=True, kw_only=True):
     """The envelope of CloudEvents 1.0 (JSON format). ``time``: RFC 3339 UTC. ``subject``: ``namespace/name`` or name.
 
-    ``traceparent``: W3C trace context of the change that led here (distributed tracing extension).
+    ``traceparent``: W3C trace context of the change that led here (distributed tracing extension); left out if none.
+    Every other attribute is always written: ``specversion`` is required by the standard, whatever our default.
     """
 
     specversion: str = "1.0"
@@ -194,7 +195,7 @@ class CloudEvent(Struct, frozen=True, omit_defaults=True, kw_only=True):
     time: str
     datacontenttype: str = "application/json"
     dataschema: str = ""
-    traceparent: str = ""
+    traceparent: str | UnsetType = UNSET
     data: msgspec.Raw
 
 
@@ -225,6 +226,6 @@ def cloud_event(data: EventData, *, id_: str, source: str, time: str, trace: str
         subject=f"{namespace}/{name}" if namespace else name,
         time=time,
         dataschema=f"https://limen.io/schema/{data.type}.json",
-        traceparent=f"00-{trace}-{trace[:16]}-01" if trace else "",
+        traceparent=f"00-{trace}-{trace[:16]}-01" if trace else UNSET,
         data=msgspec.Raw(msgspec.json.encode(data, order="deterministic")),
     )
