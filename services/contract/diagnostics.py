@@ -15,7 +15,7 @@ MAX_VALUE: Final = 200
 
 
 class Code(Struct, frozen=True):
-    """A kind of finding. ``rejects``: the Ingress is not taken over as written. ``doc``: when it is raised, what then."""
+    """A kind of finding. ``rejects``: the Ingress is not taken over as written. ``doc``: when, and what happens then."""
 
     name: str
     severity: Severity

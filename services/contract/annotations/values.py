@@ -16,7 +16,6 @@ _FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+")
 _SERVICE_NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _TARGET: Final = re.compile(r"/?[-._~a-zA-Z0-9/:$]*")
-_UNKNOWN_VARIABLE: Final = re.compile(r"\$(?![0-9])\{?\w*\}?")
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 Value = bool | int | str
@@ -24,10 +23,6 @@ Value = bool | int | str
 
 class MalformedError(ValueError):
     """A value that cannot be read; the message completes the sentence "the value …"."""
-
-
-class UnsupportedError(MalformedError):
-    """A value that ingress-nginx would take and Limen does not; ignoring it could change what is reached."""
 
 
 def parse_bool(text: str) -> bool:
@@ -62,8 +57,6 @@ def parse_target(text: str) -> str:
     """A rewrite target: a path or address that may hold ``$1`` … ``$9``."""
     if _TARGET.fullmatch(text) is None:
         raise MalformedError("has characters that a target cannot have")
-    if _UNKNOWN_VARIABLE.search(text):
-        raise UnsupportedError("names a variable; only $0 to $9 are filled in")
     return text
 
 

@@ -8,6 +8,19 @@ from services.contract.configmap.entry import Key
 
 HONOURED: Final = (
     Key(
+        name="annotation-value-word-blocklist",
+        type="list",
+        state="honoured",
+        doc="Words that no value of an annotation may hold, with commas between.",
+    ),
+    Key(
+        name="annotations-risk-level",
+        type="string",
+        default="High",
+        state="honoured",
+        doc="The highest risk of an annotation that is allowed: Low, Medium, High or Critical.",
+    ),
+    Key(
         name="compute-full-forwarded-for",
         type="bool",
         default="false",
@@ -109,6 +122,13 @@ HONOURED: Final = (
         default="true",
         state="honoured",
         doc="Requests by http are sent to https where the host has TLS.",
+    ),
+    Key(
+        name="strict-validate-path-type",
+        type="bool",
+        default="true",
+        state="honoured",
+        doc="Report paths of type Exact or Prefix with unusual characters.",
     ),
     Key(
         name="upstream-keepalive-connections",

@@ -1,0 +1,183 @@
+"""An Ingress' annotations, read with the registry: typed settings, and what there is to say about each.
+
+Owns the failure rules (contract section 1.1): a value that cannot be read falls to its default, denies the Ingress'
+routes, or keeps the Ingress from being taken over, as its entry says. Must not know hosts, paths or routes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from proto.diagnostics import Diagnostic
+from proto.objects import Ingress, ObjectKey
+from services.contract.annotations.entry import PREFIX, Annotation, Risk
+from services.contract.annotations.registry import BY_FULL_NAME
+from services.contract.annotations.values import MalformedError, Value, parse_value, same_value
+from services.contract.diagnostics import annotation_field, finding
+
+RISKS: Final[tuple[Risk, ...]] = ("low", "medium", "high", "critical")
+
+
+class AnnotationPolicy(Struct, frozen=True):
+    """What the ConfigMap says about annotations: the highest risk allowed, and words that no value may hold."""
+
+    risk_level: Risk = "high"
+    blocked_words: tuple[str, ...] = ()
+
+
+class AnnotationSettings(Struct, frozen=True):
+    """The annotations that are honoured, typed. None: the Ingress says nothing, the ConfigMap's value holds.
+
+    ``denied``: a guard of this Ingress' paths is not understood, so they answer 503; ``host_denied``: one that guards
+    its whole hosts. ``canary``: the Ingress gets no traffic of its own.
+    """
+
+    rewrite_target: str = ""
+    use_regex: bool = False
+    app_root: str = ""
+    ssl_redirect: bool | None = None
+    force_ssl_redirect: bool | None = None
+    default_backend: str = ""
+    global_auth: bool = True
+    canary: bool = False
+    denied: bool = False
+    host_denied: bool = False
+
+
+NOTHING_SET: Final = AnnotationSettings()
+_DEFAULT_POLICY: Final = AnnotationPolicy()
+_NONE: Final[tuple[Diagnostic, ...]] = ()
+_FIELD_OF: Final = {
+    "rewrite-target": "rewrite_target",
+    "use-regex": "use_regex",
+    "app-root": "app_root",
+    "ssl-redirect": "ssl_redirect",
+    "force-ssl-redirect": "force_ssl_redirect",
+    "default-backend": "default_backend",
+    "enable-global-auth": "global_auth",
+    "canary": "canary",
+}
+"""Where values go: those of honoured entries, and of two that only take something away."""
+
+
+def read_annotations(
+    ingress: Ingress, policy: AnnotationPolicy = _DEFAULT_POLICY
+) -> tuple[AnnotationSettings, tuple[Diagnostic, ...]]:
+    """The settings of ``ingress`` and the findings about its annotations, in the order of their names.
+
+    Never raises for a bad value. Whether the findings keep the Ingress from being taken over is for
+    ``services.contract.diagnostics.rejects``.
+    """
+    names = sorted(name for name in ingress.annotations if name.startswith(PREFIX))
+    if not names:
+        return NOTHING_SET, _NONE
+    reader = _Reader(ingress, policy)
+    for name in names:
+        reader.read(name)
+    return AnnotationSettings(**reader.fields), tuple(reader.findings)  # type: ignore[arg-type]
+
+
+class _Reader:
+    """One pass over the annotations of one Ingress."""
+
+    def __init__(self, ingress: Ingress, policy: AnnotationPolicy) -> None:
+        self._annotations = ingress.annotations
+        self._key = ObjectKey("ingress", ingress.namespace, ingress.name)
+        self._policy = policy
+        self.fields: dict[str, Value] = {}
+        self.findings: list[Diagnostic] = []
+
+    def read(self, name: str) -> None:
+        text = self._annotations[name]
+        word = next((word for word in self._policy.blocked_words if word in text), None)
+        if word is not None:
+            self._say(
+                name,
+                "annotation-blocked",
+                f"{name} holds {word!r}, which the administrator does not allow.",
+                f"Remove {word!r} from the value.",
+            )
+            return
+        entry = BY_FULL_NAME.get(name)
+        if entry is None:
+            self._say(
+                name,
+                "annotation-unknown",
+                f"{name} is not known to ingress-nginx. It has no effect.",
+                "Check the spelling, or remove it.",
+            )
+            return
+        if RISKS.index(entry.risk) > RISKS.index(self._policy.risk_level) and entry.state != "refused":
+            self._say(
+                name,
+                "annotation-risk",
+                f"{name} has risk {entry.risk}, and only {self._policy.risk_level} is allowed.",
+                "Remove it, or raise annotations-risk-level in the ConfigMap.",
+            )
+            return
+        if text == "" or self._overruled(name, entry):
+            return
+        self._judge(name, entry, text)
+
+    def _overruled(self, name: str, entry: Annotation) -> bool:
+        """Whether this is an alias and the canonical name is set too (contract P3)."""
+        return name != PREFIX + entry.name and bool(self._annotations.get(PREFIX + entry.name))
+
+    def _judge(self, name: str, entry: Annotation, text: str) -> None:
+        match entry.state:
+            case "refused":
+                self._say(
+                    name,
+                    "annotation-refused",
+                    f"{name} annotation cannot be used. Raw nginx configuration is never taken over.",
+                    "Remove it; look in the documentation for an annotation that does the same.",
+                )
+            case "guarded" if not same_value(entry, text):
+                self.fields["host_denied" if entry.scope == "host" else "denied"] = True
+                what = "All routes of its hosts" if entry.scope == "host" else "Its routes"
+                self._say(
+                    name,
+                    "annotation-denied",
+                    f"{name} guards access and is not honoured yet. {what} answer 503.",
+                    "Remove it if access need not be guarded.",
+                )
+            case "without-effect":
+                self._say(name, "annotation-without-effect", f"{name} has no effect. {entry.doc}", "Remove it.")
+            case "honoured":
+                self._take(name, entry, text)
+            case "pending":
+                self._pend(name, entry, text)
+
+    def _take(self, name: str, entry: Annotation, text: str) -> None:
+        try:
+            self.fields[_FIELD_OF[entry.name]] = parse_value(entry, text)
+        except MalformedError as error:
+            self._fail(name, entry, error)
+
+    def _fail(self, name: str, entry: Annotation, error: MalformedError) -> None:
+        remedy = f"Write a valid value. {entry.doc}"
+        match entry.on_failure:
+            case "default":
+                default = f"The default, {entry.default}, holds" if entry.default else "It has no effect"
+                self._say(name, "annotation-invalid", f"The value of {name} {error}. {default}.", remedy)
+            case "deny":
+                self.fields["denied"] = True
+                self._say(name, "annotation-denied", f"The value of {name} {error}. Its routes answer 503.", remedy)
+            case "reject":
+                self._say(name, "annotation-rejected", f"The value of {name} {error}.", remedy)
+
+    def _pend(self, name: str, entry: Annotation, text: str) -> None:
+        if entry.name in _FIELD_OF:
+            self._take(name, entry, text)
+        if same_value(entry, text):
+            return
+        if entry.name == "canary":
+            if self.fields.get("canary"):
+                self._say(name, "canary-pending", "Canaries are not honoured yet. This Ingress gets no traffic.", "")
+        elif entry.name != "enable-global-auth":
+            self._say(name, "annotation-pending", f"{name} is not honoured yet. It has no effect.", "")
+
+    def _say(self, name: str, code: str, message: str, remedy: str) -> None:
+        self.findings.append(finding(self._key, code, annotation_field(name), self._annotations[name], message, remedy))

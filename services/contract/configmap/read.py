@@ -1,0 +1,244 @@
+"""The controller's ConfigMap, read with the registry: Settings for the edges, rules for the compiler, and findings.
+
+A value that cannot be read is named, and its default holds. Source of names, types and defaults: contract section
+1.15; of how booleans, numbers and times are read: ingress-nginx and nginx.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Any, Final
+
+from msgspec import Struct
+
+from proto.diagnostics import Diagnostic
+from proto.objects import ObjectKey
+from proto.resources import Settings
+from services.contract.annotations.entry import Risk
+from services.contract.annotations.read import RISKS, AnnotationPolicy
+from services.contract.annotations.values import MalformedError, parse_bool
+from services.contract.configmap.entry import Key
+from services.contract.configmap.registry import KEYS
+from services.contract.diagnostics import finding
+
+_NUMBER: Final = re.compile(r"[0-9]{1,10}")
+_DURATION: Final = re.compile(r"(?:([0-9]{1,10})(ms|s|m|h|d|w|M|y)?\s*)+")
+_DURATION_PART: Final = re.compile(r"([0-9]+)(ms|s|m|h|d|w|M|y)?")
+_UNITS: Final = {
+    "ms": 0.001,
+    "": 1.0,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+    "w": 604800.0,
+    "M": 2592000.0,
+    "y": 31536000.0,
+}
+_HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+
+
+class Controller(Struct, frozen=True):
+    """What the ConfigMap says to the compiler.
+
+    ``annotations``: which ones are allowed. ``strict_path_types``: report paths that ingress-nginx's admission
+    refuses. ``guarded``: names of keys that guard every route and are not honoured yet; ``guarded_by_auth``: the key
+    that guards all but ``no_auth_locations`` and Ingresses that say ``enable-global-auth: "false"``.
+    """
+
+    annotations: AnnotationPolicy = AnnotationPolicy()
+    strict_path_types: bool = True
+    guarded: tuple[str, ...] = ()
+    guarded_by_auth: str = ""
+    no_auth_locations: tuple[str, ...] = ("/.well-known/acme-challenge",)
+
+
+class Reading(Struct, frozen=True):
+    """Everything that a ConfigMap says. ``settings`` lacks what the flags say."""
+
+    settings: Settings
+    controller: Controller
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def read_configmap(key: ObjectKey, data: dict[str, str]) -> Reading:
+    """Read ``data`` of the ConfigMap ``key``. Never raises for a bad value."""
+    reader = _Reader(key)
+    for name in sorted(data):
+        reader.read(name, data[name])
+    values = reader.values
+    policy = AnnotationPolicy(
+        risk_level=values.pop("annotations-risk-level", AnnotationPolicy().risk_level),
+        blocked_words=values.pop("annotation-value-word-blocklist", ()),
+    )
+    auth = "global-auth-url" if "global-auth-url" in reader.guarded else ""
+    controller = Controller(
+        annotations=policy,
+        strict_path_types=values.pop("strict-validate-path-type", True),
+        guarded=tuple(name for name in reader.guarded if name != auth),
+        guarded_by_auth=auth,
+        no_auth_locations=values.pop("no-auth-locations", Controller().no_auth_locations),
+    )
+    settings = Settings(**{name.replace("-", "_"): value for name, value in values.items()})
+    return Reading(settings, controller, tuple(reader.findings))
+
+
+class _Reader:
+    """One pass over the keys of one ConfigMap."""
+
+    def __init__(self, key: ObjectKey) -> None:
+        self._key = key
+        self.values: dict[str, Any] = {}
+        self.guarded: list[str] = []
+        self.findings: list[Diagnostic] = []
+
+    def read(self, name: str, text: str) -> None:
+        key = KEYS.get(name)
+        if key is None:
+            self._say(
+                name,
+                text,
+                "configmap-unknown",
+                f"{name} is not known to ingress-nginx. It has no effect.",
+                "Check the spelling, or remove it.",
+            )
+            return
+        if key.state == "honoured":
+            try:
+                self.values[name] = parse_key(key, text)
+            except MalformedError as error:
+                self._say(
+                    name,
+                    text,
+                    "configmap-invalid",
+                    f"The value of {name} {error}. The default, {key.default}, holds.",
+                    f"Write a valid value. {key.doc}",
+                )
+        elif not _says_nothing(key, text):
+            self._not_honoured(key, text)
+
+    def _not_honoured(self, key: Key, text: str) -> None:
+        name = key.name
+        match key.state:
+            case "guarded":
+                self.guarded.append(name)
+                self._say(
+                    name,
+                    text,
+                    "configmap-denied",
+                    f"{name} guards access and is not honoured yet. The routes that it would guard answer 503.",
+                    "Remove it if access need not be guarded.",
+                )
+            case "refused":
+                self._say(
+                    name,
+                    text,
+                    "configmap-refused",
+                    f"{name} is raw nginx configuration, or switches on a "
+                    "module that Limen does not have. It has no effect.",
+                    "Remove it.",
+                )
+            case "without-effect":
+                self._say(
+                    name,
+                    text,
+                    "configmap-without-effect",
+                    f"{name} concerns the inside of nginx. It has no effect.",
+                    "Remove it.",
+                )
+            case _:
+                self._say(name, text, "configmap-pending", f"{name} is not honoured yet. It has no effect.", "")
+
+    def _say(self, name: str, text: str, code: str, message: str, remedy: str) -> None:
+        self.findings.append(finding(self._key, code, f"data[{name}]", text, message, remedy))
+
+
+def _says_nothing(key: Key, text: str) -> bool:
+    """Whether the value is what holds anyway."""
+    text = text.strip()
+    if key.type == "bool":
+        try:
+            return parse_bool(text or "false") == parse_bool(key.default or "false")
+        except MalformedError:
+            return False
+    return text in ("", key.default)
+
+
+def parse_key(key: Key, text: str) -> Any:
+    """The value of an honoured key as ``Settings`` or ``Controller`` holds it. Raises MalformedError."""
+    special = _SPECIAL.get(key.name)
+    if special is not None:
+        return special(text)
+    match key.type:
+        case "bool":
+            return parse_bool(text) if text else False
+        case "int":
+            number = _number(text)
+            if key.choices and str(number) not in key.choices:
+                raise MalformedError(f"is none of {', '.join(key.choices)}")
+            return float(number) if key.name in _SECONDS else number
+        case "duration":
+            return _duration(text)
+        case "list":
+            return _list(text)
+        case _:
+            return text.strip()
+
+
+def _number(text: str) -> int:
+    if text == "":
+        return 0
+    if _NUMBER.fullmatch(text) is None:
+        raise MalformedError("is not a whole number, or is negative")
+    return int(text)
+
+
+def _duration(text: str) -> float:
+    """A time as nginx writes it: ``90``, ``90s``, ``1h30m``."""
+    if _DURATION.fullmatch(text.strip()) is None:
+        raise MalformedError("is not a time such as 30s or 1h")
+    return sum(int(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    items = _list(text)
+    for item in items:
+        try:
+            ipaddress.ip_network(item, strict=False)
+        except ValueError:
+            raise MalformedError(f"holds {item!r}, which is no address or network") from None
+    return items
+
+
+def _header(text: str) -> str:
+    if _HEADER.fullmatch(text) is None:
+        raise MalformedError("is not the name of a header")
+    return text
+
+
+def _risk(text: str) -> Risk:
+    """A risk by its name; as in ingress-nginx anything unknown is the lowest, the most cautious reading."""
+    word = text.strip().lower()
+    return next((risk for risk in RISKS if risk == word), "low")
+
+
+_SPECIAL: Final = {
+    "proxy-real-ip-cidr": _networks,
+    "forwarded-for-header": _header,
+    "annotations-risk-level": _risk,
+}
+_SECONDS: Final = frozenset(
+    {
+        "keep-alive",
+        "proxy-connect-timeout",
+        "proxy-read-timeout",
+        "proxy-send-timeout",
+        "upstream-keepalive-timeout",
+    }
+)
+"""Keys whose whole number is a time, which Settings holds as a float."""
