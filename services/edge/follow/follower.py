@@ -1,9 +1,10 @@
 """Following the log: live deltas at once, and reading up whenever something may have been missed.
 
-Four things happen here, all in one loop: a live delta that leads on is put in force on the spot; one that does not wakes
-the catch-up; a new connection, a loss and the passing of time wake it too; and a catch-up compares the bus' head with
-what is served and reads what is missing, as deltas if it can, else as a base. Nothing goes back: only a greater
-(epoch, version) is ever taken. Owns that decision; must not know files, sockets, or how a generation is built.
+Four things happen here, all in one loop: a live delta that leads on is put in force on the spot; one that does not
+wakes the catch-up; a new connection, a loss and the passing of time wake it too; and a catch-up compares the bus'
+head with what is served and reads what is missing, as deltas if it can, else as a base. Nothing goes back: only a
+greater (epoch, version) is ever taken. Owns that decision; must not know files, sockets, or how a generation is
+built.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import logging
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
 from proto.codec import DecodeError
@@ -62,8 +64,11 @@ class Follower:
         self.catch_ups = 0
         self.error = ""
         """Why a version that the compiler did sign was refused; empty while everything signed is in force."""
-        self.noticed = asyncio.Event()
-        """Set when ``error`` changes, for whoever reports it."""
+        self._error_listeners: list[Callable[[], None]] = []
+
+    def on_error_changed(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` whenever ``error`` changes; it must not block."""
+        self._error_listeners.append(listener)
 
     @property
     def stale(self) -> bool:
@@ -261,4 +266,5 @@ class Follower:
     def _set_error(self, error: str) -> None:
         if error != self.error:
             self.error = error
-            self.noticed.set()
+            for listener in self._error_listeners:
+                listener()

@@ -35,12 +35,15 @@ class Applied(Struct, frozen=True):
     cause: Cause | None = None
 
 
+Listener = Callable[[Applied, Change], None]
+
+
 class Generations:
     """See the module. ``swap`` puts a generation in force; it may raise only before it does."""
 
     def __init__(self, swap: Callable[[Generation], None]) -> None:
         self._swap = swap
-        self._listeners: list[Callable[[Applied], None]] = []
+        self._listeners: list[Listener] = []
         self.table = ResourceTable()
         self.position: Position = NOWHERE
         self.proof: HeadProof | None = None
@@ -49,7 +52,7 @@ class Generations:
         self.swaps = 0
         self._floor: Position = NOWHERE
 
-    def on_applied(self, listener: Callable[[Applied], None]) -> None:
+    def on_applied(self, listener: Listener) -> None:
         """Call ``listener`` after each swap, in the same turn of the loop: it must not block."""
         self._listeners.append(listener)
 
@@ -130,7 +133,7 @@ class Generations:
         self.swaps += 1
         self.applied = Applied(position, proof, time.time(), time.perf_counter() - received, cause)
         for listener in self._listeners:
-            listener(self.applied)
+            listener(self.applied, change)
 
     def _build(self, change: Change, position: Position) -> Generation:
         """Build beside what is served, and swap. Whatever goes wrong in it is a refusal: an edge that serves its last

@@ -1,7 +1,8 @@
 """When the last good generation is read and written.
 
-Owns the order at the start (newest file, else the one before) and the pace of writing: after a swap, beside the loop, at
-most once a second and with at most a fiftieth of a core. A disk that fails is counted and said, and harms nothing else.
+Owns the order at the start (newest file, else the one before) and the pace of writing: after a swap, beside the loop,
+at most once a second and with at most a fiftieth of a core. A disk that fails is counted and said, and harms nothing
+else.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from proto.snapshots import HeadProof
 from services.edge.follow.generations import Applied, Generations
 from services.edge.follow.incoming import RejectedError
 from services.edge.follow.lastgood import LastGoodError, LastGoodFile, Saved
+from services.edge.follow.table import Change
 from services.edge.follow.unpack import slices
 from services.runtime.logs import log
 
@@ -68,7 +70,7 @@ class Keeper:
         self.bytes_written = 0
         generations.on_applied(self._applied)
 
-    def _applied(self, _applied: Applied) -> None:
+    def _applied(self, _applied: Applied, _change: Change) -> None:
         self._wake.set()
 
     async def run(self) -> None:
@@ -78,6 +80,12 @@ class Keeper:
             self._wake.clear()
             spent = await self._write()
             await asyncio.sleep(max(AT_MOST_EVERY, spent * SHARE))
+
+    async def flush(self) -> None:
+        """Write what is not on disk yet; for the end of a process, once ``run`` has been cancelled."""
+        if self._wake.is_set():
+            self._wake.clear()
+            await self._write()
 
     async def _write(self) -> float:
         """Write the present generation; the processor time that it took."""

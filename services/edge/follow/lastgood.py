@@ -76,8 +76,7 @@ class LastGoodFile:
             return None
         except OSError as error:
             raise LastGoodError(f"{path}: {error.strerror}") from None
-        saved = self._check(path, data)
-        return saved
+        return self._check(path, data)
 
     def _check(self, path: Path, data: bytes) -> Saved:
         line, _, rest = data.partition(b"\n")
@@ -119,7 +118,7 @@ class LastGoodFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_suffix(".snapshot.new")
         try:
-            with temporary.open("wb", opener=_owner_only) as file:
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                 file.write(head)
                 file.write(packed)
                 file.flush()
@@ -149,10 +148,6 @@ def _pack(records: list[ResourceRecord], slice_size: int = 200) -> Iterator[byte
 
 def _slices(records: list[ResourceRecord], size: int) -> Iterable[list[ResourceRecord]]:
     return (records[start : start + size] for start in range(0, len(records), size))
-
-
-def _owner_only(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _fsync_folder(folder: Path) -> None:

@@ -6,12 +6,15 @@ Pure. Owns the table; must not know where records come from, nor how they are se
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from typing import Final
 
 from msgspec import Struct
 
 from proto.digest import EMPTY, combine, entry_hash
 from proto.resources import ResourceKey, ResourceKind, ResourceRecord
 from proto.snapshots import Delta
+
+_NOTHING: Final[dict[str, bytes]] = {}
 
 
 class Change(Struct, frozen=True):
@@ -26,7 +29,7 @@ class ResourceTable:
     """All records of the snapshot that is served."""
 
     def __init__(self) -> None:
-        self._kinds: dict[ResourceKind, dict[str, ResourceRecord]] = {}
+        self._kinds: dict[ResourceKind, dict[str, bytes]] = {}
         self.digest: bytes = EMPTY
         self.changes = 0
         """How often the table changed: a Staging tells by it whether what it compared with still stands."""
@@ -38,13 +41,13 @@ class ResourceTable:
         """How many records of a kind there are."""
         return len(self._kinds.get(kind, ()))
 
-    def get(self, kind: ResourceKind, name: str) -> ResourceRecord | None:
-        """The record, if it exists."""
-        return self._kinds.get(kind, {}).get(name)
+    def body(self, kind: ResourceKind, name: str) -> bytes | None:
+        """The MessagePack of a resource, None if there is no such resource."""
+        return self._kinds.get(kind, _NOTHING).get(name)
 
     def records(self) -> list[ResourceRecord]:
         """All records, in no particular order; a copy."""
-        return [record for kind in self._kinds.values() for record in kind.values()]
+        return [ResourceRecord(kind, name, body) for kind, names in self._kinds.items() for name, body in names.items()]
 
     def change_of(self, deltas: Sequence[Delta]) -> Change:
         """What ``deltas``, one after the other, make of this table (which stays as it is)."""
@@ -55,7 +58,9 @@ class ResourceTable:
             for record in delta.upserts:
                 last[record.key] = record
         upserts = tuple(record for record in last.values() if record is not None)
-        removals = tuple(key for key, record in last.items() if record is None and self.get(key.kind, key.name))
+        removals = tuple(
+            key for key, record in last.items() if record is None and self.body(key.kind, key.name) is not None
+        )
         return Change(upserts, removals, self._digest_after(upserts, removals))
 
     def missing_from(self, names: Mapping[ResourceKind, Set[str]]) -> Iterator[ResourceKey]:
@@ -69,7 +74,7 @@ class ResourceTable:
         for key in change.removals:
             del self._kinds[key.kind][key.name]
         for record in change.upserts:
-            self._kinds.setdefault(record.kind, {})[record.name] = record
+            self._kinds.setdefault(record.kind, {})[record.name] = record.body
         self.digest = change.digest
         self.changes += 1
 
@@ -77,11 +82,11 @@ class ResourceTable:
         added = removed = 0
         for record in upserts:
             added += entry_hash(record.kind, record.name, record.body)
-            old = self.get(record.kind, record.name)
+            old = self.body(record.kind, record.name)
             if old is not None:
-                removed += entry_hash(old.kind, old.name, old.body)
+                removed += entry_hash(record.kind, record.name, old)
         for key in removals:
-            removed += entry_hash(key.kind, key.name, self._kinds[key.kind][key.name].body)
+            removed += entry_hash(key.kind, key.name, self._kinds[key.kind][key.name])
         return combine(self.digest, added=added, removed=removed)
 
 
@@ -97,11 +102,11 @@ class Staging:
 
     def add(self, records: Iterable[ResourceRecord]) -> None:
         """Take in a slice of the new table."""
-        get = self._table.get
+        present = self._table.body
         for record in records:
             self._added += entry_hash(record.kind, record.name, record.body)
             self._names.setdefault(record.kind, set()).add(record.name)
-            if get(record.kind, record.name) != record:
+            if present(record.kind, record.name) != record.body:
                 self._upserts.append(record)
 
     @property

@@ -1,0 +1,174 @@
+"""A worker: one process that follows the bus and serves traffic.
+
+Owns the wiring and the order of a worker's life: last good generation, then bus, then (once there is a generation) the
+traffic ports, then the drain. What each part does is said in its own module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import socket
+from contextlib import suppress
+
+from proto.sealing import Sealer
+from proto.signing import Verifier
+from proto.subjects import Subjects
+from services.edge.core.generation import Generation
+from services.edge.follow import keeper
+from services.edge.follow.follower import Follower
+from services.edge.follow.generations import Applied, Generations
+from services.edge.follow.keeper import Keeper
+from services.edge.follow.lastgood import LastGoodFile
+from services.edge.follow.report import Reporter
+from services.edge.follow.table import Change
+from services.edge.options import EdgeOptions
+from services.edge.process.channel import Channel, Parcel, Question, WorkerCounters, WorkerState
+from services.edge.process.counting import Counting
+from services.edge.process.sockets import WorkerSockets
+from services.edge.process.traffic import Traffic
+from services.edge.resolve import ExternalNames, Resolver
+from services.runtime import lifecycle
+from services.runtime.announce import EventPublisher
+from services.runtime.bus import Bus
+
+_log = logging.getLogger(__name__)
+
+TELL_EVERY = 1.0
+TELL_AT_MOST_EVERY = 0.1
+ORPHAN_DRAIN = 3.0
+"""Seconds to finish requests when the supervisor died: whatever started it is about to start another."""
+
+
+class Worker:
+    """See the module. ``index``: the worker's place; ``end``: its end of the channel to the admin process."""
+
+    def __init__(
+        self,
+        options: EdgeOptions,
+        index: int,
+        sockets: WorkerSockets,
+        end: socket.socket,
+        sealer: Sealer,
+        verifier: Verifier,
+    ) -> None:
+        self._options = options
+        self._index = index
+        self._sockets = sockets
+        self._end = end
+        self._sealer = sealer
+        self._verifier = verifier
+        self._first = asyncio.Event()
+        self._tell = asyncio.Event()
+        self._names = ExternalNames()
+        self._supervisor = os.getppid()
+
+    def run(self) -> int:
+        """Run until told to stop, then drain; the exit code."""
+        return lifecycle.run(self._main)
+
+    async def _main(self, life: lifecycle.Lifecycle) -> None:
+        options, subjects = self._options, Subjects(self._options.instance)
+        bus = Bus(options.bus)
+        self._traffic = Traffic(self._sealer)
+        self._resolver = Resolver(self._traffic.resolved, allow_local=options.allow_loopback_upstreams)
+        self._generations = Generations(self._swap)
+        self._generations.on_applied(self._applied)
+        file = LastGoodFile(options.state, options.name, self._verifier)
+        keeper.restore(file, self._generations)
+        self._follower = Follower(bus, subjects, self._verifier, self._generations)
+        self._bus = bus
+        events = EventPublisher(bus, subjects, f"/{options.instance}/edge/{options.name}")
+        self._reporter = Reporter(
+            bus, subjects, events, self._generations, self._follower, edge=options.name, worker=self._index
+        )
+        self._keeper = Keeper(file, self._generations)
+        self._counting = Counting(self._generations, self._follower, self._keeper, self._traffic, self._resolver)
+        self._channel = Channel(self._end, self._asked)
+        await bus.start()
+        life.spawn("follow", self._follower.run())
+        life.spawn("report", self._reporter.run())
+        life.spawn("resolve", self._resolver.run())
+        life.spawn("tell", self._tell_admin())
+        keeping = life.spawn("keep", self._keeper.run()) if self._index == 0 else None
+
+        if await _either(self._first, life.stopping):
+            await self._serve()
+            await life.stopping.wait()
+            await self._drain()
+        if keeping is not None:
+            keeping.cancel()
+            await self._keeper.flush()
+        await self._reporter.left("drained")
+        self._say_state()
+        await events.close()
+        await bus.close()
+
+    # --- serving ----------------------------------------------------------------------------------------------
+
+    def _swap(self, generation: Generation) -> None:
+        self._traffic.swap(generation)
+
+    def _applied(self, _applied: Applied, change: Change) -> None:
+        if self._names.take(change.upserts, change.removals):
+            self._resolver.follow(self._names.names())
+        self._first.set()
+        self._tell.set()
+
+    async def _serve(self) -> None:
+        await self._traffic.listen(self._sockets)
+        # what is there now stays for good: the collector need not look at it ever again
+        gc.collect()
+        gc.freeze()
+        self._reporter.joined()
+        self._say_state()
+
+    async def _drain(self) -> None:
+        orphan = os.getppid() != self._supervisor
+        grace = 0.0 if orphan else self._options.shutdown_grace_period
+        bound = ORPHAN_DRAIN if orphan else self._options.worker_shutdown_timeout
+        self._reporter.drain()
+        self._traffic.draining = True
+        self._say_state()
+        await asyncio.sleep(grace)
+        await self._traffic.drain(self._sockets, bound)
+
+    # --- the admin process ------------------------------------------------------------------------------------
+
+    async def _tell_admin(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TELL_EVERY):
+                    await self._tell.wait()
+            self._tell.clear()
+            self._say_state()
+            await asyncio.sleep(TELL_AT_MOST_EVERY)
+
+    def _say_state(self) -> None:
+        traffic = self._traffic
+        state = WorkerState(
+            process=os.getpid(),
+            report=self._reporter.report(),
+            ready=traffic.listening and not traffic.draining,
+            connected=self._bus.connected,
+            counts=self._counting.counts(),
+            last_error=self._follower.error or self._keeper.error,
+        )
+        self._channel.send(state)
+
+    def _asked(self, message: Parcel) -> None:
+        if isinstance(message, Question):
+            self._channel.send(WorkerCounters(os.getpid(), self._counting.counters(), message.number))
+
+
+async def _either(first: asyncio.Event, second: asyncio.Event) -> bool:
+    """Wait for one of two events; whether the first is set."""
+    tasks = [asyncio.ensure_future(event.wait()) for event in (first, second)]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+    return first.is_set() and not second.is_set()

@@ -1,0 +1,73 @@
+"""A base read slice by slice is the base that was packed, or an error that says what is wrong with it."""
+
+from __future__ import annotations
+
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proto.codec import DecodeError, encode, pack_base
+from proto.resources import ResourceRecord
+from services.edge.follow.unpack import SLICE, inflate, slices
+
+
+def read(packed: bytes) -> list[ResourceRecord]:
+    return [record for piece in slices(inflate(packed)) for record in piece]
+
+
+@pytest.mark.parametrize("count", [0, 1, 15, 16, SLICE - 1, SLICE, SLICE + 1, 3 * SLICE + 7, 70_000])
+def test_every_number_of_records(count: int) -> None:
+    records = [ResourceRecord("upstream", f"n/{number:06}:80", b"x" * (number % 300)) for number in range(count)]
+    assert read(pack_base(records)) == records
+
+
+def test_records_of_every_length_class() -> None:
+    records = [ResourceRecord("virtualhost", "h" * size, bytes(size)) for size in (0, 31, 32, 255, 256, 65535, 65536)]
+    assert sorted(read(pack_base(records)), key=lambda record: len(record.name)) == records
+
+
+def test_no_slice_is_longer_than_said() -> None:
+    data = inflate(pack_base([ResourceRecord("upstream", str(number), b"") for number in range(1000)]))
+    assert [len(piece) for piece in slices(data)] == [SLICE, SLICE, 1000 - 2 * SLICE]
+
+
+def test_a_truncated_base_is_refused_wherever_it_ends() -> None:
+    packed = pack_base([ResourceRecord("upstream", str(number), b"body") for number in range(20)])
+    for length in range(len(packed)):
+        with pytest.raises(DecodeError):
+            read(packed[:length])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xc0",
+        encode({"a": 1}),
+        encode([1, 2]),
+        encode([("upstream", "a")]),
+        encode([("nonsense", "a", b"")]),
+        encode([("upstream", "a", b"", "more")]),
+        encode([("upstream", "a", b"")]) + b"\x00",
+        b"\xdd\xff\xff\xff\xff",
+        b"\x91\x93\xdb\xff\xff\xff\xff",
+    ],
+)
+def test_other_content_is_refused(content: bytes) -> None:
+    with pytest.raises(DecodeError, match="base"):
+        read(zlib.compress(content))
+
+
+@given(st.binary(max_size=200))
+def test_arbitrary_content_never_raises_anything_else(content: bytes) -> None:
+    try:
+        list(slices(content))
+    except DecodeError:
+        return
+
+
+def test_bytes_after_the_end_are_refused() -> None:
+    with pytest.raises(DecodeError):
+        inflate(pack_base([]) + b"x")
