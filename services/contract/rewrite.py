@@ -141,14 +141,17 @@ def _captured(captures: tuple[bytes, ...], number: int, quote: bool) -> str:
 
 
 def _unescaped(location: str) -> str:
-    """What nginx undoes before it sends a redirect: escapes of printable characters above ``%``, up to a ``?``."""
+    """What nginx undoes before it sends a redirect: escapes of printable characters above ``%``, up to the first
+    ``?``, be it escaped (then it is undone too, and ends this) or not."""
     head, mark, rest = location.partition("?")
-    return _REDIRECT_ESCAPE.sub(_unescape_one, head) + mark + rest
+    before, escaped_mark, after = head.partition("%3F")
+    before = _REDIRECT_ESCAPE.sub(_unescape_one, before)
+    return f"{before}?{after}{mark}{rest}" if escaped_mark else f"{before}{mark}{rest}"
 
 
 def _unescape_one(match: re.Match[str]) -> str:
     char = chr(int(match[1], 16))
-    return char if "%" < char < "\x7f" and char != "?" else match[0]
+    return char if "%" < char < "\x7f" else match[0]
 
 
 def _escape_rest(text: str) -> bytes:
