@@ -1,0 +1,64 @@
+"""``limen watcher``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from services.cli.nginx_flags import NginxCommand
+from services.cli.options import bus_options, for_role, own_name, required, state_folder, with_options
+from services.cli.roles import finish
+
+
+@click.command("watcher", cls=NginxCommand)
+@with_options(for_role("watcher"))
+def command(**values: Any) -> None:
+    """Read Kubernetes objects (--kube) or a folder of manifests (--manifests) and publish them on the bus."""
+    if not values["kube"] and not values["manifests"]:
+        raise click.UsageError("say what to read: --kube, or --manifests DIR")
+    required(values, "sealing_key", "objects_key")
+    name = own_name(values)
+
+    def start() -> int:
+        from services.watcher.main import run
+        from services.watcher.options import WatcherOptions
+
+        taken = {
+            key: values[key]
+            for key in (
+                "instance",
+                "admin",
+                "kube",
+                "kubeconfig",
+                "context",
+                "sealing_key",
+                "objects_key",
+                "configmap",
+                "default_backend_service",
+                "default_ssl_certificate",
+                "controller_class",
+                "ingress_class",
+                "ingress_class_by_name",
+                "watch_ingress_without_class",
+                "watch_namespace",
+                "watch_namespace_selector",
+                "publish_service",
+                "publish_status_address",
+                "update_status",
+                "election_id",
+            )
+        }
+        options = WatcherOptions(
+            bus=bus_options(values, name),
+            name=name,
+            state=state_folder(values, "watcher"),
+            manifests=tuple(Path(path) for path in values["manifests"]),
+            replicas=values["nats_replicas"],
+            log_json=values["log_format"] == "json",
+            **taken,
+        )
+        return run(options)
+
+    finish("watcher", start)
