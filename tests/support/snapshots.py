@@ -139,10 +139,10 @@ class Publisher:
         self.log = log
         self.subjects = Subjects(log.instance)
 
-    async def streams(self) -> None:
-        """The streams, as a compiler makes them."""
+    async def streams(self, *, live: bool = True) -> None:
+        """The streams, as a compiler makes them; without ``live`` nothing is republished: the test does it."""
         subjects = self.subjects
-        republish = (subjects.delta, subjects.live_delta)
+        republish = (subjects.delta, subjects.live_delta) if live else None
         for spec in (
             StreamSpec(name=subjects.deltas_stream, subjects=(subjects.delta,), republish=republish),
             StreamSpec(name=subjects.bases_stream, subjects=(subjects.bases,), max_per_subject=1),
@@ -153,9 +153,9 @@ class Publisher:
         ):
             await self.bus.ensure_stream(spec)
 
-    async def start(self, *records: ResourceRecord) -> None:
+    async def start(self, *records: ResourceRecord, live: bool = True) -> None:
         """Streams, and ``records`` as a base and the first delta."""
-        await self.streams()
+        await self.streams(live=live)
         await self.rebase(*records)
 
     async def rebase(self, *records: ResourceRecord, remove: Sequence[ResourceKey] = ()) -> None:

@@ -59,6 +59,7 @@ class Follower:
         self._wake = asyncio.Event()
         self._waiting: dict[Position, tuple[Opened, float]] = {}
         self._refused: Position = NOWHERE
+        self._said_older: Position = NOWHERE
         self._confirmed_at = float("-inf")
         self.rejected: Counter[Reason] = Counter()
         self.catch_ups = 0
@@ -195,8 +196,7 @@ class Follower:
         if position == self._refused:
             return
         if not self._generations.accepts(position):
-            fields = {"bus": str(position), "served": str(self._generations.position)}
-            log(_log, logging.WARNING, "the bus holds an older version; serving on", **fields)
+            self._say_older(position)
             return
         self.catch_ups += 1
         try:
@@ -248,6 +248,13 @@ class Follower:
         chain = await self._fetcher.run(ref.version, head)
         data = await asyncio.to_thread(inflate, packed)
         await self._generations.rebase(slices(data), chain, head.opened, received)
+
+    def _say_older(self, position: Position) -> None:
+        """Once for each version: a log that was rolled back stays so until a compiler begins a new epoch."""
+        if position != self._said_older:
+            self._said_older = position
+            fields = {"bus": str(position), "served": str(self._generations.position)}
+            log(_log, logging.WARNING, "the bus holds an older version; serving on", **fields)
 
     # --- what became of it ------------------------------------------------------------------------------------
 
