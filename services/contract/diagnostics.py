@@ -119,6 +119,12 @@ _ALL = (
         "On a host whose paths are patterns, this path is no pattern. It is not served.",
     ),
     Code(
+        "rewrite-invalid",
+        "error",
+        "A path and its `rewrite-target` do not fit: the target names a capture that the path has not. The path "
+        "answers 503.",
+    ),
+    Code(
         "path-type-strict",
         "notice",
         "A path of type Exact or Prefix with characters that ingress-nginx's admission "
@@ -201,6 +207,31 @@ _ALL = (
         "warning",
         "The Service that `--default-backend-service` names does not exist or "
         "has no ports. Unknown hosts and paths are answered 404.",
+    ),
+    # What the watcher finds before anything is compiled.
+    Code(
+        "manifest-invalid",
+        "error",
+        "A file of the manifest folder, or a document in it, cannot be read as a Kubernetes object. What it held "
+        "before stays.",
+    ),
+    Code("manifest-duplicate", "warning", "Two manifests hold the same object. The first by path is taken."),
+    Code("manifest-passed-over", "notice", "A manifest of a kind that means nothing to an Ingress controller."),
+    Code(
+        "object-unreadable",
+        "error",
+        "The Kubernetes API holds an object that cannot be read. Its last good version, if there is one, stays.",
+    ),
+    Code(
+        "object-too-large",
+        "error",
+        "An object is too large for the bus even after trimming. Its last version that was not, if there is one, stays.",
+    ),
+    Code(
+        "endpoint-refused",
+        "warning",
+        "An EndpointSlice names an address that no pod has (loopback, link-local, metadata service, unspecified) or "
+        "that is no address. It gets no traffic.",
     ),
 )
 

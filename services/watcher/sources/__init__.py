@@ -1,0 +1,1 @@
+"""Where objects come from: two sources behind one interface, ``services.watcher.observed``."""

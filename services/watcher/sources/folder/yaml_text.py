@@ -1,0 +1,107 @@
+"""YAML as Kubernetes' tools read it, with the lines on which things stand.
+
+Pure. The scalars of kubectl's parser differ from PyYAML's: times stay text, there are no numbers to base 60 and no
+special ``=``. Lines are looked up only when a mistake has to be shown: composing marks for every node costs as much
+as parsing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import yaml
+
+MAX_ALIASES: Final = 200
+"""A document with more aliases is refused: a few nested ones grow to billions of nodes when written out."""
+
+
+class YamlError(ValueError):
+    """Text that is not YAML; ``line`` counts from 1."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(f"line {line}: {reason}")
+        self.line, self.reason = line, reason
+
+
+class _Loader(yaml.CSafeLoader):
+    """The safe loader with the scalars of manifests."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF", "yYnNtTfFoO"),
+    ("int", r"[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|[1-9][0-9_]*|0)", "-+0123456789"),
+    (
+        "float",
+        r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        "-+0123456789.",
+    ),
+    ("null", r"~|null|Null|NULL|", "~nN"),
+    ("merge", r"<<", "<"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+_Loader.yaml_implicit_resolvers.setdefault("", []).append(("tag:yaml.org,2002:null", re.compile(r"^$")))
+
+_ALIAS: Final = re.compile(r"(?:^|[\s\[{,:-])\*[^\s\[\]{},]+")
+
+
+def load(text: str) -> Any:
+    """The tree of one YAML document. Raises YamlError."""
+    if "*" in text and text.count("&") and len(_ALIAS.findall(text)) > MAX_ALIASES:
+        raise YamlError(1, f"more than {MAX_ALIASES} aliases")
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 - a subclass of the safe loader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        reason = " ".join(part for part in (error.context, error.problem) if part)
+        raise YamlError(mark.line + 1 if mark else 1, f"not YAML: {reason}") from None
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise YamlError(_line_of_character(text, error), f"not YAML: {reason}") from None
+
+
+def _line_of_character(text: str, error: Exception) -> int:
+    position = getattr(error, "position", None)
+    return text.count("\n", 0, position) + 1 if isinstance(position, int) else 1
+
+
+def line_of(text: str, path: tuple[str | int, ...]) -> int:
+    """The line, from 1, of what ``path`` leads to in a document that parses; of the last step found, if it ends."""
+    if not path:
+        return _first_line(text)
+    try:
+        node = yaml.compose(text, _Loader)
+    except yaml.YAMLError:
+        return 1
+    line = node.start_mark.line + 1 if node is not None else 1
+    for step in path:
+        following = _child(node, step)
+        if following is None:
+            break
+        line, node = following
+    return line
+
+
+def _first_line(text: str) -> int:
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if stripped and not stripped.startswith(("#", "---", "%")):
+            return number
+    return 1
+
+
+def _child(node: yaml.Node | None, step: str | int) -> tuple[int, yaml.Node] | None:
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return node.value[step].start_mark.line + 1, node.value[step]
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == step:
+                return key.start_mark.line + 1, value
+        if step == "..." and node.value:
+            # The decoder does not say under which key: the first value that is not text is the one it met.
+            for key, value in node.value:
+                if value.tag != "tag:yaml.org,2002:str":
+                    return key.start_mark.line + 1, value
+    return None

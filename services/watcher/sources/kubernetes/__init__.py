@@ -1,0 +1,1 @@
+"""The Kubernetes API as a source: client -> reflector (one per kind and scope) -> source."""
