@@ -331,9 +331,15 @@ NGINX: Final = (
     Option(
         name="election-id",
         roles=_of("watcher"),
-        default="ingress-nginx-leader",
+        default="limen-watcher",
         metavar="NAME",
         help="Lease by which one watcher is the active one.",
+    ),
+    Option(
+        name="election-namespace",
+        roles=_of("watcher"),
+        metavar="NAMESPACE",
+        help="Where that Lease is. [default: the pod's namespace]",
     ),
     Option(
         name="disable-svc-external-name",

@@ -48,6 +48,7 @@ def command(**values: Any) -> None:
                 "publish_status_address",
                 "update_status",
                 "election_id",
+                "election_namespace",
             )
         }
         options = WatcherOptions(

@@ -6,49 +6,49 @@ Owns the order of the start. Must not know how workers or the admin process do t
 from __future__ import annotations
 
 import logging
-import sys
 from importlib import metadata
+from pathlib import Path
 
-from proto.signing import KeyFileError
 from proto.subjects import Subjects
 from services.edge.options import EdgeOptions
 from services.edge.process.admin import AdminProcess
 from services.edge.process.channel import pair
-from services.edge.process.sockets import BindError, addresses, check_free, open_sockets
+from services.edge.process.sockets import addresses, check_free, open_sockets
 from services.edge.process.supervise import Program, Supervisor
 from services.edge.process.worker import Worker
 from services.runtime import logs
+from services.runtime.bus import BusOptions
+from services.runtime.logs import log
 from services.runtime.settings import SettingsError, read_sealer, read_verifier
 
 _log = logging.getLogger(__name__)
 
 
 def run(options: EdgeOptions) -> int:
-    """Run an edge until SIGTERM or SIGINT; the exit code: 0, or 1 for options that cannot be used (said on stderr)."""
+    """Run an edge until SIGTERM or SIGINT; the exit code. Raises SettingsError for options that cannot be used."""
     logs.setup(f"edge {options.name}", options.log_json)
-    try:
-        programs = _prepare(options)
-    except (SettingsError, KeyFileError, BindError, ValueError, OSError) as error:
-        print(f"limen edge: {error}", file=sys.stderr)  # noqa: T201 - for the person who started it
-        return 1
-    return Supervisor(programs).run()
+    return Supervisor(_prepare(options)).run()
 
 
 def _prepare(options: EdgeOptions) -> list[Program]:
-    Subjects(options.instance)
     if options.workers < 1:
         raise SettingsError(f"--workers {options.workers}: at least 1")
-    if not options.http and not options.https:
-        raise SettingsError("give at least one of --http and --https")
+    try:
+        Subjects(options.instance)
+        options.state.mkdir(parents=True, exist_ok=True)
+    except ValueError as error:
+        raise SettingsError(f"--instance: {error}") from None
+    except OSError as error:
+        log(_log, logging.ERROR, "no folder for the last good generation; serving without", reason=str(error))
     sealer = read_sealer(options.sealing_key, options.instance)
     verifier = read_verifier(options.verify_key, options.instance)
-    options.state.mkdir(parents=True, exist_ok=True)
+    _check_bus_files(options.bus)
     if options.admin is not None and options.admin.port:
         check_free(options.admin)
     sockets = open_sockets(options.http, options.https, options.workers)
     for scheme, bound in (("http", sockets[0].http), ("https", sockets[0].https)):
         for address in addresses(bound):
-            logs.log(_log, logging.INFO, "traffic port", scheme=scheme, address=str(address))
+            log(_log, logging.INFO, "traffic port", scheme=scheme, address=str(address))
     channels = [pair() for _ in range(options.workers)]
     programs = [
         Program(f"worker {index}", Worker(options, index, sockets[index], channels[index][0], sealer, verifier).run)
@@ -56,6 +56,14 @@ def _prepare(options: EdgeOptions) -> list[Program]:
     ]
     admin = AdminProcess(options, [end for _, end in channels], _software())
     return [*programs, Program("admin", admin.run, last=True)]
+
+
+def _check_bus_files(bus: BusOptions) -> None:
+    """Found here, a wrong path is one clear line; in a worker it would be a process that cannot start."""
+    files = {"creds": bus.creds, "nkey": bus.nkey, "ca": bus.ca, "cert": bus.cert, "key": bus.key}
+    for flag, path in files.items():
+        if path and not Path(path).is_file():
+            raise SettingsError(f"--nats-{flag}: no such file: {path}")
 
 
 def _software() -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import socket
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -63,13 +64,17 @@ async def serve(
     )
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
-    site = web.TCPSite(runner, address.host or None, address.port)
     try:
+        if address.inherited:
+            site: web.BaseSite = web.SockSite(runner, socket.socket(fileno=address.port))
+        else:
+            site = web.TCPSite(runner, address.host or None, address.port)
         await site.start()
     except OSError as error:
         await runner.cleanup()
         raise SettingsError(f"--admin {address}: {error.strerror or error}") from None
-    bound = HostPort(address.host, int(runner.addresses[0][1]))
+    host, port = runner.addresses[0][:2]
+    bound = HostPort(str(host) if address.inherited else address.host, int(port))
     _log.info("admin endpoint on %s", bound)
     return AdminServer(runner, bound)
 

@@ -19,7 +19,8 @@ class SettingsError(ValueError):
 
 
 class HostPort(Struct, frozen=True, order=True):
-    """Where to listen. ``host`` empty: every address. Port 0: any free port."""
+    """Where to listen. ``host`` empty: every address. Port 0: any free port. ``fd:N``: the listening socket that the
+    parent process opened and handed down as file descriptor N."""
 
     host: str
     port: int
@@ -41,6 +42,11 @@ class HostPort(Struct, frozen=True, order=True):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def inherited(self) -> bool:
+        """Whether this is a socket handed down; ``port`` is then its file descriptor."""
+        return self.host == "fd"
 
     def reachable(self) -> HostPort:
         """An address at which this machine reaches it: loopback when it listens on every address."""
