@@ -9,17 +9,19 @@ import logging
 from importlib import metadata
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from proto.subjects import Subjects
 from services.edge.options import EdgeOptions
 from services.edge.process.admin import AdminProcess
 from services.edge.process.channel import pair
-from services.edge.process.sockets import addresses, check_free, open_sockets
+from services.edge.process.sockets import addresses, open_admin, open_sockets
 from services.edge.process.supervise import Program, Supervisor
 from services.edge.process.worker import Worker
 from services.runtime import logs
 from services.runtime.bus import BusOptions
 from services.runtime.logs import log
-from services.runtime.settings import SettingsError, read_sealer, read_verifier
+from services.runtime.settings import HostPort, SettingsError, read_sealer, read_verifier
 
 _log = logging.getLogger(__name__)
 
@@ -43,8 +45,9 @@ def _prepare(options: EdgeOptions) -> list[Program]:
     sealer = read_sealer(options.sealing_key, options.instance)
     verifier = read_verifier(options.verify_key, options.instance)
     _check_bus_files(options.bus)
-    if options.admin is not None and options.admin.port:
-        check_free(options.admin)
+    admin_socket = None
+    if options.admin is not None and not options.admin.inherited:
+        admin_socket = open_admin(options.admin)
     sockets = open_sockets(options.http, options.https, options.workers)
     for scheme, bound in (("http", sockets[0].http), ("https", sockets[0].https)):
         for address in addresses(bound):
@@ -54,7 +57,8 @@ def _prepare(options: EdgeOptions) -> list[Program]:
         Program(f"worker {index}", Worker(options, index, sockets[index], channels[index][0], sealer, verifier).run)
         for index in range(options.workers)
     ]
-    admin = AdminProcess(options, [end for _, end in channels], _software())
+    admin_address = HostPort("fd", admin_socket.detach()) if admin_socket is not None else options.admin
+    admin = AdminProcess(replace(options, admin=admin_address), [end for _, end in channels], _software())
     return [*programs, Program("admin", admin.run, last=True)]
 
 

@@ -122,8 +122,8 @@ class ExternalNames:
         """Take a change in; whether any name may have come or gone."""
         touched = False
         for key in removals:
-            if key.kind == "upstream" and self._of_upstream.pop(key.name, None):
-                touched = True
+            if key.kind == "upstream":
+                touched |= self._forget(key.name)
         for record in upserts:
             if record.kind != "upstream":
                 continue
@@ -131,9 +131,15 @@ class ExternalNames:
             if isinstance(upstream, Upstream) and upstream.dns:
                 self._of_upstream[record.name] = tuple(endpoint.address for endpoint in upstream.endpoints)
                 touched = True
-            elif self._of_upstream and self._of_upstream.pop(record.name, None):
-                touched = True
+            else:
+                touched |= self._forget(record.name)
         return touched
+
+    def _forget(self, upstream: str) -> bool:
+        if upstream not in self._of_upstream:
+            return False
+        del self._of_upstream[upstream]
+        return True
 
     def names(self) -> set[str]:
         """All of them."""

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from ctypes import addressof, create_string_buffer
 from typing import Final, NamedTuple
 
-from services.runtime.settings import HostPort
+from services.runtime.settings import HostPort, SettingsError
 
 BACKLOG: Final = 4096
 
 
-class BindError(Exception):
+class BindError(SettingsError):
     """A traffic port that cannot be opened; the message names it and what to do."""
 
 
@@ -46,14 +46,16 @@ def addresses(sockets: Sequence[socket.socket]) -> tuple[HostPort, ...]:
     return tuple(HostPort(name[0], name[1]) for name in (bound.getsockname() for bound in sockets))
 
 
-def check_free(address: HostPort) -> None:
-    """Raise BindError unless ``address`` can be bound: said before any process is started."""
-    for host in _hosts(address):
-        _bind(host, address.port, reuse_port=False).close()
+def open_admin(address: HostPort) -> socket.socket:
+    """A listening socket for the admin endpoint, open as long as the edge runs. Raises BindError."""
+    host = address.host or ("::" if _ipv6_works() else "0.0.0.0")
+    bound = _bind(host, address.port, share=False, only_ipv6=bool(address.host))
+    bound.listen()
+    return bound
 
 
 def _bind_all(wanted: Sequence[HostPort]) -> tuple[socket.socket, ...]:
-    return tuple(_bind(host, address.port, reuse_port=True) for address in wanted for host in _hosts(address))
+    return tuple(_bind(host, address.port, share=True) for address in wanted for host in _hosts(address))
 
 
 def _hosts(address: HostPort) -> tuple[str, ...]:
@@ -72,7 +74,7 @@ def _ipv6_works() -> bool:
     return True
 
 
-def _bind(host: str, port: int, *, reuse_port: bool) -> socket.socket:
+def _bind(host: str, port: int, *, share: bool, only_ipv6: bool = True) -> socket.socket:
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
         family, kind, _, _, name = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
@@ -81,10 +83,10 @@ def _bind(host: str, port: int, *, reuse_port: bool) -> socket.socket:
         raise BindError(f"cannot open {where}: {error.strerror or error}") from None
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if reuse_port:
+        if share:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(only_ipv6))
         bound.bind(name)
     except OSError as error:
         bound.close()
