@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-
 import click
 
-
-def software() -> str:
-    """The version of this program, from its package."""
-    try:
-        return importlib.metadata.version("limen")
-    except importlib.metadata.PackageNotFoundError:  # run from a folder that was never installed
-        return "unknown"
+from services.runtime.version import software
 
 
 @click.command("version")

@@ -1,0 +1,90 @@
+"""Where ``limen up`` keeps its state, that only one uses it at a time, and how other commands find it.
+
+Owns the state folder's lock and the note ``running.json`` (readable by its owner only: it holds the bus' password).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from services.cli.options import default_state_base
+from services.runtime.settings import SettingsError
+
+NOTE: Final = "running.json"
+LOCK: Final = "lock"
+
+
+class Running(Struct, frozen=True):
+    """A ``limen up`` that runs. ``nats``: the bus, with its password."""
+
+    pid: int
+    instance: str
+    nats: str
+    admin: str
+
+
+def default_folder(instance: str, source: str) -> Path:
+    """The state folder when none is named: one for each instance and source, so that what was served from one is never
+    mistaken for what is served from another."""
+    return default_state_base() / f"{instance}-{hashlib.blake2b(source.encode(), digest_size=5).hexdigest()}"
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Own ``folder`` (made if missing) for the block. Raises SettingsError if another process does."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SettingsError(f"--state {folder}: {error.strerror or error}") from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SettingsError(f"--state {folder}: another limen up uses it; name another folder") from None
+        try:
+            yield
+        finally:
+            (folder / NOTE).unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+def leave_note(folder: Path, running: Running) -> None:
+    """Say how to reach what runs here."""
+    temporary = folder / f".{NOTE}.{os.getpid()}"
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(msgspec.json.encode(running))
+    temporary.replace(folder / NOTE)
+
+
+def find(instance: str, folder: Path | None) -> Running | None:
+    """The ``limen up`` of this user that runs ``instance``: in ``folder``, or wherever state lies by default.
+
+    None if there is none, or if there are several (then nobody can say which is meant).
+    """
+    folders = [folder] if folder else sorted(default_state_base().glob("*/"))
+    found = [running for each in folders if (running := _read(each)) and running.instance == instance]
+    return found[0] if len(found) == 1 else None
+
+
+def _read(folder: Path) -> Running | None:
+    try:
+        running = msgspec.json.decode((folder / NOTE).read_bytes(), type=Running)
+        with (folder / LOCK).open("rb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return running  # somebody holds it: it runs
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return None

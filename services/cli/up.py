@@ -1,0 +1,116 @@
+"""``limen up``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from services.cli.nginx_flags import NginxCommand
+from services.cli.options import ADDRESS, ADMIN, COMMON, ROLE_OPTIONS, Option, with_options
+from services.cli.pipeline import source_of
+from services.cli.running import default_folder, held
+from services.runtime.settings import HostPort, SettingsError
+
+_log = logging.getLogger(__name__)
+
+_OWN_KEYS: Final = frozenset({"sealing_key", "objects_key", "signing_key", "verify_key"})
+EDGES: Final = Option(
+    name="edges",
+    roles=frozenset(),
+    kind=click.IntRange(1, 64),
+    default=1,
+    help="Edge processes; they share the ports.",
+)
+OPTIONS: Final = (ADMIN, EDGES, *COMMON, *(option for option in ROLE_OPTIONS if option.key not in _OWN_KEYS))
+CHANGES: Final[dict[str, dict[str, Any]]] = {
+    "nats": {"default": (), "show_default": False, "help": "NATS server; repeatable. [default: starts its own]"},
+    "http": {"default": (HostPort("127.0.0.1", 8080),), "show_default": "127.0.0.1:8080"},
+    "https": {"default": (HostPort("127.0.0.1", 8443),), "show_default": "127.0.0.1:8443"},
+    "admin": {
+        "default": HostPort("127.0.0.1", 10254),
+        "show_default": "127.0.0.1:10254",
+        "type": ADDRESS,
+        "help": "Where /healthz, /readyz (all edges ready), /metrics (of all) and /status are served.",
+    },
+    "state": {"help": "Folder for keys, the bus' files and last good snapshots. [default: ~/.local/state/limen/…]"},
+}
+
+
+@click.command("up", cls=NginxCommand)
+@with_options(OPTIONS, **CHANGES)
+def command(**values: Any) -> None:
+    """Run everything on this machine: NATS, watcher, compiler and edges.
+
+    Serve a folder of manifests (--manifests DIR) or a cluster (--kube). A child that dies is started again; SIGTERM and
+    Ctrl-C end all of them gracefully, edges first.
+    """
+    if bool(values["kube"]) == bool(values["manifests"]):
+        raise click.UsageError("say what to serve: --manifests DIR, or --kube")
+    from services.runtime import logs
+
+    logs.setup("up", values["log_format"] == "json")
+    state = Path(values["state"] or default_folder(values["instance"], source_of(values))).absolute()
+    try:
+        with held(state):
+            code = _run(values, state)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+    sys.exit(code)
+
+
+def _run(values: dict[str, Any], state: Path) -> int:
+    from services.cli.supervisor import Supervisor
+    from services.runtime import admin
+    from services.runtime.lifecycle import Lifecycle, run
+    from services.runtime.logs import log
+
+    failed: list[SettingsError] = []
+
+    async def main(life: Lifecycle) -> None:
+        supervisor = Supervisor(values, state)
+        server = None
+        try:
+            async with supervisor:
+                server = await admin.serve(
+                    values["admin"],
+                    ready=supervisor.ready,
+                    status=supervisor.status,
+                    metrics=supervisor.metrics,
+                    healthy=lambda: not supervisor.stopping,
+                )
+                supervisor.note(str(server.address))
+                serving = [f"http://{address}" for address in supervisor.http]
+                serving += [f"https://{address}" for address in supervisor.https]
+                log(_log, logging.INFO, "started", serving=" ".join(serving), state=str(state))
+                await _say_when_ready(life, supervisor)
+                await life.stopping.wait()
+        except asyncio.CancelledError:
+            supervisor.kill()
+            raise
+        except SettingsError as error:
+            failed.append(error)
+        finally:
+            if server is not None:
+                await server.close()
+
+    code = run(main)
+    if failed:
+        raise failed[0]
+    return code
+
+
+async def _say_when_ready(life: Any, supervisor: Any) -> None:
+    """One line when all edges serve, for people who wait for it."""
+    while not life.stopping.is_set():
+        if await supervisor.ready():
+            _log.info("ready: every edge serves a complete snapshot")
+            return
+        try:
+            await asyncio.wait_for(life.stopping.wait(), 0.1)
+        except TimeoutError:
+            continue
