@@ -87,6 +87,15 @@ class World:
         more = IngressPath(path, "Prefix", IngressBackend(f"app-{number}", port_number=80))
         return replace(ingress, rules=(replace(rule, paths=(*rule.paths, more)),))
 
+    def large_ingress(self, number: int, paths: int) -> Ingress:
+        """One of many Ingresses that share a host, with ``paths`` paths of its own."""
+        backend = IngressBackend(f"app-{number}", port_number=80)
+        own = tuple(IngressPath(f"/service-{number}/part-{part}", "Prefix", backend) for part in range(paths))
+        rules = (IngressRule("large.example.com", own, True),)
+        return Ingress(
+            self.namespace(number), f"large-{number}", created=1_700_000_000 + number, class_name=CLASS, rules=rules
+        )
+
     def service(self, number: int) -> Service:
         """The Service of Ingress ``number``."""
         ports = (ServicePort(80, "http", "8080"),)
