@@ -6,6 +6,7 @@ Owns how a head, a run of deltas and a base are found in the streams. Must not k
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Final
 
@@ -16,7 +17,7 @@ from proto.signing import Verifier
 from proto.snapshots import CHUNK_SIZE, BaseRef
 from proto.subjects import Subjects
 from services.edge.follow.incoming import Opened, RejectedError, open_delta
-from services.runtime.bus import Bus
+from services.runtime.bus import Bus, Stored
 
 CHUNKS_AT_ONCE: Final = 8
 DELTAS_AT_ONCE: Final = 200
@@ -24,6 +25,10 @@ DELTAS_AT_ONCE: Final = 200
 
 MAX_RUN: Final = 1000
 """A longer run of deltas is not read when a newer base shortens it."""
+
+
+LOOK_BACK: Final = 64
+"""Entries below a head that is not to be believed in which the newest genuine one is looked for."""
 
 
 class UnavailableError(Exception):
@@ -38,52 +43,87 @@ class Head(Struct, frozen=True):
 
 
 class Fetcher:
-    """Reads one instance's log. Every method raises BusError when the bus does not answer."""
+    """Reads one instance's log. Every method raises BusError when the bus does not answer.
 
-    def __init__(self, bus: Bus, subjects: Subjects, verifier: Verifier) -> None:
+    ``refused`` is told of each message in the log that is not to be believed; reading goes on beside it.
+    """
+
+    def __init__(
+        self, bus: Bus, subjects: Subjects, verifier: Verifier, refused: Callable[[RejectedError], None]
+    ) -> None:
         self._bus = bus
         self._subjects = subjects
         self._verifier = verifier
+        self._refused = refused
 
     async def head(self) -> Head | None:
-        """The newest delta, None if the log is empty. Raises RejectedError when what stands there is not to be
-        believed."""
+        """The newest delta that the compiler signed, None if the log holds none.
+
+        Raises RejectedError when the compiler wrote something that this edge cannot read.
+        """
         stored = await self._bus.last(self._subjects.deltas_stream, self._subjects.delta)
         if stored is None:
             return None
-        return Head(open_delta(stored.data, self._verifier), stored.sequence)
+        opened = self._open(stored)
+        if opened is not None:
+            return Head(opened, stored.sequence)
+        first = max(1, stored.sequence - LOOK_BACK)
+        below = await self._range(first, stored.sequence)
+        return next((Head(found, sequence) for sequence, found in reversed(below)), None)
 
     async def run(self, after: int, head: Head) -> list[Opened]:
         """The deltas of the head's epoch from version ``after + 1`` up to the head, in order and without a gap.
 
-        Raises UnavailableError when the log was pruned, or holds something else there; RejectedError.
+        Raises UnavailableError when the log was pruned there.
         """
-        wanted = head.opened.delta.version - after
-        found: list[Opened] = []
-        # one delta is one entry of the stream, so versions and sequences of an epoch differ by a constant
-        sequence = head.sequence - wanted + 1
-        while len(found) < wanted - 1:
-            limit = min(wanted - 1 - len(found), DELTAS_AT_ONCE)
-            stored = await self._bus.range(
-                self._subjects.deltas_stream,
-                sequence + len(found),
-                limit=limit,
-                subject_filter=self._subjects.delta,
+        delta = head.opened.delta
+        found = {delta.version: head.opened}
+        # one version is one entry, so this is where they begin; further down only if strangers wrote in between
+        end, step = head.sequence, delta.version - after - 1
+        while min(found) > after + 1 and end > 1:
+            start = max(1, end - step)
+            entries = await self._range(start, end)
+            found.update((one.delta.version, one) for _, one in entries if self._belongs(one, after, head))
+            if not entries:
+                break
+            end, step = start, max(min(found) - after - 1, LOOK_BACK)
+        chain = [found[version] for version in range(after + 1, delta.version + 1) if version in found]
+        if len(chain) != delta.version - after:
+            raise UnavailableError(f"deltas after version {delta.epoch}.{after} are not on the bus any more")
+        return chain
+
+    @staticmethod
+    def _belongs(opened: Opened, after: int, head: Head) -> bool:
+        delta, newest = opened.delta, head.opened.delta
+        return delta.epoch == newest.epoch and after < delta.version < newest.version and not delta.rebased
+
+    async def _range(self, start: int, end: int) -> list[tuple[int, Opened]]:
+        """What the compiler signed from stream sequence ``start`` up to, not including, ``end``."""
+        entries: list[tuple[int, Opened]] = []
+        while start < end:
+            limit = min(end - start, DELTAS_AT_ONCE)
+            page = await self._bus.range(
+                self._subjects.deltas_stream, start, limit=limit, subject_filter=self._subjects.delta
             )
-            if not stored:
-                raise UnavailableError(f"deltas after version {after} are not on the bus any more")
-            for number, entry in enumerate(stored):
-                opened = open_delta(entry.data, self._verifier)
-                self._check_next(opened, after + len(found) + 1, head)
-                found.append(opened)
+            for number, stored in enumerate(page):
+                opened = self._open(stored) if stored.sequence < end else None
+                if opened is not None:
+                    entries.append((stored.sequence, opened))
                 if number % 16 == 15:
                     await asyncio.sleep(0)
-        return [*found, head.opened] if wanted > 0 else []
+            if not page:
+                break
+            start = page[-1].sequence + 1
+        return entries
 
-    def _check_next(self, opened: Opened, version: int, head: Head) -> None:
-        delta = opened.delta
-        if delta.epoch != head.opened.delta.epoch or delta.version != version or delta.rebased:
-            raise UnavailableError(f"log holds {opened.position} where version {version} was looked for")
+    def _open(self, stored: Stored) -> Opened | None:
+        try:
+            return open_delta(stored.data, self._verifier)
+        except RejectedError as error:
+            if error.trusted:
+                raise
+            self._refused(error)
+            return None
 
     async def base(self, ref: BaseRef) -> bytes:
         """The packed bytes of a base, all chunks read at once and checked against the hash in the signed delta.

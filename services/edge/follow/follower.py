@@ -43,6 +43,7 @@ SPREAD_WHILE_SERVING: Final = 1.0
 SPREAD_FROM_SIZE: Final = 64 * 1024
 STALE_AFTER: Final = 60.0
 """Seconds without a word from the bus after which what is served is called stale."""
+SAY_EVERY: Final = 1.0
 MAX_WAITING: Final = 256
 """Live deltas that wait for a catch-up; when there are more, only the catch-up's end counts and it runs again."""
 
@@ -54,12 +55,13 @@ class Follower:
         self._bus = bus
         self._subjects = subjects
         self._verifier = verifier
-        self._fetcher = Fetcher(bus, subjects, verifier)
+        self._fetcher = Fetcher(bus, subjects, verifier, lambda error: self._reject(error, "entry of the log"))
         self._generations = generations
         self._wake = asyncio.Event()
         self._waiting: dict[Position, tuple[Opened, float]] = {}
         self._refused: Position = NOWHERE
         self._said_older: Position = NOWHERE
+        self._said: dict[Reason, tuple[float, int]] = {}
         self._confirmed_at = float("-inf")
         self.rejected: Counter[Reason] = Counter()
         self.catch_ups = 0
@@ -265,10 +267,20 @@ class Follower:
 
     def _reject(self, error: RejectedError, where: str) -> None:
         self.rejected[error.reason] += 1
-        level = logging.DEBUG if error.reason == "old" else logging.WARNING
-        log(_log, level, f"{where} refused", reason=error.reason, what=str(error))
+        self._say_rejected(error, where)
         if error.trusted:
             self._set_error(str(error))
+
+    def _say_rejected(self, error: RejectedError, where: str) -> None:
+        """At most one line a second for each reason: a flood of forgeries must not become a flood of lines."""
+        now = time.monotonic()
+        said_at, unsaid = self._said.get(error.reason, (float("-inf"), 0))
+        if now - said_at < SAY_EVERY:
+            self._said[error.reason] = (said_at, unsaid + 1)
+            return
+        self._said[error.reason] = (now, 0)
+        level = logging.DEBUG if error.reason == "old" else logging.WARNING
+        log(_log, level, f"{where} refused", reason=error.reason, what=str(error), more_unsaid=unsaid)
 
     def _set_error(self, error: str) -> None:
         if error != self.error:

@@ -97,9 +97,9 @@ class Reporter:
         self._wake.set()
 
     async def left(self, reason: str) -> None:
-        """This worker answers nobody any more."""
+        """This worker answers nobody any more: an empty message takes the place of its report."""
         self._events.publish(EdgeLeft(edge=self._edge, worker=self._worker, reason=reason))
-        await self._send()
+        await self._put(b"")
 
     async def run(self) -> None:
         """Report for ever."""
@@ -121,10 +121,13 @@ class Reporter:
         self._wake.set()
 
     async def _send(self) -> None:
+        await self._put(to_json(self.report()))
+
+    async def _put(self, data: bytes) -> None:
         if not self._bus.connected:
             return  # the report that follows the next connection says all that matters
         try:
-            await self._bus.publish(self._subject, to_json(self.report()))
+            await self._bus.publish(self._subject, data)
         except BusError as error:
             _log.debug("report is not sent: %s", error)
 
