@@ -1,0 +1,120 @@
+"""One host: everything that Ingresses claim of it -> its VirtualHost.
+
+Pure: the same claims give the same bytes. Must not know Services, Secrets' keys, other hosts, nor what was before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from proto.codec import decode_resource, encode, record_of
+from proto.diagnostics import Diagnostic
+from proto.resources import Forward, ResourceRecord, Route, RouteGroup, VirtualHost
+from services.compiler.core.certificates import HostTLS
+from services.compiler.core.claims import Claim
+from services.compiler.core.groups import split_routes
+from services.compiler.core.locations import Location, locations_of, owners
+from services.compiler.core.routes import pattern_routes, plain_routes, uses_patterns
+from services.contract.configmap.read import Controller
+from services.contract.diagnostics import finding
+
+
+class CompiledHost(Struct, frozen=True):
+    """What became of a host.
+
+    ``records``: the VirtualHost and its RouteGroups. ``upstreams``: what its routes forward to, and how many declared
+    routes lean on each. ``routes``: how many were declared (not synthetic). ``diagnostics``: by Ingress.
+    """
+
+    records: tuple[ResourceRecord, ...]
+    upstreams: dict[str, int]
+    certificate: str
+    routes: int
+    diagnostics: dict[str, tuple[Diagnostic, ...]] = {}
+
+    def declared_routes(self) -> Iterable[Route]:
+        """The routes that Ingresses declared, read back from the records."""
+        for record in self.records:
+            resource = decode_resource(record)
+            if isinstance(resource, VirtualHost | RouteGroup):
+                yield from (route for route in resource.routes if not route.synthetic)
+
+
+def compile_host(
+    host: str, claims: Sequence[Claim], catch_alls: Sequence[Claim], tls: HostTLS | None, controller: Controller
+) -> CompiledHost:
+    """Compile ``host``, which is claimed by ``claims``, or by ``catch_alls`` if it is the catch-all host.
+
+    Both are in order (``claims.in_order``); one of them is not empty. ``tls``: what was decided for the host, or for
+    its wildcard parent.
+    """
+    findings: list[Diagnostic] = []
+    locations = locations_of(host, claims, catch_alls, findings)
+    if uses_patterns(locations):
+        routes = pattern_routes(locations, controller, findings)
+        _name_spread(host, locations, findings)
+        mode = "regex"
+    else:
+        routes = plain_routes(locations, controller)
+        mode = "plain"
+    inline, groups = split_routes(host, routes)
+    certificate = "" if tls is None else tls.certificate
+    head = VirtualHost(
+        host,
+        mode,  # type: ignore[arg-type]
+        inline,
+        tuple(groups),
+        tls is not None,
+        certificate,
+        _app_root(locations),
+        any(claim.settings.host_denied for claim in claims),
+    )
+    records = [ResourceRecord("virtualhost", host, encode(head))]
+    records.extend(record_of(name, group) for name, group in groups.items())
+    if tls is not None:
+        findings.extend(tls.diagnostics)
+    declared = sum(not route.synthetic for route in routes)
+    return CompiledHost(tuple(records), _upstreams(routes), certificate, declared, _by_ingress(findings))
+
+
+def _upstreams(routes: Sequence[Route]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for route in routes:
+        action = route.action
+        if isinstance(action, Forward):
+            found[action.upstream] = found.get(action.upstream, 0) + (not route.synthetic)
+            if action.fallback:
+                found.setdefault(action.fallback, 0)
+    return found
+
+
+def _by_ingress(findings: Sequence[Diagnostic]) -> dict[str, tuple[Diagnostic, ...]]:
+    found: dict[str, tuple[Diagnostic, ...]] = {}
+    for diagnostic in findings:
+        name = f"{diagnostic.object.namespace}/{diagnostic.object.name}"
+        found[name] = (*found.get(name, ()), diagnostic)
+    return found
+
+
+def _app_root(locations: Sequence[Location]) -> str:
+    """That of the first location in order whose Ingress has one: it holds for the whole host (contract section 1.2)."""
+    for location in locations:
+        if location.claim is not None and not location.bare and location.claim.settings.app_root:
+            return location.claim.settings.app_root
+    return ""
+
+
+def _name_spread(host: str, locations: Sequence[Location], findings: list[Diagnostic]) -> None:
+    """Tell the Ingresses of this host that did not ask for patterns that they got them."""
+    claims = owners(locations)
+    askers = sorted(name for name, claim in claims.items() if claim.settings.use_regex or claim.settings.rewrite_target)
+    for name in sorted(claims.keys() - set(askers)):
+        claim = claims[name]
+        findings.append(
+            finding(claim.key, "path-becomes-pattern", claim.hosts[host].field if host in claim.hosts else "spec", host,
+                    f"Ingress {askers[0]} uses patterns on this host, so these paths are case-insensitive patterns "
+                    "too, and an Exact path matches whatever begins with it.",
+                    "Give the patterns a host of their own.")
+        )  # fmt: skip

@@ -1,0 +1,231 @@
+"""All hosts: which are dirty, what each became, which certificates they show.
+
+Owns the compiled hosts, the decisions about TLS (a host may take part in its wildcard parent's) and the Certificates
+in the table. An Ingress that makes a host fail is left out of that host, or stands there with its last good version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from proto.codec import record_of
+from proto.diagnostics import Diagnostic
+from proto.resources import ResourceKey, ResourceRecord
+from services.compiler.core.admit import internal_error
+from services.compiler.core.certificates import HostTLS, certificate_of, choose_tls
+from services.compiler.core.claims import Claim
+from services.compiler.core.findings import Findings
+from services.compiler.core.hosts import CompiledHost, compile_host
+from services.compiler.core.index import CATCH_ALL_HOST, ClaimIndex, parent_of
+from services.compiler.core.store import ObjectStore
+from services.compiler.core.table import CompiledTable
+from services.compiler.core.upstreamset import UpstreamSet
+from services.contract.configmap.read import Controller
+
+LastGood = Callable[[str], Claim | None]
+"""The claim of an Ingress' last accepted version, if that is not the current one."""
+
+
+class HostSet:
+    """Hosts by name. ``route_count``: declared routes, as of the last compile."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        index: ClaimIndex,
+        table: CompiledTable,
+        upstreams: UpstreamSet,
+        findings: Findings,
+        last_good: LastGood,
+    ) -> None:
+        self._store = store
+        self._index = index
+        self._table = table
+        self._upstreams = upstreams
+        self._findings = findings
+        self._last_good = last_good
+        self._compiled: dict[str, CompiledHost] = {}
+        self._tls: dict[str, HostTLS] = {}
+        self._shown_by: dict[str, int] = {}
+        self._default_certificate = ""
+        self._dirty: set[str] = set()
+        self._dirty_secrets: set[str] = set()
+        self._poisoned: dict[str, frozenset[str]] = {}
+        self.route_count = 0
+
+    @property
+    def count(self) -> int:
+        """How many hosts there are."""
+        return len(self._compiled)
+
+    @property
+    def certificate_count(self) -> int:
+        """How many Certificates are shown."""
+        return len(self._shown_by)
+
+    def touch(self, hosts: Iterable[str]) -> None:
+        """These hosts may differ."""
+        self._dirty.update(hosts)
+
+    def touch_all(self) -> None:
+        """Every host may differ."""
+        self._dirty |= self._index.hosts() | self._compiled.keys()
+
+    def touch_secret(self, secret: str) -> bool:
+        """A Secret changed. Returns whether a host may show it."""
+        hosts = self._index.hosts_of_secret(secret)
+        self._dirty |= hosts
+        self._dirty_secrets.add(secret)
+        return bool(hosts)
+
+    def poisoned(self) -> set[str]:
+        """The Ingresses that make a host fail."""
+        return {name for names in self._poisoned.values() for name in names}
+
+    def compiled(self, host: str) -> CompiledHost | None:
+        """What became of a host."""
+        return self._compiled.get(host)
+
+    def compile(self, controller: Controller) -> None:
+        """Compile what is dirty."""
+        self._decide_tls()
+        for host in sorted(self._dirty):
+            if self._index.is_claimed(host):
+                compiled = self._safely(host, controller)
+                self._replace(host, compiled)
+            else:
+                self._replace(host, None)
+        self._dirty = set()
+        for secret in self._dirty_secrets:
+            if secret in self._shown_by:
+                self._put_certificate(secret)
+        self._dirty_secrets = set()
+
+    def use_default_certificate(self, name: str) -> None:
+        """Say which Certificate hosts without their own show; empty: none of ours."""
+        before, self._default_certificate = self._default_certificate, name
+        self._show(before, name)
+
+    def references(self, record: ResourceRecord) -> Iterable[ResourceKey]:
+        """What a host or group of the table refers to."""
+        if record.kind not in ("virtualhost", "routegroup"):
+            return
+        host = record.name if record.kind == "virtualhost" else record.name.rpartition("#")[0]
+        compiled = self._compiled[host]
+        yield from (record.key for record in compiled.records)
+        yield from (ResourceKey("upstream", name) for name in compiled.upstreams)
+        if compiled.certificate:
+            yield ResourceKey("certificate", compiled.certificate)
+
+    def is_referenced(self, key: ResourceKey) -> bool:
+        """Whether anything refers to a resource."""
+        if key.kind == "upstream":
+            return self._upstreams.is_used(key.name)
+        return key.kind == "certificate" and key.name in self._shown_by
+
+    def _decide_tls(self) -> None:
+        """Decide for dirty hosts; children of a wildcard whose decision changed are dirty too."""
+        for host in tuple(self._dirty):
+            before = self._tls.get(host)
+            after = None if host == CATCH_ALL_HOST else self._own_tls(host)
+            if before == after:
+                continue
+            if after is None:
+                del self._tls[host]
+            else:
+                self._tls[host] = after
+            if host.startswith("*"):
+                self._dirty.update(self._index.children(host))
+
+    def _own_tls(self, host: str) -> HostTLS | None:
+        return choose_tls(host, self._index.claims_of(host), self._store.secrets)
+
+    def _tls_of(self, host: str) -> HostTLS | None:
+        """The host's own decision, else the certificate of its wildcard parent (contract section 1.8)."""
+        own = self._tls.get(host)
+        if own is not None:
+            return own
+        parent = self._tls.get(parent_of(host))
+        return None if parent is None else HostTLS(parent.certificate)
+
+    def _safely(self, host: str, controller: Controller) -> CompiledHost:
+        claims = self._index.claims_of(host)
+        catch_alls = self._index.catch_alls() if host == CATCH_ALL_HOST else []
+        tls = self._tls_of(host)
+        try:
+            compiled = compile_host(host, claims, catch_alls, tls, controller)
+        except Exception:
+            return self._without_poison(host, claims, catch_alls, controller)
+        self._poisoned.pop(host, None)
+        return compiled
+
+    def _without_poison(
+        self, host: str, claims: Sequence[Claim], catch_alls: Sequence[Claim], controller: Controller
+    ) -> CompiledHost:
+        """Take the claims in one by one, leaving out (or replacing by its last good version) each that fails."""
+        good: list[Claim] = []
+        good_catch_alls: list[Claim] = []
+        compiled = None
+        poisoned: dict[str, Exception] = {}
+        tls = self._tls_of(host)
+        for claim, kept in [(claim, good) for claim in claims] + [(claim, good_catch_alls) for claim in catch_alls]:
+            for candidate in (claim, self._last_good(claim.name)):
+                if candidate is None or (kept is good and host not in candidate.hosts):
+                    continue
+                kept.append(candidate)
+                try:
+                    compiled = compile_host(host, good, good_catch_alls, tls, controller)
+                    break
+                except Exception as error:
+                    kept.pop()
+                    poisoned.setdefault(claim.name, error)
+        self._poisoned[host] = frozenset(poisoned)
+        findings: dict[str, tuple[Diagnostic, ...]] = {
+            claim.name: (internal_error(claim.key, poisoned[claim.name]),)
+            for claim in (*claims, *catch_alls)
+            if claim.name in poisoned
+        }
+        if compiled is None:
+            return CompiledHost((), {}, "", 0, findings)
+        return CompiledHost(
+            compiled.records, compiled.upstreams, compiled.certificate, compiled.routes, compiled.diagnostics | findings
+        )
+
+    def _replace(self, host: str, compiled: CompiledHost | None) -> None:
+        before = self._compiled.pop(host, None)
+        keys = set() if compiled is None else {record.key for record in compiled.records}
+        if before is not None:
+            self.route_count -= before.routes
+            for record in before.records:
+                if record.key not in keys:
+                    self._table.remove(record.key)
+        if compiled is not None:
+            self._compiled[host] = compiled
+            self.route_count += compiled.routes
+            for record in compiled.records:
+                self._table.put(record)
+        else:
+            self._poisoned.pop(host, None)
+        self._upstreams.lean(f"host {host}", {} if compiled is None else compiled.upstreams)
+        self._show("" if before is None else before.certificate, "" if compiled is None else compiled.certificate)
+        self._findings.set_host(host, {} if compiled is None else compiled.diagnostics)
+
+    def _show(self, before: str, after: str) -> None:
+        """Count that one more or less shows a Certificate, and keep the table in step."""
+        if before == after:
+            return
+        if after:
+            count = self._shown_by.get(after, 0)
+            self._shown_by[after] = count + 1
+            if count == 0:
+                self._put_certificate(after)
+        if before:
+            self._shown_by[before] -= 1
+            if self._shown_by[before] == 0:
+                del self._shown_by[before]
+                self._table.remove(ResourceKey("certificate", before))
+
+    def _put_certificate(self, name: str) -> None:
+        secret = self._store.secrets.get(name)
+        if secret is not None and secret.tls is not None:
+            self._table.put(record_of(name, certificate_of(secret.tls)))

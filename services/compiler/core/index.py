@@ -1,0 +1,114 @@
+"""Object -> hosts: who claims which host, names which Secret, leans on which Upstream.
+
+Owns the claims in force and the maps that answer "what does this change touch". Must not compile anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from services.compiler.core.claims import Claim, in_order
+
+CATCH_ALL_HOST = ""
+
+
+class ClaimIndex:
+    """Claims by Ingress (``namespace/name``), and their reverse maps. Canaries are kept, but claim no host."""
+
+    def __init__(self) -> None:
+        self.claims: dict[str, Claim] = {}
+        self._hosts: dict[str, set[str]] = {}
+        self._catch_alls: set[str] = set()
+        self._secrets: dict[str, set[str]] = {}
+        self._upstreams: dict[str, set[str]] = {}
+        self._children: dict[str, set[str]] = {}
+
+    def put(self, name: str, claim: Claim | None) -> set[str]:
+        """Replace the claim of an Ingress (None: it has none). Returns the hosts that may differ now."""
+        old = self.claims.pop(name, None)
+        touched = self._take_out(old) if old is not None else set()
+        if claim is not None:
+            self.claims[name] = claim
+            touched |= self._put_in(claim)
+        return touched
+
+    def claims_of(self, host: str) -> list[Claim]:
+        """The claims that name ``host``, in order."""
+        return in_order([self.claims[name] for name in self._hosts.get(host, ())])
+
+    def catch_alls(self) -> list[Claim]:
+        """The claims without rules, in order."""
+        return in_order([self.claims[name] for name in self._catch_alls])
+
+    def is_claimed(self, host: str) -> bool:
+        """Whether ``host`` has a VirtualHost."""
+        return host in self._hosts or (host == CATCH_ALL_HOST and bool(self._catch_alls))
+
+    def hosts(self) -> set[str]:
+        """Every host that has a VirtualHost."""
+        return {*self._hosts, CATCH_ALL_HOST} if self._catch_alls else set(self._hosts)
+
+    def children(self, wildcard: str) -> Iterable[str]:
+        """The claimed hosts one label below ``*.parent``."""
+        return self._children.get(wildcard, ())
+
+    def hosts_of_secret(self, secret: str) -> set[str]:
+        """The hosts whose certificate may come from ``secret`` (``namespace/name``)."""
+        return {host for name in self._secrets.get(secret, ()) for host in self.claims[name].hosts}
+
+    def users_of(self, upstream: str) -> Iterable[str]:
+        """The Ingresses that name an Upstream."""
+        return self._upstreams.get(upstream, ())
+
+    def _put_in(self, claim: Claim) -> set[str]:
+        for secret in _secrets(claim):
+            self._secrets.setdefault(secret, set()).add(claim.name)
+        for upstream in claim.upstreams():
+            self._upstreams.setdefault(upstream, set()).add(claim.name)
+        if claim.settings.canary:
+            return set()
+        for host in claim.hosts:
+            self._hosts.setdefault(host, set()).add(claim.name)
+            parent = parent_of(host)
+            if parent:
+                self._children.setdefault(parent, set()).add(host)
+        if claim.is_catch_all:
+            self._catch_alls.add(claim.name)
+            return {CATCH_ALL_HOST}
+        return set(claim.hosts)
+
+    def _take_out(self, claim: Claim) -> set[str]:
+        for secret in _secrets(claim):
+            _discard(self._secrets, secret, claim.name)
+        for upstream in claim.upstreams():
+            _discard(self._upstreams, upstream, claim.name)
+        if claim.settings.canary:
+            return set()
+        for host in claim.hosts:
+            _discard(self._hosts, host, claim.name)
+            parent = parent_of(host)
+            if parent and host not in self._hosts:
+                _discard(self._children, parent, host)
+        if claim.is_catch_all:
+            self._catch_alls.discard(claim.name)
+            return {CATCH_ALL_HOST}
+        return set(claim.hosts)
+
+
+def parent_of(host: str) -> str:
+    """The wildcard one label above ``host``, empty for wildcards and names without a dot."""
+    if host.startswith("*"):
+        return ""
+    _, dot, rest = host.partition(".")
+    return f"*.{rest}" if dot else ""
+
+
+def _secrets(claim: Claim) -> set[str]:
+    return {f"{claim.key.namespace}/{entry.secret}" for entry in claim.tls if entry.secret}
+
+
+def _discard(index: dict[str, set[str]], key: str, value: str) -> None:
+    values = index[key]
+    values.discard(value)
+    if not values:
+        del index[key]

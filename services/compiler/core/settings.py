@@ -1,0 +1,100 @@
+"""The ConfigMap and the flags -> the one Settings resource.
+
+Pure. Must not know hosts or Ingresses.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from proto.diagnostics import Diagnostic
+from proto.objects import ObjectKey
+from proto.resources import Settings
+from services.compiler.core.claims import first_port_upstream
+from services.compiler.core.options import CompileOptions
+from services.compiler.core.store import ObjectStore
+from services.compiler.core.upstreams import compile_upstream
+from services.contract.configmap.read import Controller, Reading, read_configmap
+from services.contract.diagnostics import finding
+
+_DEFAULTS = Reading(Settings(), Controller(), ())
+
+
+class CompiledSettings(Struct, frozen=True):
+    """``upstreams``: what the settings refer to, as ``UpstreamSet.lean`` takes it."""
+
+    settings: Settings
+    upstreams: dict[str, int]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def read_controller(options: CompileOptions, store: ObjectStore) -> Reading:
+    """What the ConfigMap that ``--configmap`` names says; defaults where there is none."""
+    if not options.configmap:
+        return _DEFAULTS
+    key = _key("configmap", options.configmap)
+    configmap = store.configmaps.get(options.configmap)
+    if configmap is not None:
+        return read_configmap(key, configmap.data)
+    note = finding(
+        key, "configmap-not-found", "", options.configmap, f"ConfigMap {options.configmap} does not exist. Defaults "
+        "hold.", "Create it, or correct --configmap.",
+    )  # fmt: skip
+    return Reading(Settings(), Controller(), (note,))
+
+
+def compile_settings(options: CompileOptions, reading: Reading, store: ObjectStore) -> CompiledSettings:
+    """The Settings resource. The default backend and certificate are named only while they can serve."""
+    findings = list(reading.diagnostics)
+    certificate = _default_certificate(options.default_ssl_certificate, store, findings)
+    upstream, serves = _default_upstream(options, store, findings)
+    settings = msgspec.structs.replace(
+        reading.settings, default_certificate=certificate, default_upstream=upstream if serves else ""
+    )
+    return CompiledSettings(settings, {upstream: 0} if serves else {}, tuple(findings))
+
+
+def _default_certificate(name: str, store: ObjectStore, findings: list[Diagnostic]) -> str:
+    if not name:
+        return ""
+    secret = store.secrets.get(name)
+    if secret is not None and secret.tls is not None:
+        return name
+    why = "does not exist" if secret is None else f"cannot be used: {secret.problem or 'it holds no certificate'}"
+    findings.append(
+        finding(
+            _key("secret", name), "default-certificate-unusable", "", name, f"Secret {name} {why}. A self-made "
+            "certificate is shown.", "Create it with type kubernetes.io/tls, or correct --default-ssl-certificate.",
+        )
+    )  # fmt: skip
+    return ""
+
+
+def _default_upstream(options: CompileOptions, store: ObjectStore, findings: list[Diagnostic]) -> tuple[str, bool]:
+    """The name of the default backend's Upstream, and whether it has endpoints: without any, the built-in 404 answers
+    (contract section 1.7)."""
+    service_name = options.default_backend_service
+    if not service_name:
+        return "", False
+    namespace, _, bare = service_name.partition("/")
+    compiled = compile_upstream(
+        "",
+        store.services.get(service_name),
+        store.slices_of(service_name),
+        external_names=not options.disable_svc_external_name,
+    )
+    if compiled.problem:
+        findings.append(
+            finding(
+                _key("service", service_name), "default-backend-unusable", "", service_name, f"Service {service_name} "
+                "does not exist or has no usable port. Unknown hosts and paths are answered 404.",
+                "Create it, or correct --default-backend-service.",
+            )
+        )  # fmt: skip
+    return first_port_upstream(namespace, bare), bool(compiled.upstream.endpoints)
+
+
+def _key(kind: str, name: str) -> ObjectKey:
+    namespace, _, bare = name.partition("/")
+    return ObjectKey(kind, namespace, bare)  # type: ignore[arg-type]

@@ -1,0 +1,117 @@
+"""A Service by one of its ports and its EndpointSlices -> an Upstream (contract section 1.10).
+
+Pure. Ready endpoints only (``ready`` true or not said), without duplicates, sorted. Must not know routes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec import Struct
+
+from proto.objects import EndpointSlice, Service, ServicePort
+from proto.resources import Endpoint, Upstream
+
+_DNS_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.IGNORECASE)
+_MAX_NAME: Final = 253
+EMPTY: Final = Upstream()
+
+
+class CompiledUpstream(Struct, frozen=True, gc=False):
+    """``problem``: the code of a diagnostic about the Service, empty if there is nothing to say."""
+
+    upstream: Upstream
+    problem: str = ""
+
+
+def parse_name(name: str) -> tuple[str, str, str]:
+    """(namespace, Service, port) of an Upstream's name; the port is empty for "the first"."""
+    service, _, port = name.rpartition(":")
+    namespace, _, service = service.partition("/")
+    return namespace, service, port
+
+
+def compile_upstream(
+    port: str, service: Service | None, slices: Iterable[EndpointSlice], *, external_names: bool = True
+) -> CompiledUpstream:
+    """The Upstream of ``service`` by ``port`` (number, name, or empty for the first one).
+
+    ``slices`` are those of this Service. A Service or port that does not exist gives no endpoints and a problem.
+    """
+    if service is None:
+        return CompiledUpstream(EMPTY, "service-not-found")
+    if service.type == "ExternalName":
+        return _external(port, service) if external_names else CompiledUpstream(EMPTY, "service-external-name-refused")
+    service_port = _port_of(port, service)
+    if service_port is None:
+        return CompiledUpstream(EMPTY, "service-port-not-found")
+    found: set[tuple[str, int]] = set()
+    dns = False
+    for slice_ in slices:
+        numbers = _numbers(slice_, service_port)
+        if not numbers:
+            continue
+        dns = dns or slice_.address_type == "FQDN"
+        for endpoint in slice_.endpoints:
+            if endpoint.ready is not False:
+                for address in endpoint.addresses:
+                    for number in numbers:
+                        found.add((address, number))
+    return CompiledUpstream(Upstream(tuple([Endpoint(address, number) for address, number in sorted(found)]), dns))
+
+
+def _port_of(port: str, service: Service) -> ServicePort | None:
+    """The first port of the Service whose number, target port or name is ``port``."""
+    if not port:
+        return service.ports[0] if service.ports else None
+    for candidate in service.ports:
+        if port in (str(candidate.port), candidate.target_port, candidate.name):
+            return candidate
+    return None
+
+
+def _numbers(slice_: EndpointSlice, port: ServicePort) -> list[int]:
+    """The ports of the slice's endpoints that stand behind ``port``.
+
+    By name; a port without a name takes every port of the slice. A number as target port serves where the slice names
+    no port that fits, as hand-written slices do.
+    """
+    numbers = [
+        candidate.port
+        for candidate in slice_.ports
+        if candidate.protocol == "TCP" and candidate.port and (not port.name or candidate.name == port.name)
+    ]
+    if numbers:
+        return numbers
+    target = port.target_port or str(port.port)
+    if target.isdecimal() and (not slice_.ports or any(candidate.protocol == "TCP" for candidate in slice_.ports)):
+        return [int(target)]
+    return []
+
+
+def _external(port: str, service: Service) -> CompiledUpstream:
+    """The one endpoint of an ExternalName Service; the port needs no entry in the Service."""
+    number = _external_port(port, service)
+    if number is None:
+        return CompiledUpstream(EMPTY, "service-port-not-found")
+    name = service.external_name.rstrip(".").lower()
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        refused = name == "localhost" or len(name) > _MAX_NAME or _DNS_NAME.fullmatch(name) is None
+        dns = True
+    else:
+        refused, dns = address.is_loopback, False
+    if refused:
+        return CompiledUpstream(EMPTY, "service-external-name-refused")
+    return CompiledUpstream(Upstream((Endpoint(name, number),), dns))
+
+
+def _external_port(port: str, service: Service) -> int | None:
+    for candidate in service.ports:
+        if not port or port in (candidate.name, str(candidate.port)):
+            return int(candidate.target_port) if candidate.target_port.isdecimal() else candidate.port
+    return int(port) if port.isdecimal() and 0 < int(port) < 65536 else None
