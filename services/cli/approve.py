@@ -1,0 +1,45 @@
+"""``limen approve``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any, Final
+
+import click
+
+from services.cli.client import CHANGES, OPTIONS, connected, run_client
+from services.cli.options import with_options
+
+ANSWERS_WITHIN: Final = 2.0
+PASSES_WITHIN: Final = 10.0
+
+
+@click.command("approve")
+@with_options(OPTIONS, **CHANGES)
+def command(**values: Any) -> None:
+    """Let a held mass removal pass (`limen status` shows it)."""
+    sys.exit(run_client(lambda: _approve(values)))
+
+
+async def _approve(values: dict[str, Any]) -> int:
+    from services.cli.overview import overview
+    from services.runtime.status import gather_status
+
+    async with connected(values, "approve") as (bus, subjects):
+        held = overview(await gather_status(bus, subjects)).held
+        if held is None:
+            click.echo("nothing is held")
+            return 0
+        if not await bus.ask(subjects.approve_request, timeout=ANSWERS_WITHIN, at_most=1):
+            click.echo("no compiler answers", err=True)
+            return 1
+        try:
+            async with asyncio.timeout(PASSES_WITHIN):
+                while overview(await gather_status(bus, subjects, timeout=0.3)).held is not None:
+                    continue
+        except TimeoutError:
+            click.echo("approved, but it is still held: see `limen status`", err=True)
+            return 1
+    click.echo(f"passed: {held.routes_after} of {held.routes_now} routes stay")
+    return 0

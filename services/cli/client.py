@@ -1,0 +1,70 @@
+"""How commands for people reach a running installation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from proto.subjects import Subjects
+from services.cli.options import BUS, DEFAULT_NATS, INSTANCE, STATE, bus_options, servers
+from services.cli.running import find
+from services.runtime.bus import Bus, BusError, BusOptions
+
+CONNECTS_WITHIN: Final = 5.0
+
+OPTIONS: Final = (*(option for option in BUS if option.key != "nats_replicas"), INSTANCE, STATE)
+CHANGES: Final[dict[str, dict[str, Any]]] = {
+    "nats": {
+        "default": (),
+        "show_default": False,
+        "help": f"NATS server; repeatable. [default: that of a running `limen up`, else {DEFAULT_NATS}]",
+    },
+    "state": {"help": "State folder of the `limen up` that is meant, if there are several."},
+}
+
+
+@asynccontextmanager
+async def connected(values: Mapping[str, Any], who: str) -> AsyncIterator[tuple[Bus, Subjects]]:
+    """The bus that the options mean, connected. Raises ClickException when it cannot be reached."""
+    options = _options(values, who)
+    bus = Bus(options)
+    try:
+        await bus.start()
+        try:
+            await asyncio.wait_for(bus.wait_connected(), CONNECTS_WITHIN)
+        except TimeoutError:
+            shown = ", ".join(server.rpartition("@")[2] for server in options.servers)
+            raise click.ClickException(f"cannot reach NATS at {shown} (say where it is with --nats)") from None
+        yield bus, Subjects(values["instance"])
+    except BusError as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        await bus.close()
+
+
+def _options(values: Mapping[str, Any], who: str) -> BusOptions:
+    given = servers(values["nats"])
+    if not given:
+        running = find(values["instance"], Path(values["state"]) if values["state"] else None)
+        given = servers((running.nats,)) if running else (DEFAULT_NATS,)
+    return bus_options({**values, "nats": given}, who)
+
+
+def run_client(main: Callable[[], Awaitable[int]]) -> int:
+    """Run ``main`` for a person at a terminal: Ctrl-C is a way to end, not an error."""
+    import logging
+
+    logging.getLogger("services").setLevel(logging.ERROR)
+
+    async def whole() -> int:
+        return await main()
+
+    try:
+        return asyncio.run(whole())
+    except KeyboardInterrupt:
+        return 130

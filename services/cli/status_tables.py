@@ -1,0 +1,133 @@
+"""The tables of ``limen status``: an overview in, things to print out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from proto.reports import HeldRemoval, RoleStatus
+from services.cli.overview import EdgeLine, Overview
+
+_SEVERITY = {"error": "red", "warning": "yellow", "notice": "dim"}
+
+
+def tables(found: Overview) -> Iterator[RenderableType]:
+    """What people see, from the most to the least important."""
+    yield _head(found)
+    if found.held is not None:
+        yield _held(found.held)
+    yield _roles(found.roles)
+    if found.edges:
+        yield _edges(found)
+    if found.sources:
+        yield _sources(found)
+    if found.diagnostics:
+        yield _diagnostics(found)
+
+
+def _head(found: Overview) -> Text:
+    if not found.version:
+        return Text("no snapshot yet", style="yellow")
+    all_live = found.live == len(found.edges)
+    text = Text.assemble(("version ", "dim"), (f"{found.epoch}.{found.version}", "bold"))
+    text.append(f"  live on {found.live}/{len(found.edges)} edges", style="green" if all_live else "yellow")
+    return text.append(f"  digest {found.digest[:12]}", style="dim")
+
+
+def _held(held: HeldRemoval) -> Text:
+    return Text(
+        f"HELD since {_ago(time.time() - held.since)}: a removal would leave {held.routes_after} of {held.routes_now} "
+        f"routes ({', '.join(held.objects[:5])}{' …' if len(held.objects) > 5 else ''}). "
+        "It passes when a second list agrees, or with `limen approve`.",
+        style="bold yellow",
+    )
+
+
+def _roles(roles: tuple[RoleStatus, ...]) -> Table:
+    table = Table(title="processes", title_justify="left", box=None, header_style="dim")
+    for column in ("role", "name", "software", "state", "version", "up", "counts", "last error"):
+        table.add_column(column)
+    for role in roles:
+        table.add_row(
+            role.role,
+            role.name,
+            role.software,
+            _state(role),
+            f"{role.epoch}.{role.version}" if role.version else "",
+            _ago(time.time() - role.started_at),
+            " ".join(f"{name}={count}" for name, count in sorted(role.counts.items())),
+            Text(role.last_error, style="red"),
+        )
+    return table
+
+
+def _state(role: RoleStatus) -> Text:
+    if not role.active:
+        return Text("standby", style="dim")
+    if not role.ready:
+        return Text("not ready", style="yellow")
+    return Text("ready" if role.connected else "ready, without bus", style="green" if role.connected else "yellow")
+
+
+def _edges(found: Overview) -> Table:
+    table = Table(title="edges", title_justify="left", box=None, header_style="dim")
+    for column in ("edge", "version", "live", "workers", "state", "error"):
+        table.add_column(column)
+    for edge in found.edges:
+        table.add_row(
+            edge.name,
+            f"{edge.epoch}.{edge.version}",
+            Text("yes", style="green") if edge.live else Text("no", style="yellow"),
+            str(edge.workers),
+            _edge_state(edge),
+            Text(edge.error, style="red"),
+        )
+    return table
+
+
+def _edge_state(edge: EdgeLine) -> Text:
+    words = [
+        *(["draining"] if edge.draining else []),
+        *(["stale"] if edge.stale else []),
+        *([] if edge.ready else ["not ready"]),
+        *([] if edge.answers else ["silent"]),
+    ]
+    return Text(", ".join(words), style="yellow") if words else Text("ready", style="green")
+
+
+def _sources(found: Overview) -> Table:
+    table = Table(title="sources", title_justify="left", box=None, header_style="dim")
+    for column in ("kind", "synced", "objects", "last word", "error"):
+        table.add_column(column)
+    for source in found.sources:
+        synced = Text("yes", style="green") if source.synced else Text("no", style="yellow")
+        error = Text(source.error, style="red")
+        table.add_row(source.kind, synced, str(source.objects), _ago(source.age) + " ago", error)
+    return table
+
+
+def _diagnostics(found: Overview) -> Table:
+    table = Table(title="findings", title_justify="left", box=None, header_style="dim")
+    for column in ("object", "code", "field", "message", "what to do"):
+        table.add_column(column, overflow="fold")
+    for diagnostic in found.diagnostics:
+        table.add_row(
+            Text(str(diagnostic.object)),
+            Text(diagnostic.code, style=_SEVERITY[diagnostic.severity]),
+            Text(f"{diagnostic.field} = {diagnostic.value!r}" if diagnostic.value else diagnostic.field),
+            Text(diagnostic.message),
+            Text(diagnostic.remedy),
+        )
+    return table
+
+
+def _ago(seconds: float) -> str:
+    seconds = max(0.0, seconds)
+    for limit, unit, size in ((120, "s", 1), (7200, "min", 60), (172800, "h", 3600)):
+        if seconds < limit:
+            return f"{int(seconds / size)} {unit}"
+    return f"{int(seconds / 86400)} d"
