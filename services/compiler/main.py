@@ -1,0 +1,153 @@
+"""``limen compiler``: keys, bus, loop, admin endpoint, put together and run until asked to stop."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import time
+from pathlib import Path
+
+from proto.reports import to_json
+from proto.signing import KeyFileError, Signer, Verifier, parse_keys
+from proto.subjects import Subjects
+from services.compiler.announce import Announcer
+from services.compiler.background import Background
+from services.compiler.inbox import (
+    AcceptedSeen,
+    ApprovalAsked,
+    BeaconSeen,
+    Connected,
+    DeltaSeen,
+    MessagesLost,
+    ObjectSeen,
+)
+from services.compiler.loop import Loop
+from services.compiler.options import CompilerOptions
+from services.compiler.signed import RefusedError, open_entry
+from services.compiler.state import Keys, State
+from services.compiler.statefile import StateFile
+from services.runtime import admin, logs
+from services.runtime.announce import EventPublisher
+from services.runtime.bus import Bus, Message
+from services.runtime.lifecycle import Lifecycle
+from services.runtime.lifecycle import run as run_lifecycle
+from services.runtime.settings import SettingsError, read_object_authenticator, read_signer
+from services.runtime.status import answer_status
+
+_log = logging.getLogger(__name__)
+
+
+def run(options: CompilerOptions) -> int:
+    """Run a compiler; the exit code. Raises SettingsError and BusError for options that cannot be used."""
+    logs.setup(f"compiler {options.name}", options.log_json)
+    keys = read_keys(options)
+
+    async def main(lifecycle: Lifecycle) -> None:
+        await serve(options, keys, lifecycle)
+
+    return run_lifecycle(main)
+
+
+def read_keys(options: CompilerOptions) -> Keys:
+    """The keys that the options name. Raises SettingsError."""
+    return Keys(
+        read_signer(options.signing_key),
+        _own_verifier(options.signing_key, options.instance),
+        read_object_authenticator(options.objects_key),
+    )
+
+
+def _own_verifier(path: Path, instance: str) -> Verifier:
+    """What recognises deltas signed with any key of the signing key's file: older keys stay in it after a rotation."""
+    try:
+        seeds = parse_keys("signing", path.read_text())
+        return Verifier(instance, [(key_id, Signer(key_id, seed).public()) for key_id, seed in seeds])
+    except (OSError, ValueError, KeyFileError) as error:
+        raise SettingsError(f"--signing-key: {path}: {error}") from None
+
+
+async def serve(options: CompilerOptions, keys: Keys, lifecycle: Lifecycle) -> None:
+    """Everything that one compiler does, until ``lifecycle.stopping``."""
+    bus = Bus(options.bus)
+    state_file = StateFile(options.state, options.instance)
+    publisher = EventPublisher(bus, Subjects(options.instance), f"/{options.instance}/compiler/{options.name}")
+    announcer = Announcer(publisher)
+    try:
+        state = State(bus, options, keys, announcer)
+        state.log.learn(state_file.read())
+        background = Background(state, state_file)
+        await _subscribe(bus, state, background)
+        endpoint = None
+        if options.admin is not None:
+            endpoint = await admin.serve(options.admin, ready=lambda: state.ready, status=state.status)
+        await bus.start()
+        gc.freeze()  # what is there now stays for ever
+        lifecycle.spawn("loop", Loop(state, background).run())
+        lifecycle.spawn("background", background.run())
+        lifecycle.spawn("announcer", announcer.run())
+        await lifecycle.stopping.wait()
+        state_file.write(state.log.highest)
+        if endpoint is not None:
+            await endpoint.close()
+    finally:
+        await publisher.close()
+        await bus.close()
+
+
+async def _subscribe(bus: Bus, state: State, background: Background) -> None:
+    """Turn what arrives into events of the loop. Nobody subscribes to the log's own subject: refused appends show up
+    there; the server republishes what it stored on the live one."""
+    subjects, inbox = state.subjects, state.inbox
+
+    async def on_object(message: Message) -> None:
+        admitted = state.admit(message.subject, message.data)
+        if admitted is not None:
+            inbox.put(ObjectSeen(admitted, time.monotonic()))
+
+    async def on_beacon(message: Message) -> None:
+        try:
+            inbox.put(BeaconSeen(state.doorkeeper.beacon(message.subject, message.data)))
+        except RefusedError as error:
+            state.refuse(error)
+
+    async def on_delta(message: Message) -> None:
+        try:
+            sequence = int(message.headers.get("Nats-Sequence", "0"))
+            inbox.put(DeltaSeen(open_entry(message.data, state.verifier, sequence)))
+        except (RefusedError, ValueError) as error:
+            state.refuse(error if isinstance(error, RefusedError) else RefusedError("malformed", str(error)))
+
+    async def on_accepted(message: Message) -> None:
+        if not state.accepted.knows(message.subject, message.data):
+            ingress = state.accepted.open(message.subject, message.data)
+            if ingress is not None:
+                inbox.put(AcceptedSeen(message.subject, message.data, ingress))
+
+    async def on_report(message: Message) -> None:
+        seen = state.report(message.subject, message.data)
+        if seen is not None:
+            inbox.put(seen)
+
+    async def on_approve(message: Message) -> None:
+        inbox.put(ApprovalAsked(message.reply))
+
+    async def on_ask(message: Message) -> None:
+        if message.reply and state.active and state.ready:
+            background.send(message.reply, *(to_json(findings) for findings in state.findings.complete()))
+
+    async def on_connected() -> None:
+        inbox.put(Connected())
+
+    async def on_loss() -> None:
+        inbox.put(MessagesLost())
+
+    await bus.subscribe(subjects.objects, on_object)
+    await bus.subscribe(subjects.beacon, on_beacon)
+    await bus.subscribe(subjects.live_delta, on_delta)
+    await bus.subscribe(subjects.all_accepted, on_accepted)
+    await bus.subscribe(subjects.edge_reports, on_report)
+    await bus.subscribe(subjects.approve_request, on_approve)
+    await bus.subscribe(f"{subjects.findings}.ask", on_ask)
+    await answer_status(bus, subjects, state.status)
+    bus.on_connected(on_connected)
+    bus.on_loss(on_loss)
