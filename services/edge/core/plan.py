@@ -193,15 +193,17 @@ def labels_of(host: str, route: Route) -> RouteLabels:
 def compile_route(host: str, tls: bool, route: Route, rewrite: Rewriter | None, settings: Settings) -> RoutePlan:
     """A route as a plan. ``tls``: the host has TLS; ``rewrite``: the route's rewrite policy, compiled."""
     labels = labels_of(host, route)
-    action = _action(labels, route)
+    action = _action(labels, route, settings)
     to_https = _redirects_to_https(route, tls, settings)
     ready = action if rewrite is None or (isinstance(action, Respond) and action.status == 503) else None
     plain = ready if not to_https or (isinstance(action, Respond) and action.status == 503) else None
     return RoutePlan(labels, action, to_https, rewrite, plain, ready)
 
 
-def _action(labels: RouteLabels, route: Route) -> Decision:
+def _action(labels: RouteLabels, route: Route, settings: Settings) -> Decision:
     match route.action:
+        case resources.Respond(404) if settings.default_upstream:
+            return Forward(labels, settings.default_upstream)  # what nobody declared is the global default backend's
         case resources.Forward(upstream, fallback):
             return Forward(labels, upstream, fallback)
         case resources.Redirect(status, location):
