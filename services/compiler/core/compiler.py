@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from msgspec import Struct
+
 from proto.codec import record_of
 from proto.diagnostics import Diagnostic
 from proto.objects import EndpointSlice, Ingress, Object, ObjectKey
@@ -28,6 +30,14 @@ from services.compiler.core.upstreamset import UpstreamSet
 
 class InconsistentTableError(Exception):
     """A resource refers to one that is not in the table: a defect, and nothing may be published."""
+
+
+class _Admitted(Struct):
+    """What came of the dirty Ingresses: as in ``Compiled``."""
+
+    rejected: list[Rejected] = []
+    served: list[str] = []
+    gone: list[str] = []
 
 
 class Compiler:
@@ -119,9 +129,8 @@ class Compiler:
 
     def compile(self) -> Compiled:
         """Compile what is dirty. Raises InconsistentTableError for a defect; then nothing may be published."""
-        before = set(self._index.claims) if self._dirty_ingresses or self._settings_dirty else None
         self._read_settings()
-        rejected = self._admit()
+        admitted = self._admit()
         self._hosts.compile(self._reading.controller)
         self._upstreams.compile()
         self._finish_settings()
@@ -129,16 +138,15 @@ class Compiler:
         upserts, removals = self._table.settle()
         self._check(upserts, removals)
         accepted, forgotten = self._admission.settle(self._hosts.poisoned())
-        after = self._index.claims.keys()
         return Compiled(
             upserts=upserts,
             removals=removals,
             diagnostics=self._findings.settle(),
             accepted=accepted,
             forgotten=forgotten,
-            rejected=tuple(rejected),
-            served=() if before is None else tuple(sorted(after - before)),
-            gone=() if before is None else tuple(sorted(before - after)),
+            rejected=tuple(admitted.rejected),
+            served=tuple(admitted.served),
+            gone=tuple(admitted.gone),
             counts=self._counts(),
         )
 
@@ -193,17 +201,20 @@ class Compiler:
         self._table.put(record_of(SETTINGS_NAME, compiled.settings))
         self._findings.set_flags(compiled.diagnostics)
 
-    def _admit(self) -> list[Rejected]:
-        rejected = []
+    def _admit(self) -> _Admitted:
+        admitted = _Admitted()
         for name in sorted(self._dirty_ingresses):
             ingress = self._store.ingresses.get(name)
+            was_served = name in self._index.claims
             verdict = self._admission.decide(name, ingress, self._store.classes, self._reading.controller)
             if verdict.rejected and ingress is not None:
-                rejected.append(Rejected(ingress, verdict.claim is not None))
+                admitted.rejected.append(Rejected(ingress, verdict.claim is not None))
             self._hosts.touch(self._index.put(name, verdict.claim))
             self._findings.set_own(name, verdict.diagnostics)
+            if was_served != (verdict.claim is not None):
+                (admitted.gone if was_served else admitted.served).append(name)
         self._dirty_ingresses = set()
-        return rejected
+        return admitted
 
     def _check(self, upserts: tuple[ResourceRecord, ...], removals: tuple[ResourceKey, ...]) -> None:
         """Every reference of what changed resolves; nothing that is still referred to went."""
