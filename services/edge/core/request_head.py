@@ -234,7 +234,7 @@ class Head(Struct, frozen=True, gc=False):
 
 
 def read_head(data: bytes) -> Head:
-    """The head that ``data`` starts with; ``data`` holds an empty line. Raises RefusedError (the slow way, any form)."""
+    """The head that ``data`` starts with, in any form; ``data`` holds an empty line. Raises RefusedError."""
     line_end = data.find(b"\r\n")
     if line_end > grammar.LINE_LIMIT:
         raise RefusedError(414, "request-line-too-large")

@@ -23,19 +23,22 @@ class BadResponseError(Exception):
 class ResponseHead(Struct, frozen=True, gc=False):
     """A response's head.
 
-    ``length``: of the body as the headers say it (see the constants). ``passed``: status line and the headers that go
-    on as they came, each line with its CRLF; ``framing``: the Content-Length line, or empty. ``persistent``: the
-    endpoint keeps the connection. ``dated``: it carries Date.
+    ``block``: as received. ``length``: of the body as the headers say it (see the constants). ``passed``: status line
+    and the headers that go on as they came, each line with its CRLF; ``framing``: the Content-Length line, or empty.
+    ``ready``: the head as it goes to a client that needs nothing added; empty where something must be.
+    ``persistent``: the endpoint keeps the connection. ``dated``: it carries Date.
     """
 
+    block: bytes
     status: int
     length: int
+    ready: bytes
     persistent: bool
     passed: bytes
     framing: bytes
     upgrade: bytes
-    server: bytes
-    transport_security: bytes
+    server_line: bytes
+    security_line: bytes
     dated: bool
 
 
@@ -77,7 +80,7 @@ def read_response(match: re.Match[bytes]) -> ResponseHead:
         elif name == b"connection":
             connection = connection + b"," + value.lower()
         elif name == b"server":
-            server = value
+            server = b"Server: %b\r\n" % value
         elif name == b"transfer-encoding":
             if chunked or value.lower() != b"chunked" or minor == b"0":
                 raise BadResponseError("transfer coding")
@@ -85,7 +88,7 @@ def read_response(match: re.Match[bytes]) -> ResponseHead:
         elif name == b"upgrade":
             upgrade = value
         elif name == b"strict-transport-security":
-            security = value
+            security = b"Strict-Transport-Security: %b\r\n" % value
     pieces.append(block[start:-2])
     passed = b"".join(pieces) if start else block[:-2]
     status = int(match[2])
@@ -107,7 +110,11 @@ def read_response(match: re.Match[bytes]) -> ResponseHead:
             raise BadResponseError("content length")
         size = int(length)
         framing = b"Content-Length: " + length + b"\r\n"
-    return ResponseHead(status, size, persistent, passed, framing, upgrade, server, security, dated)
+    if status in (204, 304):  # no body whatever the headers say; a 304 may tell the length it would have
+        size = 0
+        framing = framing if status == 304 else b""
+    ready = b"%b%b%b\r\n" % (passed, framing, security) if dated and size >= 0 else b""
+    return ResponseHead(block, status, size, ready, persistent, passed, framing, upgrade, server, security, dated)
 
 
 _KNOWN_TOKENS = frozenset((b"", b"close", b"keep-alive", b"upgrade", b"content-length", b"transfer-encoding", b"date"))

@@ -1,0 +1,95 @@
+"""A listening socket and the connections it brought.
+
+Owns accepting and draining. Must not know what is served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from typing import Final
+
+from services.edge.client import ClientConnection
+from services.edge.serving import Serving
+from services.edge.tls import TLSConnection
+
+BACKLOG: Final = 4096
+
+
+class Listener:
+    """See the module. ``port`` is told to endpoints; ``draining``: every response is its connection's last."""
+
+    def __init__(self, serving: Serving, port: int, tls: bool) -> None:
+        self.serving = serving
+        self.port = port
+        self.tls = tls
+        self.draining = False
+        self.connections: set[ClientConnection] = set()
+        self._servers: list[asyncio.Server] = []
+
+    async def open(self, listening: socket.socket) -> None:
+        """Accept on a bound socket."""
+        server = await self.serving.loop.create_server(self._accept, sock=listening, backlog=BACKLOG)
+        self._servers.append(server)
+
+    def _accept(self) -> asyncio.BaseProtocol:
+        connection = ClientConnection(self)
+        return TLSConnection(connection, self.serving) if self.tls else connection
+
+    def close(self) -> None:
+        """Accept no more; connections stay."""
+        for server in self._servers:
+            server.close()
+
+    def drain(self) -> None:
+        """Accept no more, end idle connections, and the others after the response under way."""
+        self.draining = True
+        self.close()
+        for connection in list(self.connections):
+            connection.drain()
+
+    def abort(self) -> None:
+        """End what is left at once."""
+        for connection in list(self.connections):
+            connection.transport.abort()
+
+
+class Listeners:
+    """Listeners drained together."""
+
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        self._listeners = tuple(listeners)
+
+    @property
+    def connections(self) -> int:
+        """How many connections of clients there are."""
+        return sum(len(listener.connections) for listener in self._listeners)
+
+    def close(self) -> None:
+        """Accept no more."""
+        for listener in self._listeners:
+            listener.close()
+
+    async def drain(self, timeout: float) -> bool:
+        """Let what is under way finish, at most ``timeout`` seconds, then end the rest; whether nothing was cut."""
+        for listener in self._listeners:
+            listener.drain()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout
+        while self.connections and loop.time() < end:  # noqa: ASYNC110 - no request pays for saying it was the last
+            await asyncio.sleep(0.02)
+        whole = not self.connections
+        for listener in self._listeners:
+            listener.abort()
+        return whole
+
+
+async def listen(serving: Serving, sockets: Sequence[socket.socket], tls: bool) -> Listeners:
+    """Serve on bound sockets, http or https."""
+    listeners = []
+    for listening in sockets:
+        listener = Listener(serving, listening.getsockname()[1], tls)
+        await listener.open(listening)
+        listeners.append(listener)
+    return Listeners(listeners)

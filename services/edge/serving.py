@@ -1,0 +1,64 @@
+"""What a worker serves with: the one reference to the generation in force, and what outlives swaps.
+
+A swap is one assignment; a request pins the generation it began with. Owns pools, deadlines, counters and TLS contexts.
+Must not know where generations come from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from email.utils import formatdate
+from time import time
+
+from proto.sealing import Sealer
+from services.edge.certificates import Contexts
+from services.edge.core.generation import Generation
+from services.edge.deadlines import Deadlines
+from services.edge.identifiers import RequestIds
+from services.edge.pools import Pools
+from services.edge.traffic import Traffic
+
+
+class Serving:
+    """See the module. ``generation`` is None until the first swap: requests are answered 503 until then."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sealer: Sealer) -> None:
+        self.loop = loop
+        self.generation: Generation | None = None
+        self.pools = Pools()
+        self.deadlines = Deadlines(loop)
+        self.traffic = Traffic()
+        self.ids = RequestIds()
+        self.contexts = Contexts(sealer)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._date = b""
+        self._date_at = 0
+
+    def swap(self, generation: Generation) -> None:
+        """Put ``generation`` in force. Requests under way go on with theirs; idle connections to endpoints that are
+        gone are closed; certificates that changed are loaded anew when asked for."""
+        self.generation = generation
+        self.pools.settings = generation.settings
+        for name in self.pools.names():
+            if generation.upstream(name) is not self.pools.upstream_of(name):
+                self.pools.forget(name)
+        self.contexts.swap(generation)
+
+    def resolved(self, name: str, addresses: tuple[str, ...]) -> None:
+        """The name of an ExternalName Service has these addresses from now on."""
+        self.pools.resolved(name, addresses)
+
+    def spawn(self, work: Coroutine[None, None, None]) -> None:
+        """Run ``work`` (opening a connection) beside the requests."""
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def date(self) -> bytes:
+        """The value of a Date header for now."""
+        now = int(time())
+        if now != self._date_at:
+            self._date_at = now
+            self._date = formatdate(now, usegmt=True).encode()
+        return self._date

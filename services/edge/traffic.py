@@ -1,0 +1,213 @@
+"""What the worker saw of its traffic: records appended by requests, counted in batches.
+
+A request appends one tuple and does nothing else here. Batches are folded into counters and histograms, a column at a
+time in C (sort and bisect), so that a record costs well under a microsecond. Must not know Prometheus' text format:
+``snapshot`` gives plain values which another module renders and merges over workers.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+from services.edge.core.plan import RouteLabels
+
+SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+BYTES: Final = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0)
+SENT_BYTES: Final = (10.0, 100.0, 1000.0, 10000.0, 100000.0, 1000000.0, 10000000.0)
+BATCH: Final = 512
+"""How many records are worth folding."""
+_ABORTED: Final = 499
+
+
+class Record(NamedTuple):
+    """One request, in the order of the tuple that requests append (plain tuples are appended: these are its names).
+
+    Times are of ``time.monotonic``; ``connected`` and ``answered`` are 0.0 where no endpoint was reached.
+    ``endpoint``: ``address:port`` of the last one tried; ``block``: the headers as received.
+    """
+
+    labels: RouteLabels
+    method: bytes
+    status: int
+    started: float
+    ended: float
+    connected: float
+    answered: float
+    received: int
+    sent: int
+    client: str
+    target: bytes
+    minor: int
+    block: bytes
+    request_id: bytes
+    endpoint: str
+    upstream_status: int
+    upstream_length: int
+
+
+_Pending = list[tuple[float, float, float, float, int, int]]
+Batch = Sequence[tuple[object, ...]]
+
+
+class Histogram(Struct, frozen=True, gc=False):
+    """Cumulative-free buckets over ``bounds`` (the last count is what exceeds all), with sum and count."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: float
+    count: int
+
+
+class Series(Struct, frozen=True, gc=False):
+    """What one (route, method, status) saw."""
+
+    labels: RouteLabels
+    method: str
+    status: int
+    requests: int
+    request_seconds: Histogram
+    connect_seconds: Histogram
+    header_seconds: Histogram
+    response_seconds: Histogram
+    request_bytes: Histogram
+    response_bytes: Histogram
+    sent_bytes: Histogram
+
+
+class _Distribution:
+    __slots__ = ("bounds", "count", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+        self.count = 0
+
+    def add(self, values: list[float]) -> None:
+        values.sort()
+        before = 0
+        for index, bound in enumerate(self.bounds):
+            upto = bisect_right(values, bound, before)
+            self.counts[index] += upto - before
+            before = upto
+            if before == len(values):
+                break
+        self.counts[-1] += len(values) - before
+        self.total += sum(values)
+        self.count += len(values)
+
+    def frozen(self) -> Histogram:
+        return Histogram(self.bounds, tuple(self.counts), self.total, self.count)
+
+
+class _Series:
+    __slots__ = ("connect", "header", "pending", "request", "requests", "response", "sent", "sizes_in", "sizes_out")
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.pending: _Pending = []
+        self.request = _Distribution(SECONDS)
+        self.connect = _Distribution(SECONDS)
+        self.header = _Distribution(SECONDS)
+        self.response = _Distribution(SECONDS)
+        self.sizes_in = _Distribution(BYTES)
+        self.sizes_out = _Distribution(BYTES)
+        self.sent = _Distribution(SENT_BYTES)
+
+    def fold(self) -> None:
+        """Count what is pending."""
+        if not self.pending:
+            return
+        started, ended, connected, answered, received, sent = map(list, zip(*self.pending, strict=True))
+        self.requests += len(self.pending)
+        self.pending = []
+        reached = [index for index, at in enumerate(answered) if at]
+        self.request.add([end - start for start, end in zip(started, ended, strict=True)])
+        self.connect.add([connected[index] - started[index] for index in reached])
+        self.header.add([answered[index] - started[index] for index in reached])
+        self.response.add([ended[index] - connected[index] for index in reached])
+        self.sizes_in.add([float(size) for size in received])
+        self.sizes_out.add([float(size) for size in sent])
+        self.sent.add([float(size) for size in sent])
+
+
+_METHODS: Final = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"))
+"""Methods that get a label of their own: a client cannot make series by inventing others."""
+
+
+class Traffic:
+    """See the module. Requests append to ``buffer`` (always the same list) and call ``flush`` at BATCH records."""
+
+    __slots__ = ("_consumers", "_series", "buffer", "counters")
+
+    def __init__(self) -> None:
+        self.buffer: list[tuple[object, ...]] = []
+        self._series: dict[tuple[RouteLabels, bytes, int], _Series] = {}
+        self._consumers: list[Callable[[Batch], None]] = []
+        self.counters: Counter[str] = Counter()
+        """Named events: requests refused by reason, upstream failures, retries, timeouts, aborted clients."""
+
+    def on_batch(self, consumer: Callable[[Batch], None]) -> None:
+        """Give every batch of records to ``consumer`` too; it must not block."""
+        self._consumers.append(consumer)
+
+    def flush(self) -> None:
+        """Fold what was recorded."""
+        buffer = self.buffer
+        if not buffer:
+            return
+        batch = buffer[:]
+        buffer.clear()
+        groups: dict[tuple[int, object, object], _Pending] = {}
+        for record in batch:
+            labels, method, status, started, ended, connected, answered, received, sent, *_ = record
+            key = (id(labels), method, status)  # labels are the same object for all requests of a route
+            pending = groups.get(key)
+            if pending is None:
+                pending = groups[key] = self._pending_of(labels, method, status)  # type: ignore[arg-type]
+            pending.append((started, ended, connected, answered, received, sent))  # type: ignore[arg-type]
+        for consumer in self._consumers:
+            consumer(batch)
+        for found in self._series.values():
+            if len(found.pending) >= BATCH:
+                found.fold()
+
+    def _pending_of(self, labels: RouteLabels, method: bytes, status: int) -> _Pending:
+        key = (labels, method if method in _METHODS else b"other", status)
+        found = self._series.get(key)
+        if found is None:
+            found = self._series[key] = _Series()
+        return found.pending
+
+    def snapshot(self) -> list[Series]:
+        """Everything counted so far."""
+        self.flush()
+        result = []
+        for (labels, method, status), found in self._series.items():
+            found.fold()
+            result.append(
+                Series(
+                    labels,
+                    method.decode("latin-1"),
+                    status,
+                    found.requests,
+                    found.request.frozen(),
+                    found.connect.frozen(),
+                    found.header.frozen(),
+                    found.response.frozen(),
+                    found.sizes_in.frozen(),
+                    found.sizes_out.frozen(),
+                    found.sent.frozen(),
+                )
+            )
+        return result
+
+    def forget(self, known: Callable[[RouteLabels], bool]) -> None:
+        """Drop the series of routes that are there no more, so that memory follows the table."""
+        self.flush()
+        self._series = {key: found for key, found in self._series.items() if known(key[0])}

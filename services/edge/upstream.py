@@ -1,0 +1,287 @@
+"""A connection to an endpoint: sends what an exchange gives it, reads responses strictly, one at a time.
+
+Owns the framing of responses and when the connection may be used again. Must not know clients: what comes goes to the
+exchange it works for. Whatever an endpoint sends that was not asked for ends the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING, Final, cast
+
+from services.edge.core import grammar
+from services.edge.core.chunked import ChunkedDecoder, FramingError
+from services.edge.core.response_head import (
+    CHUNKED,
+    UNTIL_CLOSE,
+    BadResponseError,
+    ResponseHead,
+    ResponseReader,
+    read_response,
+)
+from services.edge.deadlines import NEVER, Deadlines, Timed
+
+if TYPE_CHECKING:
+    from services.edge.exchange import Exchange
+    from services.edge.pools import EndpointPool, Pools
+
+_HEAD, _LENGTH, _CHUNKS, _CLOSE, _TUNNEL = range(5)
+
+_match_head: Final = grammar.response_head
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """See the module. ``exchange`` is None while the connection is idle; ``requests`` counts what it has carried."""
+
+    __slots__ = (
+        "_decoder",
+        "_left",
+        "_memo",
+        "_persistent",
+        "_pools",
+        "_reader",
+        "_state",
+        "_watched",
+        "deadline",
+        "exchange",
+        "made_at",
+        "pool",
+        "read_timeout",
+        "requests",
+        "transport",
+    )
+
+    def __init__(self, pool: EndpointPool, pools: Pools, deadlines: Deadlines) -> None:
+        self.pool = pool
+        self._pools = pools
+        self.exchange: Exchange | None = None
+        self.transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self.made_at = 0.0
+        self.deadline = NEVER
+        self.requests = 0
+        self.read_timeout = 60.0
+        self._watched: set[Timed] = deadlines.watch(self)
+        self._state = _HEAD
+        self._left = 0
+        self._decoder: ChunkedDecoder | None = None
+        self._reader: ResponseReader | None = None
+        self._memo: ResponseHead | None = None
+        self._persistent = False
+
+    # --- from the event loop ------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The endpoint took the connection."""
+        self.transport = cast(asyncio.Transport, transport)
+        self.pool.open += 1
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a response, or of nothing that was asked for."""
+        exchange = self.exchange
+        if exchange is None:
+            self.drop()
+        elif self._state != _HEAD:
+            self._body(exchange, data)
+        elif self._reader is not None or (match := _match_head(data)) is None:
+            self._slow_head(exchange, data)
+        else:
+            memo = self._memo
+            end = match.end()
+            if memo is not None and match[0] == memo.block:
+                head = memo
+            elif end > grammar.RESPONSE_LIMIT:
+                self._fail("head is too large")
+                return
+            else:
+                try:
+                    head = self._memo = read_response(match)
+                except BadResponseError as error:
+                    self._fail(str(error))
+                    return
+            if head.status < 200:
+                self._interim(exchange, head, data[end:])
+            elif head.length == len(data) - end and not exchange.bodiless:
+                self._state = _HEAD
+                now = monotonic()
+                self._release(head.persistent, now)
+                exchange.answered(head, data[end:], True, now)
+            else:
+                self._begin(exchange, head, data[end:])
+
+    def eof_received(self) -> bool | None:
+        """The endpoint sends no more: the end of a body without length, otherwise of the connection."""
+        exchange = self.exchange
+        if exchange is not None and self._state in (_CLOSE, _TUNNEL):
+            self.exchange = None
+            exchange.ended(monotonic())
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection is gone."""
+        self.pool.open -= 1
+        self._watched.discard(self)
+        self._pools.left(self)
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            if self._state == _CLOSE and error is None:
+                exchange.ended(monotonic())
+            else:
+                exchange.broken("reset", answered=self._state != _HEAD or self._reader is not None)
+
+    def pause_writing(self) -> None:
+        """The endpoint takes bytes slower than the client sends them."""
+        if self.exchange is not None:
+            self.exchange.pause_client()
+
+    def resume_writing(self) -> None:
+        """The endpoint takes bytes again."""
+        if self.exchange is not None:
+            self.exchange.resume_client()
+
+    def expire(self, now: float) -> None:
+        """Nothing came for too long: an idle connection ends, an exchange is told."""
+        exchange, self.exchange = self.exchange, None
+        answered = self._state != _HEAD
+        self.drop()
+        if exchange is not None:
+            exchange.broken("timeout", answered=answered)
+
+    # --- from the exchange --------------------------------------------------------------------------------------
+
+    def send_head(self, exchange: Exchange, data: bytes, deadline: float) -> None:
+        """Begin a request with its head and what there is of its body."""
+        self.exchange = exchange
+        self.requests += 1
+        self.deadline = deadline
+        self.transport.write(data)
+
+    def drop(self) -> None:
+        """End the connection at once; whoever worked with it is not told."""
+        self.exchange = None
+        self.deadline = NEVER
+        self._watched.discard(self)
+        self._pools.left(self)
+        if self.transport is not None:
+            self.transport.abort()
+
+    # --- responses ----------------------------------------------------------------------------------------------
+
+    def _slow_head(self, exchange: Exchange, data: bytes) -> None:
+        """A head in pieces, or one that is not well formed."""
+        reader = self._reader
+        if reader is None:
+            reader = self._reader = ResponseReader()
+        try:
+            read = reader.feed(data)
+        except BadResponseError as error:
+            self._fail(str(error))
+            return
+        if read is None:
+            return
+        self._reader = None
+        head, rest = read
+        if head.status < 200:
+            self._interim(exchange, head, rest)
+        else:
+            self._begin(exchange, head, rest)
+
+    def _interim(self, exchange: Exchange, head: ResponseHead, rest: bytes) -> None:
+        """1xx: 101 opens a tunnel if one was asked for, the others are for us alone."""
+        if head.status == 101:
+            if not exchange.wants_upgrade:
+                self._fail("upgrade that nobody asked for")
+                return
+            self._state = _TUNNEL
+            self.deadline = monotonic() + self.read_timeout
+            exchange.upgraded(head, rest)
+        elif rest:
+            self.data_received(rest)
+
+    def _begin(self, exchange: Exchange, head: ResponseHead, rest: bytes) -> None:
+        """A final response whose body is not all there, or has to be told from what follows it."""
+        now = monotonic()
+        length = 0 if exchange.bodiless else head.length
+        self.deadline = now + self.read_timeout
+        if length >= 0:
+            if len(rest) >= length:
+                self._release(head.persistent and len(rest) == length, now)
+                exchange.answered(head, rest[:length], True, now)
+                return
+            self._state = _LENGTH
+            self._left = length - len(rest)
+        elif length == CHUNKED:
+            self._state = _CHUNKS
+            self._decoder = ChunkedDecoder()
+            if rest:
+                self._first_chunks(exchange, head, rest, now)
+                return
+        elif length == UNTIL_CLOSE:
+            self._state = _CLOSE
+        self._persistent = head.persistent
+        exchange.answered(head, rest, False, now)
+
+    def _first_chunks(self, exchange: Exchange, head: ResponseHead, rest: bytes, now: float) -> None:
+        decoder = self._decoder
+        assert decoder is not None
+        try:
+            payload = decoder.feed(rest)
+        except FramingError as error:
+            self._fail(str(error))
+            return
+        if decoder.done:
+            self._release(head.persistent and not decoder.rest, now)
+        exchange.answered(head, payload, decoder.done, now)
+
+    def _body(self, exchange: Exchange, data: bytes) -> None:
+        now = monotonic()
+        self.deadline = now + self.read_timeout
+        state = self._state
+        if state == _LENGTH:
+            left = self._left - len(data)
+            if left > 0:
+                self._left = left
+                exchange.body(data)
+            else:
+                self._release(self._persistent and left == 0, now)
+                exchange.body(data if left == 0 else data[:left])
+                exchange.ended(now)
+        elif state == _CHUNKS:
+            self._chunks(exchange, data, now)
+        else:
+            exchange.body(data)
+
+    def _chunks(self, exchange: Exchange, data: bytes, now: float) -> None:
+        decoder = self._decoder
+        assert decoder is not None
+        try:
+            payload = decoder.feed(data)
+        except FramingError as error:
+            self._fail(str(error))
+            return
+        if decoder.done:
+            self._release(self._persistent and not decoder.rest, now)
+        if payload:
+            exchange.body(payload)
+        if decoder.done:
+            exchange.ended(now)
+
+    def _release(self, persistent: bool, now: float) -> None:
+        """The response is whole: the connection goes back to its pool, or ends."""
+        exchange = self.exchange
+        self.exchange = None
+        self._state = _HEAD
+        self._decoder = None
+        if persistent and exchange is not None and exchange.request_sent:
+            if exchange.paused_upstream:
+                self.transport.resume_reading()
+            self._pools.keep(self, now)
+        else:
+            self.drop()
+
+    def _fail(self, reason: str) -> None:
+        exchange, self.exchange = self.exchange, None
+        answered = self._state != _HEAD
+        self.drop()
+        if exchange is not None:
+            exchange.broken(reason, answered=answered, invalid=True)
