@@ -61,6 +61,12 @@ class Background:
         except Exception:
             _log.exception("%s failed", name)
 
+    async def close(self) -> None:
+        """End what runs."""
+        for task in (tasks := list(self._tasks)):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     # --- timers -------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:

@@ -24,12 +24,16 @@ from proto.subjects import Subjects
 from services.compiler.bases import BaseError, BaseStore
 from services.compiler.signed import Entry, RefusedError, open_entry, sign
 from services.compiler.table import Change, Position, Table, TableError
-from services.runtime.bus import Bus, StreamMissing
+from services.runtime.bus import Bus, BusError, StreamMissing
 
 _log = logging.getLogger(__name__)
 
 PAGE = 512
 """Deltas read at once."""
+
+
+class NewerLogError(BusError):
+    """The log holds what only a newer compiler can read: this one writes nothing until it is upgraded."""
 
 
 class Log:
@@ -215,6 +219,8 @@ class Log:
         try:
             return open_entry(data, self._verifier, sequence)
         except RefusedError as error:
+            if error.reason == "schema":
+                raise NewerLogError(f"the log was written by a newer compiler: {error}") from None
             _log.error("message %d in the log is removed: %s", sequence, error)
             self._refused(error)
             await self._bus.delete(self._subjects.deltas_stream, sequence)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from proto.reports import to_json
 from proto.signing import KeyFileError, Signer, Verifier, parse_keys
@@ -43,7 +46,7 @@ def run(options: CompilerOptions) -> int:
     keys = read_keys(options)
 
     async def main(lifecycle: Lifecycle) -> None:
-        await serve(options, keys, lifecycle)
+        await CompilerService(options, keys).run(lifecycle.stopping)
 
     return run_lifecycle(main)
 
@@ -66,32 +69,50 @@ def _own_verifier(path: Path, instance: str) -> Verifier:
         raise SettingsError(f"--signing-key: {path}: {error}") from None
 
 
-async def serve(options: CompilerOptions, keys: Keys, lifecycle: Lifecycle) -> None:
-    """Everything that one compiler does, until ``lifecycle.stopping``."""
-    bus = Bus(options.bus)
-    state_file = StateFile(options.state, options.instance)
-    publisher = EventPublisher(bus, Subjects(options.instance), f"/{options.instance}/compiler/{options.name}")
-    announcer = Announcer(publisher)
-    try:
-        state = State(bus, options, keys, announcer)
-        state.log.learn(state_file.read())
-        background = Background(state, state_file)
-        await _subscribe(bus, state, background)
+class CompilerService:
+    """One compiler. ``state`` is what its loop owns; others only look at it."""
+
+    def __init__(self, options: CompilerOptions, keys: Keys) -> None:
+        self._bus = Bus(options.bus)
+        self._file = StateFile(options.state, options.instance)
+        self._publisher = EventPublisher(
+            self._bus, Subjects(options.instance), f"/{options.instance}/compiler/{options.name}"
+        )
+        self._announcer = Announcer(self._publisher)
+        self.state = State(self._bus, options, keys, self._announcer)
+        self.state.log.learn(self._file.read())
+        self._background = Background(self.state, self._file)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Work until ``stopping``. Raises BusError for bus options that cannot be used, SettingsError for the admin
+        address, and whatever ends one of its tasks, which is a defect."""
+        await _subscribe(self._bus, self.state, self._background)
+        state, options = self.state, self.state.options
         endpoint = None
         if options.admin is not None:
             endpoint = await admin.serve(options.admin, ready=lambda: state.ready, status=state.status)
-        await bus.start()
-        gc.freeze()  # what is there now stays for ever
-        lifecycle.spawn("loop", Loop(state, background).run())
-        lifecycle.spawn("background", background.run())
-        lifecycle.spawn("announcer", announcer.run())
-        await lifecycle.stopping.wait()
-        state_file.write(state.log.highest)
+        tasks: Sequence[asyncio.Future[Any]] = ()
+        try:
+            await self._bus.start()
+            gc.freeze()  # what is there now stays for ever
+            runs = (Loop(state, self._background).run(), self._background.run(), self._announcer.run(), stopping.wait())
+            tasks = [asyncio.ensure_future(run) for run in runs]
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            self._file.write(state.log.highest)
+        finally:
+            await self._end(tasks, endpoint)
+
+    async def _end(self, tasks: Sequence[asyncio.Future[Any]], endpoint: admin.AdminServer | None) -> None:
+        await self._background.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._publisher.close()
+        await self._bus.close()
         if endpoint is not None:
             await endpoint.close()
-    finally:
-        await publisher.close()
-        await bus.close()
 
 
 async def _subscribe(bus: Bus, state: State, background: Background) -> None:
