@@ -12,6 +12,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 from proto.reports import EdgeReport, RoleStatus
@@ -20,7 +21,7 @@ from services.edge.options import EdgeOptions
 from services.edge.process.channel import Channel, Parcel, Question, WorkerCounters, WorkerState
 from services.edge.process.families import FAMILIES, OWN, PREFIX
 from services.edge.process.metrics import Counters, Totals
-from services.runtime import admin, lifecycle
+from services.runtime import admin, lifecycle, logs
 from services.runtime.bus import Bus
 from services.runtime.metrics import render
 from services.runtime.status import answer_status
@@ -81,6 +82,7 @@ class AdminProcess:
 
     def run(self) -> int:
         """Run until told to stop."""
+        logs.setup(f"edge {self._options.name} admin", self._options.log_json)
         return lifecycle.run(self._main)
 
     async def _main(self, life: lifecycle.Lifecycle) -> None:
@@ -148,12 +150,13 @@ class AdminProcess:
 
     async def _metrics(self) -> bytes:
         await self._ask_workers()
-        totals = Totals(FAMILIES, constant=_constant_labels(self._options))
+        totals = Totals(FAMILIES, constant=_constant_labels(self._options), constant_for=PREFIX)
         for place in self._places:
             if len(place.ended) > 1:
                 place.ended = [_sum_of(place.ended)]
-            for counters in (*place.ended, place.counters):
-                totals.add(counters)
+            for counters in place.ended:
+                totals.add(counters, ended=True)
+            totals.add(place.counters)
         self._add_own(totals)
         return totals.render() + render()
 
@@ -179,6 +182,12 @@ class AdminProcess:
         totals.set(OWN + "workers", len(self._places) - ready, ("not ready",))
         totals.set(OWN + "worker_restarts_total", sum(max(0, place.processes - 1) for place in self._places))
         totals.set(PREFIX + "nginx_process_num_procs", len(self._places))
+        processes = [place.state.process for place in self._places if place.state is not None]
+        totals.set(PREFIX + "nginx_process_resident_memory_bytes", sum(map(_resident_bytes, processes)))
+        totals.set(PREFIX + "nginx_process_cpu_seconds_total", sum(map(_processor_seconds, processes)))
+        records = self._status().counts
+        for kind in ("hosts", "upstreams", "certificates"):
+            totals.set(OWN + "snapshot_records", records.get(kind, 0), (kind,))
         for place in self._places:
             if place.state is not None:
                 _add_state(totals, str(place.index), place.state)
@@ -204,8 +213,24 @@ def _add_state(totals: Totals, worker: str, state: WorkerState) -> None:
         ("snapshot_age_seconds", age),
         ("snapshot_stale", report.stale),
         ("bus_connected", state.connected),
+        ("resident_memory_bytes", _resident_bytes(state.process)),
     ):
         totals.set(OWN + name, float(value), (worker,))
+
+
+def _resident_bytes(process: int) -> int:
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        return 0  # it has just ended
+
+
+def _processor_seconds(process: int) -> float:
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError, ValueError):
+        return 0.0
 
 
 def _progress(report: EdgeReport) -> tuple[int, int]:
@@ -215,7 +240,7 @@ def _progress(report: EdgeReport) -> tuple[int, int]:
 def _sum_of(counters: Sequence[Counters]) -> Counters:
     totals = Totals(FAMILIES)
     for one in counters:
-        totals.add(one)
+        totals.add(one, ended=True)
     return totals.counters()
 
 

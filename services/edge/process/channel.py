@@ -9,9 +9,11 @@ all again.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import struct
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -21,6 +23,10 @@ from proto.codec import DecodeError, decode, encode
 from proto.reports import EdgeReport
 from services.edge.process.metrics import Counters
 
+_log = logging.getLogger(__name__)
+
+MAX_WAITING: Final = 256
+"""Packets that wait for an end that does not read."""
 _HEAD: Final = struct.Struct("!IIHH")
 _PART: Final = 64 * 1024
 _BUFFER: Final = 2 * 1024 * 1024
@@ -72,22 +78,36 @@ class Channel:
         self._number = 0
         self._from: tuple[int, int] = (0, 0)
         self._parts: list[bytes] = []
+        self._waiting: deque[bytes] = deque()
         asyncio.get_running_loop().add_reader(end.fileno(), self._read)
 
     def send(self, message: Parcel) -> bool:
-        """Send ``message`` at once or not at all; whether it was sent."""
+        """Send ``message`` as the other end reads; False if too much is waiting already and it is dropped."""
         data = encode(message)
         self._number = (self._number + 1) & 0xFFFFFFFF
         parts = max(1, -(-len(data) // _PART))
         if parts > 0xFFFF:
             return False
+        if len(self._waiting) + parts > MAX_WAITING:
+            return False
         for part in range(parts):
             head = _HEAD.pack(os.getpid(), self._number, part, parts)
-            try:
-                self._end.send(head + data[part * _PART : (part + 1) * _PART])
-            except (BlockingIOError, OSError):
-                return False  # the reader forgets the parts that it has when the next message begins
+            self._waiting.append(head + data[part * _PART : (part + 1) * _PART])
+        self._write()
         return True
+
+    def _write(self) -> None:
+        loop, descriptor = asyncio.get_running_loop(), self._end.fileno()
+        while self._waiting:
+            try:
+                self._end.send(self._waiting[0])
+            except BlockingIOError:
+                loop.add_writer(descriptor, self._write)
+                return
+            except OSError as error:
+                _log.warning("a message to the other process is lost: %s", error)
+            self._waiting.popleft()
+        loop.remove_writer(descriptor)
 
     def _read(self) -> None:
         for _ in range(64):  # then others have their turn

@@ -13,8 +13,8 @@ from services.edge.follow.incoming import REASONS
 from services.edge.follow.keeper import Keeper
 from services.edge.follow.table import Change
 from services.edge.process.families import LIVE_SECONDS, OWN, PREFIX, SWAP_SECONDS
+from services.edge.process.front import Front
 from services.edge.process.metrics import Counters, Series
-from services.edge.process.traffic import Traffic
 from services.edge.resolve import Resolver
 
 
@@ -39,13 +39,13 @@ class Counting:
         generations: Generations,
         follower: Follower,
         keeper: Keeper,
-        traffic: Traffic,
+        front: Front,
         resolver: Resolver,
     ) -> None:
         self._generations = generations
         self._follower = follower
         self._keeper = keeper
-        self._traffic = traffic
+        self._front = front
         self._resolver = resolver
         self._swap_seconds = Histogram(SWAP_SECONDS)
         self._live_seconds = Histogram(LIVE_SECONDS)
@@ -64,7 +64,7 @@ class Counting:
             "hosts": table.count("virtualhost"),
             "upstreams": table.count("upstream"),
             "certificates": table.count("certificate"),
-            **self._traffic.counts(),
+            **self._front.counts(),
         }
 
     def counters(self) -> Counters:
@@ -83,7 +83,8 @@ class Counting:
         families[OWN + "swap_seconds"] = [Series((), list(self._swap_seconds.values))]
         families[OWN + "live_seconds"] = [Series((), list(self._live_seconds.values))]
         families[OWN + "unresolved_names"] = [Series((), [float(len(self._resolver.errors()))])]
+        families[OWN + "unreadable_certificates"] = [Series((), [float(len(self._front.failures))])]
         families[PREFIX + "success"] = [Series((), [float(self._generations.swaps)])]
         families[PREFIX + "errors"] = [Series((), [float(refused)])]
-        families.update(self._traffic.families())
+        families.update(self._front.families())
         return Counters(families)

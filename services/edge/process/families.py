@@ -21,8 +21,10 @@ PREFIX: Final = "nginx_ingress_controller_"
 OWN: Final = "limen_edge_"
 
 
-def _own(kind: str, name: str, help_: str, labels: Labels = (), buckets: tuple[float, ...] = ()) -> Family:
-    return Family(OWN + name, kind, help_, labels, buckets)  # type: ignore[arg-type]
+def _own(
+    kind: str, name: str, help_: str, labels: Labels = (), buckets: tuple[float, ...] = (), *, alike: bool = False
+) -> Family:
+    return Family(OWN + name, kind, help_, labels, buckets, alike)  # type: ignore[arg-type]
 
 
 def _theirs(kind: str, name: str, help_: str, labels: Labels = (), buckets: tuple[float, ...] = ()) -> Family:
@@ -47,7 +49,9 @@ FAMILIES: Final[tuple[Family, ...]] = (
     _own("histogram", "live_seconds", "From the watcher seeing a change to serving it.", (), LIVE_SECONDS),
     _own("gauge", "connections", "Open connections of clients, by state.", ("state",)),
     _own("gauge", "upstream_connections", "Open connections to endpoints, by state.", ("state",)),
-    _own("gauge", "unresolved_names", "External names that do not resolve at present."),
+    _own("counter", "traffic_events_total", "What happened to requests beside their status.", ("event",)),
+    _own("gauge", "unreadable_certificates", "Certificates in whose place the fallback is served.", alike=True),
+    _own("gauge", "unresolved_names", "External names that do not resolve at present.", alike=True),
     _own("counter", "worker_restarts_total", "Workers that were started again."),
     _theirs("counter", "requests", "Client requests.", REQUEST_LABELS),
     _theirs("histogram", "request_duration_seconds", "Time of a request.", REQUEST_LABELS, SECONDS),

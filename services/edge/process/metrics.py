@@ -19,7 +19,8 @@ class Family(Struct, frozen=True):
     """A metric: its name, help, label names, and for a histogram the upper bounds of its buckets.
 
     A series of a counter or gauge has one value. A series of a histogram has a count for each bucket (not added up),
-    one for what lies above the last, and the sum of all values.
+    one for what lies above the last, and the sum of all values. ``alike``: every worker sees the same things, so that
+    the greatest value counts and not the sum.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Family(Struct, frozen=True):
     help: str
     labels: Labels = ()
     buckets: tuple[float, ...] = ()
+    alike: bool = False
 
     @property
     def width(self) -> int:
@@ -50,26 +52,28 @@ class Counters(Struct):
 class Totals:
     """Counters of many processes, added up. Series whose shape does not fit their family are passed over.
 
-    ``constant``: labels that every series carries.
+    ``constant``: labels that every series of families under ``constant_for`` (a prefix) carries.
     """
 
-    def __init__(self, families: Iterable[Family], constant: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, families: Iterable[Family], constant: Mapping[str, str] | None = None, constant_for: str = ""
+    ) -> None:
         self._constant = [f'{name}="{_escaped(value)}"' for name, value in (constant or {}).items()]
+        self._constant_for = constant_for
         self._families = {family.name: family for family in families}
         self._values: dict[str, dict[Labels, list[float]]] = {}
 
-    def add(self, counters: Counters) -> None:
-        """Add what a process counted."""
+    def add(self, counters: Counters, *, ended: bool = False) -> None:
+        """Add what a process counted; of one that has ended, gauges say nothing any more."""
         for name, series in counters.families.items():
             family = self._families.get(name)
-            if family is None:
+            if family is None or (ended and family.kind == "gauge"):
                 continue
             known = self._values.setdefault(name, {})
             for one in series:
                 if len(one.values) != family.width or len(one.labels) != len(family.labels):
                     continue
-                old = known.get(one.labels)
-                known[one.labels] = [a + b for a, b in zip(old, one.values, strict=True)] if old else list(one.values)
+                known[one.labels] = _merged(family, known.get(one.labels), one.values)
 
     def set(self, name: str, value: float, labels: Labels = ()) -> None:
         """Give a gauge or counter a value that is not added up."""
@@ -93,9 +97,18 @@ class Totals:
                 continue
             lines.append(f"# HELP {family.name} {family.help}")
             lines.append(f"# TYPE {family.name} {family.kind}")
+            constant = self._constant if family.name.startswith(self._constant_for) else []
             for labels in sorted(series):
-                _render_series(family, self._constant, labels, series[labels], lines)
+                _render_series(family, constant, labels, series[labels], lines)
         return ("\n".join(lines) + "\n").encode() if lines else b""
+
+
+def _merged(family: Family, known: list[float] | None, more: list[float]) -> list[float]:
+    if known is None:
+        return list(more)
+    if family.alike:
+        return [max(a, b) for a, b in zip(known, more, strict=True)]
+    return [a + b for a, b in zip(known, more, strict=True)]
 
 
 def _render_series(family: Family, constant: list[str], labels: Labels, values: list[float], lines: list[str]) -> None:

@@ -11,6 +11,7 @@ import errno
 import socket
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from ctypes import addressof, create_string_buffer
 from typing import Final, NamedTuple
 
@@ -116,6 +117,17 @@ _DROP_NEW: Final = (
 )
 
 
+_SO_ATTACH_FILTER: Final = 26
+_SO_DETACH_FILTER: Final = 27
+
+
+def take_all(sockets: Sequence[socket.socket]) -> None:
+    """Undo ``turn_away``: a worker that takes over the sockets of one that left accepts everybody."""
+    for listening in sockets:
+        with suppress(OSError):  # no filter is there
+            listening.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+
+
 def turn_away(sockets: Sequence[socket.socket]) -> None:
     """Let the kernel drop the first packet of new connections to ``sockets``; those on their way in still arrive.
 
@@ -127,4 +139,4 @@ def turn_away(sockets: Sequence[socket.socket]) -> None:
     buffer = create_string_buffer(program, len(program))
     option = struct.pack("HL", len(_DROP_NEW), addressof(buffer))
     for listening in sockets:
-        listening.setsockopt(socket.SOL_SOCKET, 26, option)  # SO_ATTACH_FILTER
+        listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, option)

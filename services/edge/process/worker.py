@@ -27,10 +27,10 @@ from services.edge.follow.table import Change
 from services.edge.options import EdgeOptions
 from services.edge.process.channel import Channel, Parcel, Question, WorkerCounters, WorkerState
 from services.edge.process.counting import Counting
+from services.edge.process.front import Front
 from services.edge.process.sockets import WorkerSockets
-from services.edge.process.traffic import Traffic
 from services.edge.resolve import ExternalNames, Resolver
-from services.runtime import lifecycle
+from services.runtime import lifecycle, logs
 from services.runtime.announce import EventPublisher
 from services.runtime.bus import Bus
 
@@ -67,13 +67,14 @@ class Worker:
 
     def run(self) -> int:
         """Run until told to stop, then drain; the exit code."""
+        logs.setup(f"edge {self._options.name} worker {self._index}", self._options.log_json)
         return lifecycle.run(self._main)
 
     async def _main(self, life: lifecycle.Lifecycle) -> None:
         options, subjects = self._options, Subjects(self._options.instance)
         bus = Bus(options.bus)
-        self._traffic = Traffic(self._sealer)
-        self._resolver = Resolver(self._traffic.resolved, allow_local=options.allow_loopback_upstreams)
+        self._front = Front(self._sealer)
+        self._resolver = Resolver(self._front.resolved, allow_local=options.allow_loopback_upstreams)
         self._generations = Generations(self._swap)
         self._generations.on_applied(self._applied)
         file = LastGoodFile(options.state, options.name, self._verifier)
@@ -85,7 +86,7 @@ class Worker:
             bus, subjects, events, self._generations, self._follower, edge=options.name, worker=self._index
         )
         self._keeper = Keeper(file, self._generations)
-        self._counting = Counting(self._generations, self._follower, self._keeper, self._traffic, self._resolver)
+        self._counting = Counting(self._generations, self._follower, self._keeper, self._front, self._resolver)
         self._channel = Channel(self._end, self._asked)
         await bus.start()
         life.spawn("follow", self._follower.run())
@@ -109,7 +110,7 @@ class Worker:
     # --- serving ----------------------------------------------------------------------------------------------
 
     def _swap(self, generation: Generation) -> None:
-        self._traffic.swap(generation)
+        self._front.swap(generation)
 
     def _applied(self, _applied: Applied, change: Change) -> None:
         if self._names.take(change.upserts, change.removals):
@@ -118,7 +119,7 @@ class Worker:
         self._tell.set()
 
     async def _serve(self) -> None:
-        await self._traffic.listen(self._sockets)
+        await self._front.listen(self._sockets)
         # what is there now stays for good: the collector need not look at it ever again
         gc.collect()
         gc.freeze()
@@ -130,33 +131,37 @@ class Worker:
         grace = 0.0 if orphan else self._options.shutdown_grace_period
         bound = ORPHAN_DRAIN if orphan else self._options.worker_shutdown_timeout
         self._reporter.drain()
-        self._traffic.draining = True
+        self._front.draining = True
         self._say_state()
         await asyncio.sleep(grace)
-        await self._traffic.drain(self._sockets, bound)
+        await self._front.drain(bound)
 
     # --- the admin process ------------------------------------------------------------------------------------
 
     async def _tell_admin(self) -> None:
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(TELL_EVERY):
-                    await self._tell.wait()
             self._tell.clear()
             self._say_state()
             await asyncio.sleep(TELL_AT_MOST_EVERY)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TELL_EVERY):
+                    await self._tell.wait()
 
     def _say_state(self) -> None:
-        traffic = self._traffic
+        front = self._front
         state = WorkerState(
             process=os.getpid(),
             report=self._reporter.report(),
-            ready=traffic.listening and not traffic.draining,
+            ready=front.listening and not front.draining,
             connected=self._bus.connected,
             counts=self._counting.counts(),
-            last_error=self._follower.error or self._keeper.error,
+            last_error=self._last_error(),
         )
         self._channel.send(state)
+
+    def _last_error(self) -> str:
+        certificates = (f"certificate {name}: {reason}" for name, reason in self._front.failures.items())
+        return self._follower.error or self._keeper.error or next(certificates, "")
 
     def _asked(self, message: Parcel) -> None:
         if isinstance(message, Question):

@@ -1,0 +1,138 @@
+"""The serving side as a worker drives it: generations in, connections accepted, and left without cutting anybody off.
+
+Owns the traffic ports' life in this process. Must not know the bus; what a request becomes is not decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import Final
+
+from proto.sealing import Sealer
+from services.edge.core.generation import Generation
+from services.edge.listener import Listeners, listen
+from services.edge.process.families import OWN, PREFIX
+from services.edge.process.metrics import Series
+from services.edge.process.sockets import WorkerSockets, take_all, turn_away
+from services.edge.serving import Serving
+from services.edge.traffic import Histogram
+from services.runtime.logs import log
+
+_log = logging.getLogger(__name__)
+
+LAST_ARRIVALS: Final = 0.1
+"""Seconds in which connections that were on their way when newcomers were turned away reach the queue."""
+
+
+class Front:
+    """See the module. ``draining``: set once the worker is about to leave."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._serving = Serving(asyncio.get_running_loop(), sealer)
+        self._listeners: list[Listeners] = []
+        self._sockets: list[socket.socket] = []
+        self.draining = False
+
+    @property
+    def listening(self) -> bool:
+        """Whether clients are accepted."""
+        return bool(self._listeners)
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Certificates that cannot be loaded, with the reason; the fallback is served in their place."""
+        return self._serving.contexts.failures
+
+    def swap(self, generation: Generation) -> None:
+        """Serve ``generation`` from the next request on."""
+        self._serving.swap(generation)
+
+    def resolved(self, name: str, addresses: tuple[str, ...]) -> None:
+        """An external name has these addresses."""
+        self._serving.resolved(name, addresses)
+
+    async def listen(self, sockets: WorkerSockets) -> None:
+        """Accept clients. The sockets may have been listening before, for a worker that died."""
+        # of our own, for the listeners close theirs before the last word is said to the kernel
+        self._sockets = [bound.dup() for bound in (*sockets.http, *sockets.https)]
+        take_all(self._sockets)
+        for bound, tls in ((sockets.http, False), (sockets.https, True)):
+            self._listeners.append(await listen(self._serving, bound, tls))
+
+    async def drain(self, bound: float) -> None:
+        """Take no new connections, let the others finish within ``bound`` seconds, then end them."""
+        turn_away(self._sockets)
+        await asyncio.sleep(LAST_ARRIVALS)
+        for listeners in self._listeners:
+            listeners.close()
+        for listening in self._sockets:
+            listening.shutdown(socket.SHUT_RDWR)  # the supervisor's descriptors would keep it listening
+            listening.close()
+        whole = await asyncio.gather(*(listeners.drain(bound) for listeners in self._listeners))
+        if not all(whole):
+            log(_log, logging.WARNING, "connections were cut: they took longer than allowed", seconds=bound)
+
+    def counts(self) -> dict[str, int]:
+        """Connections as they stand."""
+        upstream = self._serving.pools.counts()
+        return {
+            "connections": sum(listeners.connections for listeners in self._listeners),
+            "upstream_connections_idle": upstream["idle"],
+            "upstream_connections_active": upstream["active"],
+        }
+
+    def families(self) -> dict[str, list[Series]]:
+        """What the traffic counted, by family."""
+        families: dict[str, list[Series]] = {PREFIX + name: [] for name in _REQUEST_FAMILIES}
+        total = 0
+        for seen in self._serving.traffic.snapshot():
+            route = seen.labels
+            labels = (
+                str(seen.status),
+                seen.method,
+                route.path,
+                route.namespace,
+                route.ingress,
+                route.service,
+                "",
+                route.host,
+            )
+            total += seen.requests
+            families[PREFIX + "requests"].append(Series(labels, [float(seen.requests)]))
+            for name, attribute in _REQUEST_FAMILIES.items():
+                if attribute:
+                    histogram: Histogram = getattr(seen, attribute)
+                    values = [*map(float, histogram.counts), histogram.total]
+                    families[PREFIX + name].append(Series(labels, values))
+        families[PREFIX + "nginx_process_requests_total"] = [Series((), [float(total)])]
+        families[OWN + "traffic_events_total"] = [
+            Series((event,), [float(count)]) for event, count in self._serving.traffic.counters.items()
+        ]
+        families |= self._connections()
+        return families
+
+    def _connections(self) -> dict[str, list[Series]]:
+        counts = self.counts()
+        active = [Series(("active",), [float(counts["connections"])])]
+        return {
+            OWN + "connections": active,
+            PREFIX + "nginx_process_connections": active,
+            OWN + "upstream_connections": [
+                Series((state,), [float(counts[f"upstream_connections_{state}"])]) for state in ("idle", "active")
+            ],
+        }
+
+
+_REQUEST_FAMILIES: Final = {
+    "requests": "",
+    "request_duration_seconds": "request_seconds",
+    "connect_duration_seconds": "connect_seconds",
+    "header_duration_seconds": "header_seconds",
+    "response_duration_seconds": "response_seconds",
+    "request_size": "request_bytes",
+    "response_size": "response_bytes",
+    "bytes_sent": "sent_bytes",
+}
+"""ingress-nginx's families with where the traffic's series keep them."""
