@@ -58,8 +58,8 @@ def hash_of(key: ObjectKey, body: bytes) -> int:
 
 
 class Feed:
-    """Everything known of the objects on the bus. ``gap`` is raised when messages were lost and the stream must be
-    read again; the reader lowers it."""
+    """Everything known of the objects on the bus. ``gap``: messages were lost and the stream must be read again.
+    ``counts``: objects by kind."""
 
     def __init__(self) -> None:
         self.digest = EMPTY
@@ -67,6 +67,7 @@ class Feed:
         self.session = ""
         self.sequence = 0
         self.replayed = 0
+        self.counts: Counter[str] = Counter()
         self.absent: set[ObjectKey] = set()
         self._live: dict[ObjectKey, Known] = {}
         self._gone: OrderedDict[ObjectKey, Known] = OrderedDict()
@@ -86,10 +87,6 @@ class Feed:
     def lost_by_list(self, kind: Kind) -> bool:
         """Whether an object of ``kind`` is gone because a list lacked it."""
         return any(key.kind == kind and not gone.told for key, gone in self._gone.items())
-
-    def counts(self) -> Counter[str]:
-        """Objects by kind."""
-        return Counter(key.kind for key in self._live)
 
     def listen(self, admitted: Admitted) -> ObjectChange | None:
         """Fold in a message of the live subject. None: nothing new."""
@@ -136,6 +133,7 @@ class Feed:
         self.digest = beacon.digest
         for key in self.absent:
             del self._live[key]
+            self.counts[key.kind] -= 1
         self.absent = set()
         return changes
 
@@ -179,6 +177,7 @@ class Feed:
         self._gone.pop(key, None)
         if live is not None and live.hash == hashed:
             return None
+        self.counts[key.kind] += live is None
         self.digest = combine(self.digest, added=hashed, removed=live.hash if live is not None else 0)
         if admitted.unreadable:
             return None  # counted in the digest, for the watcher has it; what was understood last stays
@@ -193,6 +192,7 @@ class Feed:
         if live is None:
             return None
         del self._live[envelope.key]
+        self.counts[envelope.key.kind] -= 1
         self.digest = combine(self.digest, removed=live.hash)
         return _change(admitted)
 

@@ -20,6 +20,7 @@ that gives the active compiler a moment. When the bus fails, what is unknown is 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 
@@ -367,8 +368,11 @@ class Loop:
         self._unpublished = left
         state.leadership.agreed()
         state.intake.published()
-        state.in_step = True
         self._background.tell()
+        if not state.in_step:
+            state.in_step = True
+            gc.collect()
+            gc.freeze()  # the world as it was at the start stays, by and large
 
 
 def _changed(change: Change, served: dict[ResourceKey, bytes], *, whole: bool) -> tuple[Changed, ...]:

@@ -39,6 +39,10 @@ from services.runtime.status import answer_status
 
 _log = logging.getLogger(__name__)
 
+_GC_THRESHOLD = (50_000, 20, 100)
+"""The collector looks at everything seldom: what is held are values without cycles, and a full look at ten thousand
+hosts takes longer than a change may."""
+
 
 def run(options: CompilerOptions) -> int:
     """Run a compiler; the exit code. Raises SettingsError and BusError for options that cannot be used."""
@@ -94,7 +98,7 @@ class CompilerService:
         tasks: Sequence[asyncio.Future[Any]] = ()
         try:
             await self._bus.start()
-            gc.freeze()  # what is there now stays for ever
+            gc.set_threshold(*_GC_THRESHOLD)
             runs = (Loop(state, self._background).run(), self._background.run(), self._announcer.run(), stopping.wait())
             tasks = [asyncio.ensure_future(run) for run in runs]
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -131,7 +131,7 @@ class State:
 
     def counts(self) -> dict[str, int]:
         """What there is, for events and status."""
-        kinds = self.intake.feed.counts()
+        kinds = self.intake.feed.counts
         return {
             "objects": len(self.intake.feed),
             "ingresses": kinds["ingress"],
@@ -177,7 +177,7 @@ class State:
         )
 
     def _sources(self) -> tuple[SourceStatus, ...]:
-        counts = self.intake.feed.counts()
+        counts = self.intake.feed.counts
         age = time.monotonic() - self.beacon_at if self.beacon_at else 0.0
         return tuple(
             SourceStatus(
