@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
-from proto.objects import ConfigMap, Ingress, IngressClass, ObjectKey, Secret, TLSMaterial
+from proto.objects import ConfigMap, EndpointSlice, Ingress, IngressClass, ObjectKey, Secret, TLSMaterial
 from proto.objects import Object as BusObject
 from services.contract.classes import ClassRules, is_ours
 from services.contract.references import references_of, references_of_configmap
@@ -82,7 +82,7 @@ class Inventory:
                 return []
             self._known[key] = _Known(change.value, change.resource_version)
             self._by_namespace[key.namespace].add(key)
-        if not self._counts(key):
+        if not self._counts(key, change.value or (old.value if old is not None else None)):
             return []
         if key.kind == "ingressclass":
             return [*self._class_changed(change), self._want(key, change)]
@@ -102,7 +102,7 @@ class Inventory:
         wanted: list[Wanted] = []
         for key, known in self._known.items():
             ingress = known.value
-            if isinstance(ingress, Ingress) and ingress.class_name == name and self._counts(key):
+            if isinstance(ingress, Ingress) and ingress.class_name == name and self._counts(key, ingress):
                 gained, lost = self._refer(key, ingress)
                 wanted += self._referred(gained, change) + self._referred(lost, change)
         return wanted
@@ -114,6 +114,8 @@ class Inventory:
         for namespace in sorted(before ^ names):
             for key in sorted(self._by_namespace.get(namespace, ())):
                 known = self._known[key]
+                if self._named_by_flag(key, known.value):
+                    continue
                 value = known.value if namespace in names else None
                 change = Change(key, value, observed_at, known.resource_version)
                 gained, lost = self._refer(key, value)
@@ -145,8 +147,16 @@ class Inventory:
         """How many objects of each kind the source holds."""
         return Counter(key.kind for key in self._known)
 
-    def _counts(self, key: ObjectKey) -> bool:
-        return self._selected is None or not key.namespace or key.namespace in self._selected or key in self._pinned
+    def _counts(self, key: ObjectKey, value: Value | None) -> bool:
+        """Whether ``key`` stands where objects are taken from."""
+        if self._selected is None or not key.namespace or key.namespace in self._selected:
+            return True
+        return self._named_by_flag(key, value)
+
+    def _named_by_flag(self, key: ObjectKey, value: Value | None) -> bool:
+        if isinstance(value, EndpointSlice):
+            return ObjectKey("service", value.namespace, value.service) in self._pinned
+        return key in self._pinned
 
     def _leaves(self, key: ObjectKey) -> bool:
         return key.kind not in NEEDS_REFERENCE or self._referrers[key] > 0
@@ -184,7 +194,7 @@ class Inventory:
         wanted = []
         for key in keys:
             known = self._known.get(key)
-            if known is not None and self._counts(key):
+            if known is not None and self._counts(key, known.value):
                 value = known.value if self._leaves(key) else None
                 change = Change(key, value, cause.observed_at, known.resource_version, relisted=cause.relisted)
                 wanted.append(self._want(key, change))

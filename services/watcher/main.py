@@ -12,6 +12,7 @@ from services.runtime.bus import Bus
 from services.runtime.metrics import registry
 from services.runtime.settings import SettingsError, read_object_authenticator, read_sealer
 from services.runtime.status import answer_status
+from services.watcher.cluster import Cluster
 from services.watcher.metrics import WatcherCollector
 from services.watcher.options import WatcherOptions
 from services.watcher.sources.folder.source import FolderSource
@@ -42,6 +43,7 @@ class Watcher:
         self._software = _software()
         self.work: Work | None = None
         self.standby = False
+        self._cluster = Cluster(options, self._keys, self._bus, self._turn) if options.kube else None
 
     async def main(self, life: lifecycle.Lifecycle) -> None:
         """Live until ``life`` ends."""
@@ -53,13 +55,11 @@ class Watcher:
         if self._options.admin is not None:
             server = await admin.serve(self._options.admin, ready=lambda: self.ready, status=self.status)
         try:
-            if self._options.kube:
-                from services.watcher.cluster import follow  # the Kubernetes client takes half a second to import
-
-                life.spawn("watcher", follow(self._options, self._keys, self._bus, self, life.stopping))
+            if self._cluster is not None:
+                await self._cluster.run(life.stopping)
             else:
                 life.spawn("watcher", self._follow_folders())
-            await life.stopping.wait()
+                await life.stopping.wait()
         finally:
             if server is not None:
                 await server.close()
@@ -73,6 +73,11 @@ class Watcher:
     async def _connected(self) -> None:
         if self.work is not None:
             self.work.publisher.doubt()
+        if self._cluster is not None:
+            await self._cluster.connected()
+
+    def _turn(self, work: Work | None) -> None:
+        self.work, self.standby = work, work is None
 
     @property
     def ready(self) -> bool:
@@ -93,7 +98,8 @@ class Watcher:
         }
         work = self.work
         if work is None:
-            return RoleStatus(**common, active=False)  # type: ignore[arg-type]
+            error = self._cluster.lease.error if self._cluster is not None else ""
+            return RoleStatus(**common, active=False, last_error=error)  # type: ignore[arg-type]
         sources = work.hub.sources()
         errors = [work.publisher.last_error, *(f"{state.kind}: {state.error}" for state in sources if state.error)]
         return RoleStatus(

@@ -26,11 +26,14 @@ SINGLY: Final = 16
 """Up to so many messages are sent each by itself, without waiting for one another: a change alone goes at once."""
 
 CLEAN_PER_ROUND: Final = 500
+PERMISSION_POLL: Final = 0.25
 
 
 class Publisher:
     """``complete``: whether the source has said everything; no beacon is sent before that is on the bus, for a beacon
     vouches that what the stream does not hold is gone. ``beacon`` makes one.
+
+    ``permitted``: whether this process may write at this moment (it holds the Lease).
 
     ``adopted`` is called when the stream has been read and before anything is sent; ``refused`` for each object that
     the server does not take.
@@ -43,6 +46,7 @@ class Publisher:
         outbox: Outbox,
         *,
         replicas: int,
+        permitted: Callable[[], bool],
         complete: Callable[[], bool],
         beacon: Callable[[], bytes],
         adopted: Callable[[], None],
@@ -51,6 +55,7 @@ class Publisher:
         self._bus = bus
         self._subjects = subjects
         self._outbox = outbox
+        self._permitted = permitted
         self._complete = complete
         self._beacon = beacon
         self._adopted = adopted
@@ -76,6 +81,10 @@ class Publisher:
     def kick(self) -> None:
         """The outbox may hold something new: send it now."""
         if not self._doubt.is_set():
+            if not self._permitted():
+                # Somebody else may be writing: look before the next message, once it is our turn again.
+                self.doubt()
+                return
             self._send()
 
     def doubt(self) -> None:
@@ -156,6 +165,9 @@ class Publisher:
             while self._tasks:
                 await asyncio.wait(self._tasks)
             await self._bus.wait_connected()
+            if not self._permitted():
+                await asyncio.sleep(PERMISSION_POLL)
+                continue
             try:
                 await self._look()
             except BusError as error:
@@ -197,7 +209,7 @@ class Publisher:
     async def _keep_checking(self) -> None:
         while True:
             await asyncio.sleep(CHECK_INTERVAL * random.uniform(0.8, 1))  # noqa: S311 - jitter
-            if self._doubt.is_set() or not self._bus.connected:
+            if self._doubt.is_set() or not self._bus.connected or not self._permitted():
                 continue
             try:
                 await self._clean()
@@ -218,7 +230,7 @@ class Publisher:
     async def _keep_announcing(self) -> None:
         while True:
             self._beacon_due.clear()
-            if self._settled and not self._doubt.is_set():
+            if self._settled and not self._doubt.is_set() and self._permitted():
                 try:
                     await self._bus.publish(self._subjects.beacon, self._beacon())
                 except BusError as error:

@@ -45,7 +45,8 @@ class Keys(Struct, frozen=True):
 
 
 class Work:
-    """One active watcher. ``make_source`` is given the sink; ``watched`` sees every change."""
+    """One active watcher. ``make_source`` is given the sink; ``watched`` sees every change; while
+    ``permitted`` says no, nothing is published."""
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class Work:
         name: SourceName,
         make_source: Callable[[Sink], Running],
         watched: Callable[[Change], None] = lambda change: None,
+        permitted: Callable[[], bool] = lambda: True,
     ) -> None:
         subjects = Subjects(options.instance)
         inventory = Inventory(
@@ -79,6 +81,7 @@ class Work:
             subjects,
             self.outbox,
             replicas=options.replicas,
+            permitted=permitted,
             complete=lambda: self.hub.complete,
             beacon=self.hub.beacon,
             adopted=self.hub.adopted,
