@@ -1,0 +1,152 @@
+"""TLS in front: certificates by server name, handshakes in pieces, what is not TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+import pytest
+from cryptography import x509
+
+from proto.resources import ResourceKey
+from tests.support.edge import (
+    ask,
+    certificate,
+    connection,
+    edge,
+    host,
+    no_verification,
+    origin,
+    read_reply,
+    request,
+    settings,
+    upstream,
+)
+
+
+async def served(port: int, name: str) -> bytes:
+    """The certificate (DER) that a client gets which asks for ``name``."""
+    async with connection(port, tls=name) as (_reader, writer):
+        der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        assert isinstance(der, bytes)
+        return der
+
+
+async def test_certificates_by_server_name() -> None:
+    exact, exact_der = certificate("default/exact")
+    wild, wild_der = certificate("default/wild")
+    default, default_der = certificate("default/default")
+    records = (
+        host("a.example", tls=True, certificate="default/exact"),
+        host("*.wild.example", tls=True, certificate="default/wild"),
+        host("plain.wild.example"),
+        host("missing.example", tls=True, certificate="default/nowhere"),
+        exact,
+        wild,
+        default,
+    )
+    async with edge(*records) as running:
+        assert await served(running.https, "a.example") == exact_der
+        assert await served(running.https, "A.Example") == exact_der
+        assert await served(running.https, "x.wild.example") == wild_der
+        assert await served(running.https, "plain.wild.example") == wild_der
+        fake = x509.load_der_x509_certificate(await served(running.https, "nobody.example"))
+        assert fake.subject.rfc4514_string() == "CN=Kubernetes Ingress Controller Fake Certificate,O=Acme Co"
+        running.change(settings(default_certificate="default/default"))
+        assert await served(running.https, "missing.example") == default_der
+        assert await served(running.https, "nobody.example") == default_der
+
+
+async def test_a_changed_certificate_is_served_at_once_and_cuts_nobody() -> None:
+    before, before_der = certificate("default/tls")
+    after, after_der = certificate("default/tls")
+    async with origin() as web, edge(host(tls=True, certificate="default/tls"), before, upstream(web.port)) as running:
+        async with connection(running.https, tls="t.example") as (reader, writer):
+            assert await served(running.https, "t.example") == before_der
+            running.change(after)
+            assert await served(running.https, "t.example") == after_der
+            writer.write(request())
+            assert (await read_reply(reader)).status == 200
+            running.change(removals=[ResourceKey("certificate", "default/tls")])
+            writer.write(request())
+            assert (await read_reply(reader)).status == 200
+
+
+async def test_a_certificate_whose_key_does_not_open_leads_to_the_fallback() -> None:
+    record, _ = certificate("other/place")
+    moved = type(record)("certificate", "default/tls", record.body)
+    async with origin() as web, edge(host(tls=True, certificate="default/tls"), moved, upstream(web.port)) as running:
+        assert (await ask(running.https, tls="t.example")).status == 200
+        assert "default/tls" in running.serving.contexts.failures
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_every_byte_alone(version: ssl.TLSVersion) -> None:
+    """The handshake and a request, one byte per write, and requests that come with the handshake's last bytes."""
+    context = no_verification()
+    context.minimum_version = context.maximum_version = version
+    async with origin() as web, edge(host(), upstream(web.port)) as running:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_hostname="t.example")
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.https)
+
+        async def send() -> None:
+            for byte in outgoing.read():
+                writer.write(bytes((byte,)))
+                await writer.drain()
+
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    tls.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    await send()
+                    incoming.write(await reader.read(65536))
+            tls.write(request())
+            await send()
+            answer = b""
+            while not answer.endswith(b"\r\n\r\nok"):
+                incoming.write(await reader.read(65536))
+                try:
+                    answer += tls.read(65536)
+                except ssl.SSLWantReadError:
+                    continue
+            writer.close()
+
+
+@pytest.mark.parametrize(
+    "data", [request(), b"\x16\x03\x01\x00\x05hello", b"\x16\x03\x01\xff\xff", b"\x80\x2e\x01\x00\x02", b"\0" * 100]
+)
+async def test_what_is_not_tls_ends_without_reaching_anybody(data: bytes) -> None:
+    async with origin() as web, edge(host(), upstream(web.port)) as running:
+        async with asyncio.timeout(5), connection(running.https) as (reader, writer):
+            writer.write(data)
+            answer = await reader.read()
+            assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ") or answer[0] == 21
+        assert not web.seen
+
+
+async def test_tls_on_the_plain_port_is_refused() -> None:
+    async with edge(host()) as running, asyncio.timeout(5), connection(running.http) as (reader, writer):
+        writer.write(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+        assert (await read_reply(reader)).status == 400
+
+
+async def test_large_bodies_both_ways_over_tls() -> None:
+    size = 1000 * 1000
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (8 * size) + bytes(8 * size)
+    async with origin(answer) as web, edge(host(), upstream(web.port)) as running:
+        async with connection(running.https, tls="t.example") as (reader, writer):
+            for _ in range(2):
+                writer.write(request("PUT", "/", body=bytes(size)))
+                assert len((await read_reply(reader)).body) == 8 * size
+        assert all(seen.complete for seen in web.seen)
+
+
+async def test_the_end_is_orderly() -> None:
+    async with origin() as web, edge(host(), upstream(web.port)) as running:
+        async with asyncio.timeout(5), connection(running.https, tls="t.example") as (reader, writer):
+            writer.write(request("GET", "/", "Connection: close"))
+            assert (await read_reply(reader)).status == 200
+            assert await reader.read() == b""
