@@ -71,6 +71,12 @@ class Listeners:
         for listener in self._listeners:
             listener.close()
 
+    def last_responses(self) -> None:
+        """Accept no more; every response is its connection's last; idle connections may still bring a request."""
+        for listener in self._listeners:
+            listener.draining = True
+            listener.close()
+
     async def drain(self, timeout: float) -> bool:
         """Let what is under way finish, at most ``timeout`` seconds, then end the rest; whether nothing was cut."""
         for listener in self._listeners:

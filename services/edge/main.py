@@ -41,7 +41,7 @@ def _prepare(options: EdgeOptions) -> list[Program]:
     except ValueError as error:
         raise SettingsError(f"--instance: {error}") from None
     except OSError as error:
-        log(_log, logging.ERROR, "no folder for the last good generation; serving without", reason=str(error))
+        raise SettingsError(f"--state {options.state}: {error.strerror or error}") from None
     sealer = read_sealer(options.sealing_key, options.instance)
     verifier = read_verifier(options.verify_key, options.instance)
     _check_bus_files(options.bus)

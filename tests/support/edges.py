@@ -114,12 +114,21 @@ async def endpoint(name: str) -> AsyncIterator[Endpoint]:
 class EdgeProcesses:
     """``limen edge`` over a state folder that outlives restarts."""
 
-    def __init__(self, folder: Path, nats_url: str, name: str = "e1", workers: int = 1, *options: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        nats_url: str,
+        name: str = "e1",
+        workers: int = 1,
+        *options: str,
+        port: int = 0,
+        state: Path | None = None,
+    ) -> None:
         self.folder = folder
         self.name = name
-        self.port = free_port()
+        self.port = port or free_port()
         self.admin = free_port()
-        self.state = folder / "state"
+        self.state = state or folder / "state"
         folder.mkdir(parents=True, exist_ok=True)
         key = signer()
         (folder / "verify.key").write_text(format_key("verify", key.public(), key.key_id))

@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 
 LAST_ARRIVALS: Final = 0.1
 """Seconds in which connections that were on their way when newcomers were turned away reach the queue."""
+IDLE_GRACE: Final = 2.0
+"""Seconds in which an idle connection may bring one more request, which is then told that it was the last."""
 
 
 class Front:
@@ -66,13 +68,23 @@ class Front:
         turn_away(self._sockets)
         await asyncio.sleep(LAST_ARRIVALS)
         for listeners in self._listeners:
-            listeners.close()
+            listeners.last_responses()
         for listening in self._sockets:
             listening.shutdown(socket.SHUT_RDWR)  # the supervisor's descriptors would keep it listening
             listening.close()
+        bound -= await self._wait_for_idle(min(IDLE_GRACE, bound))
         whole = await asyncio.gather(*(listeners.drain(bound) for listeners in self._listeners))
         if not all(whole):
             log(_log, logging.WARNING, "connections were cut: they took longer than allowed", seconds=bound)
+
+    async def _wait_for_idle(self, bound: float) -> float:
+        """Leave idle connections a moment: to a client that is just sending a request, a close is a failure, while a
+        response that says so is none. Returns the seconds that it took."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while loop.time() - began < bound and any(listeners.connections for listeners in self._listeners):
+            await asyncio.sleep(0.02)  # noqa: ASYNC110 - connections end by the thousand; an event for each costs more
+        return loop.time() - began
 
     def counts(self) -> dict[str, int]:
         """Connections as they stand."""

@@ -63,7 +63,7 @@ class Worker:
         self._first = asyncio.Event()
         self._tell = asyncio.Event()
         self._names = ExternalNames()
-        self._supervisor = os.getppid()
+        self._supervisor = os.getpid()  # made there, run in a child
 
     def run(self) -> int:
         """Run until told to stop, then drain; the exit code."""
