@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -9,6 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 _SUMMED_GAUGES: Final = ("_connections", "_bytes", "_fds", "_workers", "_num_procs", "_memory")
 _LEAST_GAUGES: Final = ("_ready", "_connected", "_successful")
+
+_BARE_COUNTER: Final = re.compile(r"^# TYPE (\S+)(?<!_total) counter$", re.MULTILINE)
+"""A counter whose name does not end as the format's newer rules want (as ingress-nginx's do not)."""
 
 Sample = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -25,8 +29,11 @@ def merged(texts: Iterable[str]) -> bytes:
     whether all is well take the least, all others the greatest value. Raises ValueError for what is no such text."""
     families: dict[str, _Family] = {}
     for text in texts:
-        for parsed in text_string_to_metric_families(text):
-            family = families.setdefault(parsed.name, _Family(parsed.type, parsed.documentation))
+        bare = set(_BARE_COUNTER.findall(text))
+        # the parser would give such a counter another name; it leaves what has no type as it is
+        for parsed in text_string_to_metric_families(_BARE_COUNTER.sub(r"# TYPE \1 untyped", text)):
+            kind = "counter" if parsed.name in bare else parsed.type
+            family = families.setdefault(parsed.name, _Family(kind, parsed.documentation))
             for sample in parsed.samples:
                 key = (sample.name, tuple(sorted(sample.labels.items())))
                 old = family.samples.get(key)
@@ -61,4 +68,7 @@ def _escaped(text: str, *, quotes: bool = False) -> str:
 
 
 def _number(value: float) -> str:
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    value = float(value)  # the parser gives whole numbers as int
+    if value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}.get(repr(value), repr(value))

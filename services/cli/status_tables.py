@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
+from typing import Final
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -12,7 +14,13 @@ from rich.text import Text
 from proto.reports import HeldRemoval, RoleStatus
 from services.cli.overview import EdgeLine, Overview
 
-_SEVERITY = {"error": "red", "warning": "yellow", "notice": "dim"}
+_SEVERITY: Final = {"error": "red", "warning": "yellow", "notice": "dim"}
+_COUNTS: Final = {
+    "watcher": ("objects", "published"),
+    "compiler": ("ingresses", "routes", "objects", "resources"),
+    "edge": ("hosts", "upstreams", "connections", "workers"),
+}
+"""What is worth a word of each role's counts; --json has them all."""
 
 
 def tables(found: Overview) -> Iterator[RenderableType]:
@@ -26,7 +34,7 @@ def tables(found: Overview) -> Iterator[RenderableType]:
     if found.sources:
         yield _sources(found)
     if found.diagnostics:
-        yield _diagnostics(found)
+        yield from _diagnostics(found)
 
 
 def _head(found: Overview) -> Text:
@@ -49,18 +57,17 @@ def _held(held: HeldRemoval) -> Text:
 
 def _roles(roles: tuple[RoleStatus, ...]) -> Table:
     table = Table(title="processes", title_justify="left", box=None, header_style="dim")
-    for column in ("role", "name", "software", "state", "version", "up", "counts", "last error"):
+    for column in ("role", "name", "state", "version", "up", "has"):
         table.add_column(column)
     for role in roles:
+        has = ", ".join(f"{role.counts[name]} {name}" for name in _COUNTS[role.role] if name in role.counts)
         table.add_row(
             role.role,
             role.name,
-            role.software,
             _state(role),
             f"{role.epoch}.{role.version}" if role.version else "",
             _ago(time.time() - role.started_at),
-            " ".join(f"{name}={count}" for name, count in sorted(role.counts.items())),
-            Text(role.last_error, style="red"),
+            Text.assemble(has, (f"  {role.last_error}" if role.last_error else "", "red")),
         )
     return table
 
@@ -110,19 +117,21 @@ def _sources(found: Overview) -> Table:
     return table
 
 
-def _diagnostics(found: Overview) -> Table:
-    table = Table(title="findings", title_justify="left", box=None, header_style="dim")
-    for column in ("object", "code", "field", "message", "what to do"):
-        table.add_column(column, overflow="fold")
-    for diagnostic in found.diagnostics:
-        table.add_row(
-            Text(str(diagnostic.object)),
-            Text(diagnostic.code, style=_SEVERITY[diagnostic.severity]),
-            Text(f"{diagnostic.field} = {diagnostic.value!r}" if diagnostic.value else diagnostic.field),
-            Text(diagnostic.message),
-            Text(diagnostic.remedy),
-        )
-    return table
+def _diagnostics(found: Overview) -> Iterator[RenderableType]:
+    """Errors and warnings one by one; notices, which ask nothing of anybody, by number."""
+    loud = [diagnostic for diagnostic in found.diagnostics if diagnostic.severity != "notice"]
+    yield Text(f"findings ({len(loud)})", style="italic")
+    for diagnostic in loud:
+        line = Text.assemble(" ", (diagnostic.code, _SEVERITY[diagnostic.severity]), f"  {diagnostic.object}")
+        if diagnostic.field:
+            line.append(f"  {diagnostic.field}" + (f" = {diagnostic.value!r}" if diagnostic.value else ""), style="dim")
+        line.append(f"\n   {diagnostic.message}")
+        if diagnostic.remedy:
+            line.append(f" {diagnostic.remedy}", style="dim")
+        yield line
+    quiet = Counter(diagnostic.code for diagnostic in found.diagnostics if diagnostic.severity == "notice")
+    for code, number in sorted(quiet.items()):
+        yield Text(f" {number} × {code} (--json names them)", style="dim")
 
 
 def _ago(seconds: float) -> str:
