@@ -124,7 +124,8 @@ class LastGoodFile:
                 file.flush()
                 os.fsync(file.fileno())
             if self._path_is_good:
-                self.path.replace(self.previous)
+                with suppress(FileNotFoundError):  # somebody removed it
+                    self.path.replace(self.previous)
             temporary.replace(self.path)
         except OSError:
             with suppress(OSError):
