@@ -37,7 +37,7 @@ ANSWER_WITHIN = 1.0
 GREETS_WITHIN = 10.0
 
 
-class ChildStatus(Struct, frozen=True, omit_defaults=True):
+class ChildStatus(Struct, frozen=True):
     """A child for ``/status``; ``status`` is its own word, None while it says nothing."""
 
     name: str
