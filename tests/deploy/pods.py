@@ -66,6 +66,10 @@ class Pods:
             words.append(known.sub(lambda match: texts[match[0]], word))
         return words
 
+    def refusals(self) -> list[str]:
+        """What the server of the bus did not permit."""
+        return [line for line in self.nats.log.read_text().splitlines() if "violation" in line.lower()]
+
     def start(
         self,
         role: str,

@@ -45,7 +45,7 @@ def test_the_watchers_rights_are_the_least() -> None:
     leases = [(rule["verbs"], rule.get("resourceNames")) for rule in local["rules"]]
     assert all(rule["resources"] == ["leases"] for rule in local["rules"])
     assert (["create"], None) in leases
-    assert all(names == ["ingress-nginx-leader"] for verbs, names in leases if verbs != ["create"])
+    assert all(names == ["limen-watcher"] for verbs, names in leases if verbs != ["create"])
 
 
 @pytest.mark.parametrize("name", [name for name in DEPLOYMENTS if name != "limen-watcher"])
