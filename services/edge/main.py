@@ -6,14 +6,14 @@ Owns the order of the start. Must not know how workers or the admin process do t
 from __future__ import annotations
 
 import logging
-from importlib import metadata
+import socket
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from proto.subjects import Subjects
 from services.edge.options import EdgeOptions
-from services.edge.process.admin import AdminProcess
 from services.edge.process.channel import pair
 from services.edge.process.sockets import addresses, open_admin, open_sockets
 from services.edge.process.supervise import Program, Supervisor
@@ -58,8 +58,15 @@ def _prepare(options: EdgeOptions) -> list[Program]:
         for index in range(options.workers)
     ]
     admin_address = HostPort("fd", admin_socket.detach()) if admin_socket is not None else options.admin
-    admin = AdminProcess(replace(options, admin=admin_address), [end for _, end in channels], _software())
-    return [*programs, Program("admin", admin.run, last=True)]
+    admin = partial(_run_admin, replace(options, admin=admin_address), [end for _, end in channels])
+    return [*programs, Program("admin", admin, last=True)]
+
+
+def _run_admin(options: EdgeOptions, ends: list[socket.socket]) -> int:
+    """Imports what only the admin process needs (a web server) while the workers already begin to serve."""
+    from services.edge.process.admin import AdminProcess
+
+    return AdminProcess(options, ends).run()
 
 
 def _check_bus_files(bus: BusOptions) -> None:
@@ -68,10 +75,3 @@ def _check_bus_files(bus: BusOptions) -> None:
     for flag, path in files.items():
         if path and not Path(path).is_file():
             raise SettingsError(f"--nats-{flag}: no such file: {path}")
-
-
-def _software() -> str:
-    try:
-        return metadata.version("limen")
-    except metadata.PackageNotFoundError:
-        return "unknown"

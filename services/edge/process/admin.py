@@ -12,6 +12,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -70,10 +71,9 @@ class Place:
 class AdminProcess:
     """See the module. ``ends``: the admin's end of each worker's channel, by place."""
 
-    def __init__(self, options: EdgeOptions, ends: Sequence[socket.socket], software: str) -> None:
+    def __init__(self, options: EdgeOptions, ends: Sequence[socket.socket]) -> None:
         self._options = options
         self._ends = ends
-        self._software = software
         self._places = [Place(index) for index in range(len(ends))]
         self._channels: list[Channel] = []
         self._started_at = time.time()
@@ -82,6 +82,7 @@ class AdminProcess:
 
     def run(self) -> int:
         """Run until told to stop."""
+        self._software = _software()
         logs.setup(f"edge {self._options.name} admin", self._options.log_json)
         return lifecycle.run(self._main)
 
@@ -202,6 +203,13 @@ class AdminProcess:
 
 _ALIKE: Final = frozenset({"hosts", "upstreams", "certificates", "records"})
 """Counts that every worker has of the same things: not to be added up."""
+
+
+def _software() -> str:
+    try:
+        return metadata.version("limen")
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def _add_state(totals: Totals, worker: str, state: WorkerState) -> None:
