@@ -69,6 +69,7 @@ class Feed:
         self.replayed = 0
         self.counts: Counter[str] = Counter()
         self.absent: set[ObjectKey] = set()
+        self._newest_read = ("", 0)
         self._live: dict[ObjectKey, Known] = {}
         self._gone: OrderedDict[ObjectKey, Known] = OrderedDict()
         self._highest: OrderedDict[str, int] = OrderedDict()
@@ -96,7 +97,7 @@ class Feed:
             if highest is not None and envelope.sequence <= highest:
                 self.replayed += 1
                 return None
-            # The first message ever, and the first of a run, leave nothing before them unread.
+            # The first message of a run leaves nothing before it unread.
             self.gap |= bool(self.session) and envelope.sequence != 1
             self.session = envelope.session
             self.sequence = envelope.sequence
@@ -107,8 +108,10 @@ class Feed:
         return self._put(admitted)
 
     def read(self, admitted: Admitted) -> ObjectChange | None:
-        """Fold in a message that the stream held. Never goes back: an older version of an object is passed over."""
+        """Fold in a message that the stream held, oldest first. Never goes back: an older version of an object is
+        passed over."""
         envelope = admitted.envelope
+        self._newest_read = (envelope.session, envelope.sequence)
         known = self._live.get(envelope.key) or self._gone.get(envelope.key)
         if known is not None and known.session != envelope.session and known.session == self.session:
             highest = self._highest.get(envelope.session)
@@ -119,6 +122,8 @@ class Feed:
     def finish_read(self, held: Collection[ObjectKey]) -> None:
         """The stream was read whole and held these keys. What is known here and missing there becomes ``absent``."""
         self.gap = False
+        if not self.session:
+            self.session, self.sequence = self._newest_read
         self.absent = {key for key in self._live if key not in held}
         for key in [key for key in self._gone if key not in held]:
             del self._gone[key]  # the stream has dropped the tombstone too

@@ -75,7 +75,8 @@ class Hold:
     def keeps(self, change: ObjectChange) -> bool:
         """Whether ``change`` is kept aside. Any other news of an object replaces its removal."""
         if change.value is not None or not change.relisted:
-            self._aside.pop(change.key, None)
+            if self._aside.pop(change.key, None) is not None and not self._aside:
+                self.approve()  # everything came back: nothing is held any more
             return False
         self._aside[change.key] = change
         self._second_look = SecondLook()

@@ -29,6 +29,11 @@ class Leadership:
         self._deadline: float | None = None
         self._takeovers: deque[float] = deque(maxlen=16)
 
+    @property
+    def wrote_newest(self) -> bool:
+        """Whether the newest version was written here."""
+        return self._mine
+
     def active(self, now: float) -> bool:
         """Whether this compiler writes at once and speaks for the compilers."""
         return self._mine or self._foreign is None or now - self._foreign > QUIET

@@ -24,7 +24,7 @@ from proto.subjects import Subjects
 from services.compiler.bases import BaseError, BaseStore
 from services.compiler.signed import Entry, RefusedError, open_entry, sign
 from services.compiler.table import Change, Position, Table, TableError
-from services.runtime.bus import Bus, BusError, StreamMissing
+from services.runtime.bus import Bus, BusError, StreamMissing, StreamState
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +64,7 @@ class Log:
         self._verifier = verifier
         self._refused = refused
         self._fence = 0
+        self._holes: tuple[str, int, int] | None = None
         self._created = ""
 
     @property
@@ -113,7 +114,24 @@ class Log:
         touched = await self._reach(stored, same_stream)
         self._fence = stored.sequence if stored else 0
         self.known = True
+        if self.head is not None and not self.must_publish and not await self._is_chained(self.head, state):
+            _log.error("deltas that lead to version %s are missing from the log", self.position)
+            self.broken = True
         return touched
+
+    async def _is_chained(self, head: Entry, state: StreamState) -> bool:
+        """Whether every delta from the base to ``head`` is there. Looked at only when the stream has other holes than
+        at the last look."""
+        start = head.delta.base.sequence + 1
+        holes = (state.created, state.last - state.first + 1 - state.messages, max(state.first, start))
+        if holes == self._holes or head.delta.rebased:
+            return True
+        entries = await self._between(start, head)
+        versions = {entry.position.version for entry in entries if entry.position.epoch == self.position.epoch}
+        if not versions.issuperset(range(head.delta.base.version + 1, head.position.version + 1)):
+            return False
+        self._holes = holes
+        return True
 
     async def _reach(self, stored: Entry | None, same_stream: bool) -> set[ResourceKey]:
         if stored is None:
@@ -164,7 +182,7 @@ class Log:
         """The table of ``stored`` from its base and the deltas since; ``broken`` if the bus no longer has them."""
         before = set(self.table.records)
         self.head, self.base, self.broken = stored, stored.delta.base, False
-        self.base_at = self.base.sequence
+        self.base_at = stored.sequence if stored.delta.rebased else self.base.sequence
         self.since_base = self.bytes_since_base = 0
         try:
             self.table = await self._replay(stored)
