@@ -106,7 +106,7 @@ class Generations:
             await asyncio.sleep(0)
         if not staging.current or not self.accepts(head.position):
             return False
-        self._replace(staging.change(), head, received)
+        self._put_in_force(staging.change(), head.proof, head.delta.cause, received)
         return True
 
     def restore(self, slices: Iterable[list[ResourceRecord]], proof: HeadProof) -> None:
