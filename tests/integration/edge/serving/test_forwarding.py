@@ -176,12 +176,15 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
         path = seen.line.split()[1]
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(path), path))
 
-    async with origin(answer) as web, edge(host(), upstream(web.port)) as running:
-        async with connection(running.http) as (reader, writer):
-            writer.write(b"".join(request("GET", f"/{n}") for n in range(50)) + request("GET", "/x", name="unknown"))
-            for n in range(50):
-                assert (await read_reply(reader)).body == b"/%d" % n
-            assert (await read_reply(reader)).status == 404
+    async with (
+        origin(answer) as web,
+        edge(host(), upstream(web.port)) as running,
+        connection(running.http) as (reader, writer),
+    ):
+        writer.write(b"".join(request("GET", f"/{n}") for n in range(50)) + request("GET", "/x", name="unknown"))
+        for n in range(50):
+            assert (await read_reply(reader)).body == b"/%d" % n
+        assert (await read_reply(reader)).status == 404
 
 
 async def test_a_client_that_half_closes_still_gets_its_answers() -> None:
@@ -256,11 +259,14 @@ async def test_a_response_until_close_is_chunked_for_the_client_and_keeps_its_co
         writer.write(b"lo")
         writer.close()
 
-    async with origin(answer) as web, edge(host(), upstream(web.port)) as running:
-        async with connection(running.http) as (reader, writer):
-            for _ in range(2):
-                writer.write(request())
-                assert (await read_reply(reader)).body == b"hello"
+    async with (
+        origin(answer) as web,
+        edge(host(), upstream(web.port)) as running,
+        connection(running.http) as (reader, writer),
+    ):
+        for _ in range(2):
+            writer.write(request())
+            assert (await read_reply(reader)).body == b"hello"
 
 
 async def test_head_requests() -> None:

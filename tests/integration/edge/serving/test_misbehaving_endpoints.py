@@ -176,13 +176,16 @@ async def test_bytes_behind_a_response_end_the_connection_and_reach_nobody() -> 
 
 async def test_a_body_with_a_304_reaches_nobody() -> None:
     answer = b"HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\nevil"
-    async with origin(answer) as web, edge(host(), upstream(web.port)) as running:
-        async with connection(running.http) as (reader, writer):
-            writer.write(request() + request("GET", "/2"))
-            for _ in range(2):
-                assert (await read_reply(reader)).status == 304
-            writer.write(request(name="unknown"))
-            assert (await read_reply(reader)).status == 404
+    async with (
+        origin(answer) as web,
+        edge(host(), upstream(web.port)) as running,
+        connection(running.http) as (reader, writer),
+    ):
+        writer.write(request() + request("GET", "/2"))
+        for _ in range(2):
+            assert (await read_reply(reader)).status == 304
+        writer.write(request(name="unknown"))
+        assert (await read_reply(reader)).status == 404
 
 
 async def test_an_answer_before_the_body_was_read_is_passed_on_and_ends_the_connection() -> None:

@@ -97,11 +97,15 @@ async def test_an_idle_tunnel_ends_after_the_read_timeout() -> None:
         writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n\r\n")
         await reader.read()
 
-    async with origin(answer) as web, edge(host(), upstream(web.port), settings(proxy_read_timeout=0.2)) as running:
-        async with asyncio.timeout(10), connection(running.http) as (reader, writer):
-            writer.write(request("GET", "/", "Connection: Upgrade", "Upgrade: other"))
-            assert (await read_reply(reader)).status == 101
-            assert await reader.read() == b""
+    async with (
+        origin(answer) as web,
+        edge(host(), upstream(web.port), settings(proxy_read_timeout=0.2)) as running,
+        asyncio.timeout(10),
+        connection(running.http) as (reader, writer),
+    ):
+        writer.write(request("GET", "/", "Connection: Upgrade", "Upgrade: other"))
+        assert (await read_reply(reader)).status == 101
+        assert await reader.read() == b""
 
 
 async def test_a_removed_endpoint_finishes_what_it_has_and_gets_nothing_new() -> None:
@@ -129,18 +133,22 @@ async def test_a_removed_endpoint_finishes_what_it_has_and_gets_nothing_new() ->
 
 
 async def test_kept_connections_follow_a_swap_at_once() -> None:
-    async with origin() as one, origin() as two, edge(host(), upstream(one.port)) as running:
-        async with connection(running.http) as (reader, writer):
-            for number in range(20):
-                target = (one, two)[number % 2]
-                running.change(upstream(target.port))
-                before = len(target.seen)
-                writer.write(request())
-                assert (await read_reply(reader)).status == 200
-                assert len(target.seen) == before + 1
-            running.change(removals=[ResourceKey("virtualhost", "t.example")])
+    async with (
+        origin() as one,
+        origin() as two,
+        edge(host(), upstream(one.port)) as running,
+        connection(running.http) as (reader, writer),
+    ):
+        for number in range(20):
+            target = (one, two)[number % 2]
+            running.change(upstream(target.port))
+            before = len(target.seen)
             writer.write(request())
-            assert (await read_reply(reader)).status == 404
+            assert (await read_reply(reader)).status == 200
+            assert len(target.seen) == before + 1
+        running.change(removals=[ResourceKey("virtualhost", "t.example")])
+        writer.write(request())
+        assert (await read_reply(reader)).status == 404
 
 
 async def test_requests_are_spread_evenly() -> None:
@@ -158,14 +166,19 @@ async def test_draining_finishes_what_is_under_way_and_ends_what_is_idle() -> No
         await proceed.wait()
         writer.write(OK)
 
-    async with origin(slow) as web, edge(host(), upstream(web.port)) as running:
-        async with connection(running.http) as busy, connection(running.http) as idle, asyncio.timeout(10):
-            busy[1].write(request())
-            await eventually(lambda: web.open == 1)
-            draining = asyncio.ensure_future(running.listeners[0].drain(5))
-            assert await idle[0].read() == b""
-            proceed.set()
-            reply = await read_reply(busy[0])
-            assert (reply.status, reply.value("Connection")) == (200, b"close")
-            assert await busy[0].read() == b""
-            assert await draining
+    async with (
+        origin(slow) as web,
+        edge(host(), upstream(web.port)) as running,
+        connection(running.http) as busy,
+        connection(running.http) as idle,
+        asyncio.timeout(10),
+    ):
+        busy[1].write(request())
+        await eventually(lambda: web.open == 1)
+        draining = asyncio.ensure_future(running.listeners[0].drain(5))
+        assert await idle[0].read() == b""
+        proceed.set()
+        reply = await read_reply(busy[0])
+        assert (reply.status, reply.value("Connection")) == (200, b"close")
+        assert await busy[0].read() == b""
+        assert await draining

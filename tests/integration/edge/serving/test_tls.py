@@ -60,16 +60,19 @@ async def test_certificates_by_server_name() -> None:
 async def test_a_changed_certificate_is_served_at_once_and_cuts_nobody() -> None:
     before, before_der = certificate("default/tls")
     after, after_der = certificate("default/tls")
-    async with origin() as web, edge(host(tls=True, certificate="default/tls"), before, upstream(web.port)) as running:
-        async with connection(running.https, tls="t.example") as (reader, writer):
-            assert await served(running.https, "t.example") == before_der
-            running.change(after)
-            assert await served(running.https, "t.example") == after_der
-            writer.write(request())
-            assert (await read_reply(reader)).status == 200
-            running.change(removals=[ResourceKey("certificate", "default/tls")])
-            writer.write(request())
-            assert (await read_reply(reader)).status == 200
+    async with (
+        origin() as web,
+        edge(host(tls=True, certificate="default/tls"), before, upstream(web.port)) as running,
+        connection(running.https, tls="t.example") as (reader, writer),
+    ):
+        assert await served(running.https, "t.example") == before_der
+        running.change(after)
+        assert await served(running.https, "t.example") == after_der
+        writer.write(request())
+        assert (await read_reply(reader)).status == 200
+        running.change(removals=[ResourceKey("certificate", "default/tls")])
+        writer.write(request())
+        assert (await read_reply(reader)).status == 200
 
 
 async def test_a_certificate_whose_key_does_not_open_leads_to_the_fallback() -> None:
@@ -145,8 +148,12 @@ async def test_large_bodies_both_ways_over_tls() -> None:
 
 
 async def test_the_end_is_orderly() -> None:
-    async with origin() as web, edge(host(), upstream(web.port)) as running:
-        async with asyncio.timeout(5), connection(running.https, tls="t.example") as (reader, writer):
-            writer.write(request("GET", "/", "Connection: close"))
-            assert (await read_reply(reader)).status == 200
-            assert await reader.read() == b""
+    async with (
+        origin() as web,
+        edge(host(), upstream(web.port)) as running,
+        asyncio.timeout(5),
+        connection(running.https, tls="t.example") as (reader, writer),
+    ):
+        writer.write(request("GET", "/", "Connection: close"))
+        assert (await read_reply(reader)).status == 200
+        assert await reader.read() == b""
