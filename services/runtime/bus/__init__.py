@@ -1,5 +1,8 @@
-"""The bus: NATS and JetStream as Limen uses them. ``client`` is what roles call; ``connection`` alone imports the
-client library; ``jetstream`` knows streams; ``values`` are the words that all of them share."""
+"""The bus: NATS and JetStream as Limen uses them.
+
+``client`` is what roles call; ``connection`` alone imports the client library; ``subscription`` is one consumer;
+``requests``, ``streams``, ``writing`` and ``reading`` know JetStream; ``values`` are the words that all share.
+"""
 
 from services.runtime.bus.client import Bus
 from services.runtime.bus.values import (

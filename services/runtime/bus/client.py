@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from services.runtime.bus import jetstream
+from services.runtime.bus import reading, streams, writing
 from services.runtime.bus.connection import Connection
 from services.runtime.bus.values import BusOptions, Message, Stored, StreamSpec, StreamState
 
@@ -93,7 +93,7 @@ class Bus:
 
     async def ensure_stream(self, spec: StreamSpec) -> None:
         """Create the stream, or update it where it differs from ``spec``; nothing happens when it does not."""
-        await jetstream.ensure_stream(self._connection, spec)
+        await streams.ensure_stream(self._connection, spec)
 
     async def append(
         self, subject: str, data: bytes, *, expected_last_subject_sequence: int | None = None, timeout: float = 5
@@ -103,34 +103,34 @@ class Bus:
         With ``expected_last_subject_sequence`` (0: none yet) it is stored only if the subject's last message has that
         sequence; otherwise SequenceConflict.
         """
-        return await jetstream.append(self._connection, subject, data, expected_last_subject_sequence, timeout)
+        return await writing.append(self._connection, subject, data, expected_last_subject_sequence, timeout)
 
     async def append_many(
         self, items: Sequence[tuple[str, bytes]], *, window: int = 512, timeout: float = 30
     ) -> list[int]:
         """Store many messages with pipelined acknowledgements; their sequences, in order."""
-        return await jetstream.append_many(self._connection, items, window, timeout)
+        return await writing.append_many(self._connection, items, window, timeout)
 
     async def last(self, stream: str, subject: str) -> Stored | None:
         """The last message of a subject, or None."""
-        return await jetstream.last(self._connection, stream, subject)
+        return await reading.last(self._connection, stream, subject)
 
     async def last_of_each(self, stream: str, subject_filter: str) -> list[Stored]:
         """The last message of every subject that matches ``subject_filter``, by sequence, however many."""
-        return await jetstream.last_of_each(self._connection, stream, subject_filter)
+        return await reading.last_of_each(self._connection, stream, subject_filter)
 
     async def range(self, stream: str, start_sequence: int, *, limit: int, subject_filter: str = ">") -> list[Stored]:
         """Up to ``limit`` messages from ``start_sequence`` (included) on."""
-        return await jetstream.read_range(self._connection, stream, start_sequence, limit, subject_filter)
+        return await reading.read_range(self._connection, stream, start_sequence, limit, subject_filter)
 
     async def state(self, stream: str) -> StreamState | None:
         """How a stream stands, or None when it does not exist."""
-        return await jetstream.state(self._connection, stream)
+        return await streams.state(self._connection, stream)
 
     async def purge(self, stream: str, *, subject_filter: str = "", keep: int = 0, up_to_sequence: int = 0) -> None:
         """Remove messages: all, or those of a subject, but for the last ``keep``; or up to a sequence (included)."""
-        await jetstream.purge(self._connection, stream, subject_filter, keep, up_to_sequence)
+        await streams.purge(self._connection, stream, subject_filter, keep, up_to_sequence)
 
     async def delete(self, stream: str, sequence: int) -> None:
         """Remove one message; one that is gone already is no error."""
-        await jetstream.delete(self._connection, stream, sequence)
+        await streams.delete(self._connection, stream, sequence)

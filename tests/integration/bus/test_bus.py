@@ -250,7 +250,7 @@ async def test_a_running_callback_survives_a_reconnect(bus: Bus, nats: NatsServe
 
 
 async def test_a_slow_consumer_is_told_of_its_loss(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.runtime.bus.connection.MAX_QUEUED_MESSAGES", 10)
+    monkeypatch.setattr("services.runtime.bus.subscription.MAX_QUEUED_MESSAGES", 10)
     gate = asyncio.Event()
     seen: list[bytes] = []
     losses: list[int] = []
