@@ -43,7 +43,7 @@ def make_certificate(folder: Path, host: str = HOST) -> tuple[Path, Path]:
     certificate, key = folder / "cert.pem", folder / "key.pem"
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     command += ["-days", "30", "-keyout", str(key), "-out", str(certificate), "-subj", f"/CN={host}"]
-    subprocess.run([*command, "-addext", f"subjectAltName=DNS:{host}"], check=True, capture_output=True)
+    subprocess.run([*command, "-addext", f"subjectAltName=DNS:{host},IP:127.0.0.1"], check=True, capture_output=True)
     return certificate, key
 
 
@@ -185,12 +185,13 @@ def _caddy(setting: Setting) -> list[str | Path]:
     config = f"""{{
   admin off
   auto_https off
+  default_sni {HOST}
 }}
-http://{HOST}:{s.ports.http} {{
+:{s.ports.http} {{
   bind 127.0.0.1
   reverse_proxy 127.0.0.1:{s.backend}
 }}
-https://{HOST}:{s.ports.https} {{
+https://127.0.0.1:{s.ports.https}, https://{HOST}:{s.ports.https} {{
   bind 127.0.0.1
   tls {s.certificate} {s.key}
   reverse_proxy 127.0.0.1:{s.backend}

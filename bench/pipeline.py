@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import sys
+import time
 from pathlib import Path
 
 from bench.peers import Ports
@@ -49,3 +50,12 @@ class Pipeline:
     def processes(self, role: str) -> list[int]:
         """The process ids of one role (``watcher``, ``compiler``, ``edge``, ``nats-server``)."""
         return [pid for pid in self.child.tree() if role in command_of(pid).split() or f"/{role}" in command_of(pid)]
+
+    def wait_quiet(self, patience: float = 60.0) -> None:
+        """Until nobody in it computes any more (packing bases, writing files): under 4 % of a core for a second."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            before = self.child.cpu()
+            time.sleep(1)
+            if self.child.cpu() - before < 0.04:
+                return

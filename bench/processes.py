@@ -114,6 +114,12 @@ def command_of(pid: int) -> str:
     return ""
 
 
+def environment_of(pid: int, prefix: str) -> dict[str, str]:
+    """Its environment variables whose names begin with ``prefix``."""
+    pairs = (line.partition("=") for line in Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0"))
+    return {name: value for name, _, value in pairs if name.startswith(prefix)}
+
+
 def free_port() -> int:
     """A TCP port nobody listens on."""
     with socket.socket() as probe:

@@ -161,6 +161,7 @@ def _start_targets(
         pipeline = start_limen(folder / f"limen-{others}", backend, others)
         children.append(pipeline.child)
         pipeline.wait_ready(120)
+        pipeline.wait_quiet()
         targets.append(Target(f"limen, {others} other hosts" if others else "limen", pipeline.child, pipeline.ports))
     return targets
 

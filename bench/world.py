@@ -34,11 +34,12 @@ CLASS = "nginx"
 
 
 class World:
-    """``ingresses`` Ingresses with a Service each and ``endpoints`` endpoints in all."""
+    """``ingresses`` Ingresses with a Service each and ``endpoints`` endpoints in all, in ``network``.128.0.0/10."""
 
-    def __init__(self, ingresses: int = 10_000, endpoints: int = 50_000) -> None:
+    def __init__(self, ingresses: int = 10_000, endpoints: int = 50_000, network: int = 10) -> None:
         self.ingresses = ingresses
         self.endpoints_each = max(1, endpoints // ingresses)
+        self._network = network
         self._chance = random.Random(1)
 
     def objects(self) -> Iterator[Object]:
@@ -109,7 +110,7 @@ class World:
         addresses = [first + offset for offset in range(self.endpoints_each) if offset != without]
         scrambled = [(address * 2_654_435_761) % (1 << 22) for address in addresses]
         endpoints = tuple(
-            SliceEndpoint((f"10.{128 + (value >> 16)}.{value >> 8 & 255}.{value & 255}",), ready=True)
+            SliceEndpoint((f"{self._network}.{128 + (value >> 16)}.{value >> 8 & 255}.{value & 255}",), ready=True)
             for value in scrambled
         )
         return EndpointSlice(
