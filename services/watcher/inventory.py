@@ -121,7 +121,7 @@ class Inventory:
                 gained, lost = self._refer(key, value)
                 own = [self._want(key, change)] if self._leaves(key) else []
                 wanted += [*self._referred(gained, change), *own, *self._referred(lost, change)]
-        return wanted
+        return list({item.key: item for item in wanted}.values())
 
     def recover(self, stored: Iterable[Secret]) -> list[Wanted]:
         """Take last good pairs from what the bus holds (after a restart), for Secrets that are bad now."""
@@ -194,8 +194,8 @@ class Inventory:
         wanted = []
         for key in keys:
             known = self._known.get(key)
-            if known is not None and self._counts(key, known.value):
-                value = known.value if self._leaves(key) else None
+            if known is not None:
+                value = known.value if self._leaves(key) and self._counts(key, known.value) else None
                 change = Change(key, value, cause.observed_at, known.resource_version, relisted=cause.relisted)
                 wanted.append(self._want(key, change))
                 if value is None:

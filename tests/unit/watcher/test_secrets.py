@@ -1,0 +1,77 @@
+"""What of a Secret crosses the bus, and in which form."""
+
+from __future__ import annotations
+
+import pytest
+
+from proto.codec import encode
+from proto.objects import Secret
+from proto.sealing import Sealer, secret_place
+from services.watcher.observed import RawSecret
+from services.watcher.secrets import MAX_ENTRY, seal_secret, with_last_good
+from tests.support.pairs import tls_data
+
+SEALER = Sealer("limen", [("00" * 8, bytes(64))])
+
+
+def raw(data: dict[str, bytes], type_: str = "kubernetes.io/tls") -> RawSecret:
+    return RawSecret("n", "s", type_, data)
+
+
+def test_a_pair_is_sealed_and_nothing_is_left_in_the_clear() -> None:
+    data = tls_data("a.example") | {"ca.crt": b"authority"}
+    secret = seal_secret(raw(data), SEALER, None)
+    assert secret.problem == ""
+    assert secret.tls is not None
+    assert secret.tls.names == ("a.example",)
+    assert SEALER.open(secret_place("n", "s", "tls.key"), secret.tls.sealed_key).startswith(b"-----BEGIN PRIVATE")
+    assert SEALER.open(secret_place("n", "s", "ca.crt"), secret.sealed["ca.crt"]) == b"authority"
+    assert set(secret.sealed) == {"ca.crt"}
+    message = encode(secret)
+    assert b"PRIVATE KEY" not in message
+    assert b"authority" not in message
+
+
+def test_the_same_secret_gives_the_same_bytes() -> None:
+    data = tls_data("a.example")
+    assert encode(seal_secret(raw(data), SEALER, None)) == encode(seal_secret(raw(dict(data)), SEALER, None))
+
+
+def test_a_secret_without_a_pair_is_no_problem() -> None:
+    secret = seal_secret(raw({"auth": b"user:hash"}, "Opaque"), SEALER, None)
+    assert (secret.tls, secret.problem) == (None, "")
+    assert SEALER.open(secret_place("n", "s", "auth"), secret.sealed["auth"]) == b"user:hash"
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"tls.key": b""}, "tls.key is empty"),
+        ({"tls.crt": b"x"}, "tls.crt does not hold"),
+        ({"tls.crt": None}, "tls.crt is missing"),
+        ({"tls.key": None}, "tls.key is missing"),
+    ],
+)
+def test_a_bad_pair_keeps_the_one_before(change: dict[str, bytes | None], problem: str) -> None:
+    good = seal_secret(raw(tls_data("a.example")), SEALER, None)
+    data = {name: value for name, value in {**tls_data("b.example"), **change}.items() if value is not None}
+    bad = seal_secret(raw(data), SEALER, good.tls)
+    assert bad.tls == good.tls
+    assert problem in bad.problem
+    assert seal_secret(raw(data), SEALER, None).tls is None
+
+
+def test_the_last_good_pair_is_taken_from_the_bus() -> None:
+    good = seal_secret(raw(tls_data("a.example")), SEALER, None)
+    bad = seal_secret(raw({"tls.crt": b"x", "tls.key": b"y"}), SEALER, None)
+    assert with_last_good(bad, good).tls == good.tls
+    assert with_last_good(bad, None) is bad
+    assert with_last_good(good, Secret("n", "s")) is good
+
+
+def test_an_entry_that_is_too_large_is_left_out_and_named() -> None:
+    data = tls_data("a.example") | {"huge": bytes(MAX_ENTRY + 1)}
+    secret = seal_secret(raw(data), SEALER, None)
+    assert secret.tls is not None
+    assert "huge" not in secret.sealed
+    assert "data[huge]" in secret.problem
