@@ -10,6 +10,7 @@ from msgspec import Struct
 from proto.diagnostics import Diagnostic, Severity
 from proto.objects import ObjectKey
 
+_KEPT: Final = "The Ingress is not taken over; its last accepted version, if there is one, is served on."
 MAX_VALUE: Final = 200
 """An offending value is shortened to this many characters."""
 
@@ -157,6 +158,11 @@ _ALL = (
     ),
     Code("service-port-not-found", "warning", "A backend's Service has no such port. Its routes answer 503."),
     Code(
+        "service-internal-error",
+        "error",
+        "The compiler failed on a Service or its EndpointSlices, which is a defect of Limen. Its routes answer 503.",
+    ),
+    Code(
         "service-external-name-refused",
         "warning",
         "A backend's Service has an external name that is not a DNS name, "
@@ -248,9 +254,15 @@ def finding(
     remedy: str = "",
     severity: Severity | None = None,
 ) -> Diagnostic:
-    """A diagnostic of a registered code; ``value`` is shortened. Raises KeyError for a code that is not registered."""
+    """A diagnostic of a registered code; ``value`` is shortened, and a rejection says what happens now.
+
+    Raises KeyError for a code that is not registered.
+    """
+    registered = CODES[code]
     shown = value if len(value) <= MAX_VALUE else value[: MAX_VALUE - 1] + "…"
-    return Diagnostic(object_, code, severity or CODES[code].severity, field, shown, message, remedy)
+    if registered.rejects:
+        message = f"{message} {_KEPT}"
+    return Diagnostic(object_, code, severity or registered.severity, field, shown, message, remedy)
 
 
 def rejects(diagnostics: Iterable[Diagnostic]) -> bool:

@@ -131,6 +131,5 @@ def _judge(ingress: Ingress, controller: Controller) -> Judged:
 def internal_error(key: ObjectKey, error: Exception) -> Diagnostic:
     """The finding about an object that made the compiler fail."""
     return finding(
-        key, "internal-error", "", "", f"The compiler failed ({type(error).__name__}: {error}). The object is set "
-        "aside.", "Report this as a defect, with the object.",
+        key, "internal-error", "", "", f"The compiler failed ({type(error).__name__}: {error}).", "Report this as a defect, with the object.",
     )  # fmt: skip

@@ -196,7 +196,7 @@ class _Reader:
                 "path-type-strict",
                 f"{field}.path",
                 text,
-                f"ingress-nginx's admission refuses this path with pathType {kind}. It is served.",
+                f"ingress-nginx's admission refuses this path with pathType {kind}.",
                 "Write pathType: ImplementationSpecific.",
             )
         upstream = self._backend(path.backend, f"{field}.backend")

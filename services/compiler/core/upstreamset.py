@@ -125,7 +125,7 @@ class UpstreamSet:
                 external_names=self._external_names,
             )
         except Exception:  # one Service must not stop the others; its own routes answer 503
-            return CompiledUpstream(EMPTY, "internal-error")
+            return CompiledUpstream(EMPTY, "service-internal-error")
 
     def _drop(self, name: str) -> None:
         endpoints, problem = self._compiled.pop(name, (0, ""))

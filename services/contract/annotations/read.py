@@ -160,7 +160,9 @@ class _Reader:
         remedy = f"Write a valid value. {entry.doc}"
         match entry.on_failure:
             case "default":
-                default = f"The default, {entry.default}, holds" if entry.default else "It has no effect"
+                default = (
+                    f"The default ({entry.default}, or the ConfigMap's) holds" if entry.default else "It has no effect"
+                )
                 self._say(name, "annotation-invalid", f"The value of {name} {error}. {default}.", remedy)
             case "deny":
                 self.fields["denied"] = True
