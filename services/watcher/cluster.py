@@ -9,6 +9,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -30,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 class Place(Struct, frozen=True):
-    """Where this process runs: its pod, as the environment tells (``POD_NAMESPACE``, ``POD_NAME``)."""
+    """Where this process runs: its pod, as the environment tells (``POD_NAMESPACE``, ``POD_NAME``; may be empty)."""
 
     namespace: str
     pod: str
@@ -42,7 +43,27 @@ class Place(Struct, frozen=True):
         if not namespace:
             with contextlib.suppress(OSError):
                 namespace = (SERVICE_ACCOUNT / "namespace").read_text().strip()
-        return Place(namespace or "default", os.environ.get("POD_NAME", "") or socket.gethostname())
+        return Place(namespace or "default", os.environ.get("POD_NAME", ""))
+
+    def identity(self, state: Path) -> str:
+        """Who this watcher is to the Lease: the same after a restart, so that a killed one takes over from itself.
+
+        A pod's name says it (two containers of that name never run at once). Elsewhere it is the host's name with a
+        token kept in ``state``, or one for this run where the folder cannot be written.
+        """
+        if self.pod:
+            return self.pod
+        file = state / "watcher.identity"
+        try:
+            known = file.read_text().strip() if file.exists() else ""
+            if not known:
+                known = f"{socket.gethostname()}_{secrets.token_hex(4)}"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(known + "\n")
+        except OSError as error:
+            _log.warning("%s cannot be kept (%s): a restart waits for the Lease to run out", file, error)
+            known = f"{socket.gethostname()}_{secrets.token_hex(4)}"
+        return known
 
 
 class Cluster:
@@ -59,7 +80,7 @@ class Cluster:
             self._client,
             options.election_namespace or self._place.namespace,
             options.election_id,
-            f"{self._place.pod}_{secrets.token_hex(4)}",
+            self._place.identity(options.state),
         )
         self._writeback: WriteBack | None = None
 
@@ -128,7 +149,7 @@ class Cluster:
             self._bus,
             Subjects(options.instance),
             StatusWriter(self._client, publish_service=service, addresses=options.publish_status_address),
-            EventWriter(self._client, self._place.pod),
+            EventWriter(self._client, self._place.pod or socket.gethostname()),
             work.hub.diagnostics,
         )
 
