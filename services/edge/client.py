@@ -17,7 +17,6 @@ from services.edge.core.forwarded import client_facts, tell
 from services.edge.core.plan import (
     BODY_LIMIT,
     NO_LABELS,
-    Decision,
     Forward,
     HostPlan,
     Question,
@@ -91,6 +90,7 @@ class ClientConnection(asyncio.Protocol):
         "_requests",
         "_responding",
         "_serving",
+        "_simple_end",
         "_state",
         "_traffic",
         "_watched",
@@ -120,6 +120,7 @@ class ClientConnection(asyncio.Protocol):
         self._chunked_out = False
         self._lingers = False
         self._plain = False
+        self._simple_end = b""
         self._generation: Generation | None = None
         self._headers: RequestHeaders | None = None
         self._middle = b""
@@ -268,7 +269,10 @@ class ClientConnection(asyncio.Protocol):
         self._headers = headers if headers.length == 0 and headers.minor == 1 else None
         if generation is None:
             return
-        self._plain = headers.minor == 1 and not self._facts.tls and not generation.settings.server_tokens
+        self._simple_end = b""
+        if headers.minor == 1 and not generation.settings.server_tokens:
+            self._plain = not self._facts.tls or not generation.security_line
+            self._simple_end = b"\r\n" if self._plain else generation.security_line + b"\r\n"
         told = tell(self._facts, headers, generation.trust)
         self._host = generation.host(headers.host)
         self._question = Question(told.authority, told.https, self._facts.tls, headers.length)
@@ -313,7 +317,7 @@ class ClientConnection(asyncio.Protocol):
         if self._requests >= generation.settings.keep_alive_requests:
             self._persistent = False
         decision = plan(self._host, target, self._question)
-        if decision.__class__ is not Forward:
+        if not isinstance(decision, Forward):
             self._decide(decision, headers, rest)
             return
         exchange.request_id = request_id = headers.request_id or self._serving.ids.take()
@@ -404,17 +408,17 @@ class ClientConnection(asyncio.Protocol):
 
     # --- answers of the edge itself -----------------------------------------------------------------------------
 
-    def _decide(self, decision: Decision, headers: RequestHeaders, rest: bytes) -> None:
+    def _decide(self, decision: Redirect | Respond, headers: RequestHeaders, rest: bytes) -> None:
         """A redirect or a page. A body that has not come whole is not waited for: the connection ends."""
         self._exchange.request_id = headers.request_id or self._serving.ids.take()
-        if headers.length > len(rest) or headers.length == CHUNKED:
+        if headers.length > len(rest) or headers.length == CHUNKED or decision.status == 400:
             self._persistent = False
             self._lingers = True
         else:
             self._pending = rest[headers.length :]
         if isinstance(decision, Redirect):
             self._local(decision.status, decision.labels, decision.location)
-        elif isinstance(decision, Respond):
+        else:
             self._local(decision.status, decision.labels)
 
     def _local(self, status: int, labels: RouteLabels, location: bytes = b"") -> None:
@@ -467,9 +471,9 @@ class ClientConnection(asyncio.Protocol):
 
     def respond(self, head: ResponseHead, body: bytes, complete: bool) -> int:
         """Write the head, changed as far as it must be, and what there is of the body."""
-        if head.ready and self._plain and self._persistent and self._state == _WAIT:
+        if self._simple_end and head.begun and self._persistent and self._state == _WAIT:
             self._responding = True
-            data = head.ready + body
+            data = head.ready + body if self._plain else b"".join((head.begun, self._simple_end, body))
             self.transport.write(data)
             return len(data)
         return self._respond(head, body, complete)

@@ -81,7 +81,7 @@ class TLSConnection(asyncio.BufferedProtocol):
             return
         self._incoming.write(_buffer[:count])
         if self._established:
-            self._deliver()
+            self._deliver(count)
         else:
             self._shake()
 
@@ -153,7 +153,7 @@ class TLSConnection(asyncio.BufferedProtocol):
         self._established = True
         self._inner.connection_made(cast(asyncio.Transport, self))
         if self._incoming.pending:
-            self._deliver()
+            self._deliver(_RECORD)
 
     def _unwatch(self) -> None:
         if self._watched is not None:
@@ -162,20 +162,21 @@ class TLSConnection(asyncio.BufferedProtocol):
 
     # --- records ------------------------------------------------------------------------------------------------
 
-    def _deliver(self) -> None:
-        """Hand on what the records hold."""
+    def _deliver(self, size: int) -> None:
+        """Hand on what the records hold; ``size``: how much that may be, so that small records cost little memory."""
         tls = self._object
         assert tls is not None
         incoming = self._incoming
         try:
             while self._reading and not self._shut:
-                data = tls.read(_RECORD)
+                data = tls.read(size)
                 if not data:
                     self._ended()
                     break
                 self._inner.data_received(data)
-                if not incoming.pending and not tls.pending():
+                if len(data) < size and not incoming.pending:  # a read gives a whole record if there is room for it
                     break
+                size = _RECORD
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError:
@@ -196,7 +197,7 @@ class TLSConnection(asyncio.BufferedProtocol):
 
     def _read_again(self) -> None:
         if self._reading and not self._shut and not self._transport.is_closing():
-            self._deliver()
+            self._deliver(_RECORD)
 
     def _say_goodbye(self) -> None:
         if self._object is None or self._shut:

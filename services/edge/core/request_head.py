@@ -299,8 +299,6 @@ class HeadReader:
             elif grammar.field.fullmatch(line + b"\r\n") is None:
                 raise RefusedError(400, "header")
             self._scanned = end + 2
-        if len(buffer) > grammar.HEADERS_LIMIT + grammar.LINE_LIMIT:
-            raise RefusedError(431, "headers-too-large")
         rest = bytes(buffer[self._scanned :])
         if self._line:
             if len(rest) > grammar.LINE_LIMIT:
@@ -308,7 +306,7 @@ class HeadReader:
             if grammar.beginning_of_line(rest) is None:
                 raise RefusedError(400, "request-line")
         else:
-            if len(rest) > grammar.LINE_LIMIT:
-                raise RefusedError(431, "header-too-large")
+            if len(rest) > grammar.LINE_LIMIT or len(buffer) > grammar.HEADERS_LIMIT + grammar.LINE_LIMIT:
+                raise RefusedError(431, "headers-too-large")
             if grammar.beginning_of_field(rest) is None:
                 raise RefusedError(400, "header")

@@ -25,7 +25,8 @@ class ResponseHead(Struct, frozen=True, gc=False):
 
     ``block``: as received. ``length``: of the body as the headers say it (see the constants). ``passed``: status line
     and the headers that go on as they came, each line with its CRLF; ``framing``: the Content-Length line, or empty.
-    ``ready``: the head as it goes to a client that needs nothing added; empty where something must be.
+    ``ready``: the head as it goes to a client that needs nothing added, and ``begun`` the same without what concerns
+    transport security and without its end; both empty where something must be added.
     ``persistent``: the endpoint keeps the connection. ``dated``: it carries Date.
     """
 
@@ -33,6 +34,7 @@ class ResponseHead(Struct, frozen=True, gc=False):
     status: int
     length: int
     ready: bytes
+    begun: bytes
     persistent: bool
     passed: bytes
     framing: bytes
@@ -113,8 +115,9 @@ def read_response(match: re.Match[bytes]) -> ResponseHead:
     if status in (204, 304):  # no body whatever the headers say; a 304 may tell the length it would have
         size = 0
         framing = framing if status == 304 else b""
-    ready = b"%b%b%b\r\n" % (passed, framing, security) if dated and size >= 0 else b""
-    return ResponseHead(block, status, size, ready, persistent, passed, framing, upgrade, server, security, dated)
+    begun = passed + framing if dated and size >= 0 else b""
+    ready = b"%b%b\r\n" % (begun, security) if begun else b""
+    return ResponseHead(block, status, size, ready, begun, persistent, passed, framing, upgrade, server, security, dated)
 
 
 _KNOWN_TOKENS = frozenset((b"", b"close", b"keep-alive", b"upgrade", b"content-length", b"transfer-encoding", b"date"))
