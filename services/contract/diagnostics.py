@@ -16,7 +16,7 @@ MAX_VALUE: Final = 200
 
 
 class Code(Struct, frozen=True):
-    """A kind of finding. ``rejects``: the Ingress is not taken over as written. ``doc``: when, and what happens then."""
+    """A kind of finding. ``rejects``: the Ingress is not taken over as written. ``doc``: when, and what then."""
 
     name: str
     severity: Severity
@@ -231,7 +231,7 @@ _ALL = (
     Code(
         "object-too-large",
         "error",
-        "An object is too large for the bus even after trimming. Its last version that was not, if there is one, stays.",
+        "An object is too large for the bus even after trimming. Its last version that was not, if any, stays.",
     ),
     Code(
         "endpoint-refused",

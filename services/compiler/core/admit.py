@@ -130,6 +130,5 @@ def _judge(ingress: Ingress, controller: Controller) -> Judged:
 
 def internal_error(key: ObjectKey, error: Exception) -> Diagnostic:
     """The finding about an object that made the compiler fail."""
-    return finding(
-        key, "internal-error", "", "", f"The compiler failed ({type(error).__name__}: {error}).", "Report this as a defect, with the object.",
-    )  # fmt: skip
+    reason = f"The compiler failed ({type(error).__name__}: {error})."
+    return finding(key, "internal-error", "", "", reason, "Report this as a defect, with the object.")

@@ -25,8 +25,8 @@ _WORDS: Final = {
                                "the Service by number or name."),
     "service-external-name-refused": ("The external name of Service {service} cannot be used. The routes to it answer "
                                       "503.", "Use a DNS name that is not this machine itself."),
-    "service-internal-error": ("The compiler failed on Service {service}. The routes to it answer 503.", "Report this as a "
-                       "defect, with the Service and its EndpointSlices."),
+    "service-internal-error": ("The compiler failed on Service {service}. The routes to it answer 503.", "Report this "
+                               "as a defect, with the Service and its EndpointSlices."),
 }  # fmt: skip
 _FALLBACK_FIELD: Final = annotation_field("nginx.ingress.kubernetes.io/default-backend")
 
