@@ -25,7 +25,8 @@ from bench.asking import AskError, Connection, connect_to_each
 from bench.figures import Results, arguments, say
 from bench.pipeline import Pipeline
 from bench.processes import ended
-from bench.propagation import HOST, Change, Folder, Prober, backends
+from bench.propagation import Change, Prober
+from bench.sources import HOST, Source, source
 from bench.world import World
 
 _ROLES = ("nats-server", "compiler", "watcher")
@@ -69,7 +70,7 @@ async def _kill_in_turns(pipeline: Pipeline, every: float, killed: Counter[str])
             killed[role] += 1
 
 
-async def _flip(files: Folder, count: int, rate: float) -> bytes:
+async def _flip(objects: Source, count: int, rate: float) -> bytes:
     """``count`` flips at about ``rate`` a second; gives the answer that is right in the end."""
     chance = random.Random(11)
     service, endpoint = "moving", b"A"
@@ -77,10 +78,10 @@ async def _flip(files: Folder, count: int, rate: float) -> bytes:
     for number in range(count):
         if chance.random() < 0.5:
             service = chance.choice([name for name in ("a", "b", "moving") if name != service])
-            files.route_to(service)
+            await objects.route_to(service)
         else:
             endpoint = b"B" if endpoint == b"A" else b"A"
-            files.endpoint_at(endpoint)
+            await objects.endpoint_at(endpoint)
         if number % 1000 == 999:
             say(f"{number + 1} flips")
         await asyncio.sleep(max(0.0, started + (number + 1) / rate - time.perf_counter()))
@@ -91,10 +92,9 @@ async def measure(options: argparse.Namespace, results: Results, folder: Path) -
     """One run."""
     world = World(options.ingresses, 5 * options.ingresses) if options.ingresses else None
     killed: Counter[str] = Counter()
-    async with backends() as ports:
-        files = Folder(folder / "manifests", ports, world)
+    async with source(folder, world, kube=False) as objects:
         with ended([]) as children:
-            pipeline = Pipeline(folder / "limen", files.path, edges=options.edges)
+            pipeline = Pipeline(folder / "limen", objects.arguments, edges=options.edges)
             children.append(pipeline.child)
             await asyncio.to_thread(pipeline.wait_ready, 180.0)
             load = Load(pipeline.ports.http)
@@ -104,7 +104,7 @@ async def measure(options: argparse.Namespace, results: Results, folder: Path) -
                 if options.kill_every
                 else None
             )
-            wanted = await _flip(files, options.flips, options.rate)
+            wanted = await _flip(objects, options.flips, options.rate)
             if killer is not None:
                 killer.cancel()
             prober = Prober(await connect_to_each(pipeline.ports.http, HOST, pipeline.processes("edge"), options.edges))

@@ -1,4 +1,4 @@
-"""A whole Limen under measurement: ``limen up`` over a folder of manifests."""
+"""A whole Limen under measurement: ``limen up``."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from bench.processes import Child, command_of, free_port, wait_until
 
 
 class Pipeline:
-    """``limen up`` with its own nats-server, watcher, compiler and ``edges`` edges, serving ``manifests``."""
+    """``limen up`` with its own nats-server, watcher, compiler and edges. ``source``: the options for what is read."""
 
     def __init__(
-        self, folder: Path, manifests: Path, *, edges: int = 1, workers: int = 1, core: int | None = None
+        self, folder: Path, source: list[str | Path], *, edges: int = 1, workers: int = 1, core: int | None = None
     ) -> None:
         self.folder = folder
         self.ports = Ports(free_port(), free_port())
         self.admin = free_port()
         folder.mkdir(parents=True, exist_ok=True)
         limen = [sys.executable, "-m", "services.cli.main", "up"]
-        command: list[str | Path] = [*limen, "--manifests", manifests, "--state", folder / "state"]
+        command: list[str | Path] = [*limen, *source, "--state", folder / "state"]
         command += ["--http", f"127.0.0.1:{self.ports.http}", "--https", f"127.0.0.1:{self.ports.https}"]
         command += ["--admin", f"127.0.0.1:{self.admin}", "--edges", str(edges), "--workers", str(workers)]
         self.child = Child(command, folder / "output.log", core=core)

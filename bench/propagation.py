@@ -1,6 +1,7 @@
 """How long a change takes to be served by every edge, found out by asking each of them.
 
-The clock starts when the rename of the changed file has returned. Each edge is asked over a connection of its own, an
+The clock starts when the rename of the changed file has returned, or with ``--kube`` when a real API server has
+answered the write. Each edge is asked over a connection of its own, an
 answer after the other; a change is live at the first right answer that no wrong one follows within 50 ms, and counts
 as served when the last edge has it live. Two kinds of change: an Ingress names another Service; a Service's only
 endpoint is replaced by another.
@@ -10,28 +11,24 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import random
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import manifests
-from bench.asking import AskError, Connection, connect_to_each, start_backend
+from bench.asking import AskError, Connection, connect_to_each
 from bench.figures import Results, arguments, median, percentile, say
 from bench.pipeline import Pipeline
 from bench.processes import ended
+from bench.sources import HOST, Source, enter_network, source
 from bench.world import World
 
-HOST = "flip.example"
 SETTLED = 0.05
 """Seconds without a wrong answer after which the first right one counts."""
 
 _PAUSE_BETWEEN_ASKS = 0.0005
-_ADDRESSES = {b"A": "127.0.0.2", b"B": "127.0.0.3"}
 
 
 @dataclass
@@ -81,75 +78,21 @@ class Prober:
         return False
 
 
-class Folder:
-    """The manifests, and the two files that change."""
-
-    def __init__(self, folder: Path, ports: dict[bytes, int], world: World | None) -> None:
-        self.path = folder
-        self._ports = ports
-        folder.mkdir(parents=True)
-        fixed = [manifests.ingress_class(), *(manifests.service(name) for name in ("a", "b", "moving"))]
-        fixed += [manifests.endpoints(name.decode().lower(), [_ADDRESSES[name]], ports[name]) for name in ports]
-        manifests.write(folder / "fixed.json", fixed)
-        self.route_to("a")
-        self.endpoint_at(b"A")
-        if world is not None:
-            manifests.write(folder / "world.json", manifests.of_world(world))
-
-    def route_to(self, service: str) -> float:
-        """Let the Ingress name ``service``; gives the moment at which that was in place."""
-        manifests.write(self.path / "flip.json", [manifests.ingress("flip", HOST, service)])
-        return time.perf_counter()
-
-    def endpoint_at(self, name: bytes) -> float:
-        """Let the Service ``moving`` have backend ``name`` as its only endpoint."""
-        slice_ = manifests.endpoints("moving", [_ADDRESSES[name]], self._ports[name])
-        manifests.write(self.path / "moving.json", [slice_])
-        return time.perf_counter()
-
-    def churn(self, number: int) -> None:
-        """Change the endpoints of a Service that nobody asks for."""
-        addresses = [f"10.99.{number >> 8 & 255}.{number & 255}", "10.99.255.1"]
-        manifests.write(
-            self.path / f"churn-{number % 50}.json", [manifests.endpoints(f"churn-{number % 50}", addresses, 80)]
-        )
-
-    def prepare_churn(self) -> None:
-        """Routes to the Services that ``churn`` changes."""
-        names = [f"churn-{number}" for number in range(50)]
-        documents = [manifests.service(name) for name in names]
-        documents += [manifests.ingress(name, f"{name}.example", name) for name in names]
-        manifests.write(self.path / "churning.json", documents)
-
-
-@contextlib.asynccontextmanager
-async def backends() -> AsyncIterator[dict[bytes, int]]:
-    """The backends A and B and their ports."""
-    started = {name: await start_backend(name, address) for name, address in _ADDRESSES.items()}
-    try:
-        yield {name: port for name, (_, port) in started.items()}
-    finally:
-        for server, _ in started.values():
-            server.close()
-
-
 async def measure(options: argparse.Namespace, results: Results, folder: Path) -> None:
     """Both kinds of change, ``options.changes`` each."""
     world = World(options.ingresses, options.endpoints) if options.ingresses else None
-    async with backends() as ports:
-        files = Folder(folder / "manifests", ports, world)
-        if options.churn:
-            files.prepare_churn()
+    async with source(folder, world, kube=options.kube) as objects:
         with ended([]) as children:
-            pipeline = Pipeline(folder / "limen", files.path, edges=options.edges)
+            pipeline = Pipeline(folder / "limen", objects.arguments, edges=options.edges)
             children.append(pipeline.child)
             await asyncio.to_thread(pipeline.wait_ready, 180.0)
+            await asyncio.to_thread(pipeline.wait_quiet)
             prober = Prober(await connect_to_each(pipeline.ports.http, HOST, pipeline.processes("edge"), options.edges))
-            say(f"{len(prober.connections)} edge workers are asked")
-            churning = asyncio.create_task(_churn(files, options.churn))
+            say(f"{len(prober.connections)} edges are asked")
+            churning = asyncio.create_task(_churn(objects, options.churn))
             try:
-                await _flip_routes(prober, files, options, results)
-                await _flip_endpoints(prober, files, options, results)
+                await _flip_routes(prober, objects, options, results)
+                await _flip_endpoints(prober, objects, options, results)
             finally:
                 churning.cancel()
                 for connection in prober.connections.values():
@@ -159,28 +102,28 @@ async def measure(options: argparse.Namespace, results: Results, folder: Path) -
     )
 
 
-async def _churn(files: Folder, rate: float) -> None:
+async def _churn(objects: Source, rate: float) -> None:
     number = 0
     while rate:
         number += 1
-        files.churn(number)
+        await objects.churn(number)
         await asyncio.sleep(1 / rate)
 
 
-async def _flip_routes(prober: Prober, files: Folder, options: argparse.Namespace, results: Results) -> None:
-    took = [
-        await _one(prober, b"BA"[number % 2 :][:1], files.route_to("ba"[number % 2]))
-        for number in range(options.changes)
-    ]
+async def _flip_routes(prober: Prober, objects: Source, options: argparse.Namespace, results: Results) -> None:
+    took = []
+    for number in range(options.changes):
+        since = await objects.route_to("ba"[number % 2])
+        took.append(await _one(prober, b"BA"[number % 2 :][:1], since))
     _add(results, "an Ingress names another Service", took, options)
 
 
-async def _flip_endpoints(prober: Prober, files: Folder, options: argparse.Namespace, results: Results) -> None:
-    await _one(prober, b"A", files.route_to("moving"))
+async def _flip_endpoints(prober: Prober, objects: Source, options: argparse.Namespace, results: Results) -> None:
+    await _one(prober, b"A", await objects.route_to("moving"))
     took = []
     for number in range(options.changes):
         name = b"BA"[number % 2 :][:1]
-        took.append(await _one(prober, name, files.endpoint_at(name)))
+        took.append(await _one(prober, name, await objects.endpoint_at(name)))
     _add(results, "an endpoint is replaced", took, options)
 
 
@@ -213,12 +156,15 @@ def main() -> int:
     parser.add_argument(
         "--large", action="store_true", help="10 edges, 10 000 Ingresses, 50 000 endpoints, 20 changes/s"
     )
+    parser.add_argument("--kube", action="store_true", help="through a real API server, in a network of its own")
     options = parser.parse_args()
+    if options.kube:
+        enter_network()
     if options.large:
         options.edges, options.ingresses, options.endpoints, options.churn = 10, 10_000, 50_000, 20
     if options.quick:
         options.changes = 10
-    results = Results("propagation")
+    results = Results(f"propagation through {'a kube-apiserver' if options.kube else 'a folder'}")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         asyncio.run(measure(options, results, Path(folder)))
     return results.print(as_json=options.json)

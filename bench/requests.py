@@ -112,7 +112,7 @@ def start_limen(folder: Path, backend: int, hosts: int) -> Pipeline:
     )
     if hosts:
         manifests.write(objects / "others.json", manifests.of_world(World(hosts, 5 * hosts)))
-    return Pipeline(folder, objects, core=PROXY_CORE)
+    return Pipeline(folder, ["--manifests", objects], core=PROXY_CORE)
 
 
 def main() -> int:

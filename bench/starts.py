@@ -19,7 +19,7 @@ from bench.asking import Connection, connect_to_each
 from bench.figures import Results, arguments, median, say
 from bench.pipeline import Pipeline
 from bench.processes import Child, command_of, ended, environment_of, free_port, rss_of
-from bench.propagation import HOST, Folder, backends
+from bench.sources import HOST, source
 from bench.world import World
 
 _MIB = 1024 * 1024
@@ -65,16 +65,16 @@ async def measure(options: argparse.Namespace, results: Results, folder: Path) -
     """Everything, one after the other."""
     times = 2 if options.quick else 5
     world = World(options.ingresses, options.endpoints, network=127)  # refused at once, by this machine itself
-    async with backends() as ports:
-        small = Folder(folder / "small", ports, None)
+    async with source(folder / "small", None, kube=False) as small:
         took = [
-            await asyncio.to_thread(_start_pipeline, folder / f"small-{number}", small.path) for number in range(times)
+            await asyncio.to_thread(_start_pipeline, folder / f"small-{number}", small.arguments)
+            for number in range(times)
         ]
         results.add("whole pipeline, a handful of objects", median(took), "s", 3.0, note=f"max {max(took):.2f} s")
-        large = Folder(folder / "large", ports, world)
+    async with source(folder / "large", world, kube=False) as large:
         with ended([]) as children:
             started = time.perf_counter()
-            pipeline = Pipeline(folder / "limen", large.path)
+            pipeline = Pipeline(folder / "limen", large.arguments)
             children.append(pipeline.child)
             took = [await asyncio.to_thread(first_answer, pipeline.ports.http, started)]
             results.add(f"whole pipeline, {options.ingresses:,} Ingresses", took[0], "s")
@@ -84,9 +84,9 @@ async def measure(options: argparse.Namespace, results: Results, folder: Path) -
             await asyncio.to_thread(_edge_starts, pipeline, folder / "edge", times, results)
 
 
-def _start_pipeline(folder: Path, manifests: Path) -> float:
+def _start_pipeline(folder: Path, objects: list[str | Path]) -> float:
     started = time.perf_counter()
-    pipeline = Pipeline(folder, manifests)
+    pipeline = Pipeline(folder, objects)
     try:
         return first_answer(pipeline.ports.http, started)
     finally:
