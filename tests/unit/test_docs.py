@@ -61,3 +61,12 @@ def test_make_targets_that_are_shown_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z%-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
     for target in re.findall(r"`make ([a-z-]+)", page.read_text()):
         assert target in targets or (target.startswith("bench-") and "bench-%" in targets), target
+
+
+def test_metrics_that_are_shown_exist() -> None:
+    sources = "".join(path.read_text() for path in (REPOSITORY / "services").rglob("*.py"))
+    for page in PAGES:
+        for name in re.findall(r"`((?:limen|nginx_ingress_controller)_[a-z_]+)`", page.read_text()):
+            # beginnings and endings are added when they are rendered
+            stem = re.sub(r"^(nginx_ingress_controller|limen_edge|limen)_|_total$", "", name)
+            assert stem in sources, f"{page.name}: {name}"
