@@ -5,6 +5,7 @@ Owns the order of the start. Must not know how workers or the admin process do t
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 from functools import partial
@@ -15,7 +16,7 @@ from msgspec.structs import replace
 from proto.subjects import Subjects
 from services.edge.options import EdgeOptions
 from services.edge.process.channel import pair
-from services.edge.process.sockets import addresses, open_admin, open_sockets
+from services.edge.process.sockets import addresses, leave, open_admin, open_sockets
 from services.edge.process.supervise import Program, Supervisor
 from services.edge.process.worker import Worker
 from services.runtime import logs
@@ -29,7 +30,10 @@ _log = logging.getLogger(__name__)
 def run(options: EdgeOptions) -> int:
     """Run an edge until SIGTERM or SIGINT; the exit code. Raises SettingsError for options that cannot be used."""
     logs.setup(f"edge {options.name}", options.log_json)
-    return Supervisor(_prepare(options)).run()
+    supervisor = Supervisor(_prepare(options))
+    gc.collect()
+    gc.freeze()  # so that a collection in a child does not copy every page that it shares with this process
+    return supervisor.run()
 
 
 def _prepare(options: EdgeOptions) -> list[Program]:
@@ -54,7 +58,11 @@ def _prepare(options: EdgeOptions) -> list[Program]:
             log(_log, logging.INFO, "traffic port", scheme=scheme, address=str(address))
     channels = [pair() for _ in range(options.workers)]
     programs = [
-        Program(f"worker {index}", Worker(options, index, sockets[index], channels[index][0], sealer, verifier).run)
+        Program(
+            f"worker {index}",
+            Worker(options, index, sockets[index], channels[index][0], sealer, verifier).run,
+            given_up=partial(leave, sockets[index]),
+        )
         for index in range(options.workers)
     ]
     admin_address = HostPort("fd", admin_socket.detach()) if admin_socket is not None else options.admin

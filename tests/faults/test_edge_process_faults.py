@@ -76,6 +76,19 @@ async def test_a_killed_worker_is_replaced_and_its_queue_taken_over(two_workers:
     assert await two_workers.metric("limen_edge_worker_restarts") == 1
 
 
+async def test_a_worker_that_is_told_to_leave_alone_is_replaced(two_workers: EdgeProcesses) -> None:
+    await eventually(lambda: all_ready(two_workers))
+    (first, _) = await two_workers.worker_pids()
+    async with Load(two_workers.port, "a.example.com", from_pod) as load:
+        os.kill(first, signal.SIGTERM)
+        await eventually(lambda: first not in two_workers.children())
+        await eventually(lambda: all_ready(two_workers))
+        await load.more(50)
+    assert load.failures == []
+    for _ in range(30):  # both listen again
+        assert from_pod(await two_workers.ask("a.example.com"))
+
+
 async def test_totals_never_go_back_when_a_worker_dies(two_workers: EdgeProcesses) -> None:
     for _ in range(60):
         assert from_pod(await two_workers.ask("a.example.com"))

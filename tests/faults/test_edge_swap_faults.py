@@ -117,6 +117,7 @@ async def test_a_hundred_edges_start_at_once(nats: NatsServer, publisher: Publis
         generations = Generations(lambda _: None)
         follower = Follower(bus, subjects, verifier(), generations)
         await bus.start()
+        await follower.listen()
         followers.append((bus, generations, asyncio.create_task(follower.run())))
     try:
         newest = Position(1, publisher.log.version)

@@ -83,11 +83,14 @@ class Follower:
         """Whether the bus has ever agreed with what is served since this process began."""
         return self._confirmed_at != float("-inf")
 
-    async def run(self) -> None:
-        """Follow for ever."""
+    async def listen(self) -> None:
+        """Subscribe to live deltas, and be told of whatever may have made one go missing."""
         self._bus.on_connected(self._look)
         self._bus.on_loss(self._look)
         await self._bus.subscribe(self._subjects.live_delta, self._on_live)
+
+    async def run(self) -> None:
+        """Follow for ever. ``listen`` comes first."""
         bound = RETRY_FROM
         while True:
             if await self._catch_up_or_say_why():
@@ -144,10 +147,16 @@ class Follower:
         self._accepted(opened.position)
 
     def _refuse_old(self, opened: Opened) -> None:
-        position, present = opened.position, self._generations.position
-        if position == present and self._generations.proof != opened.proof:
-            raise RejectedError("conflict", f"a second, different version {position} was signed", trusted=True)
-        raise RejectedError("old", f"version {position} is not newer than {present}")
+        if opened.position == self._generations.position:
+            self._check_same(opened)
+        raise RejectedError("old", f"version {opened.position} is not newer than {self._generations.position}")
+
+    def _check_same(self, opened: Opened) -> None:
+        """After a log was rolled back, a compiler may reach a version a second time before it learns of the first."""
+        proof = self._generations.proof
+        if proof is not None and proof.digest != opened.proof.digest:
+            message = f"a second version {opened.position} with other content was signed; a new epoch resolves it"
+            raise RejectedError("conflict", message, trusted=True)
 
     def _wait(self, opened: Opened, received: float) -> None:
         if len(self._waiting) >= MAX_WAITING:
@@ -184,6 +193,10 @@ class Follower:
         except (DecodeError, UnavailableError, BusError) as error:
             log(_log, logging.WARNING, "cannot catch up", reason=str(error), version=str(self._generations.position))
             return False
+        except Exception:
+            # a fault in here must not end the process that serves traffic
+            _log.exception("cannot catch up from version %s", self._generations.position)
+            return False
         return True
 
     async def _catch_up(self) -> None:
@@ -193,6 +206,7 @@ class Follower:
             return
         position = head.opened.position
         if position == self._generations.position:
+            self._check_same(head.opened)
             self._confirmed_at = time.monotonic()
             return
         if position == self._refused:

@@ -45,6 +45,10 @@ class ResourceTable:
         """The MessagePack of a resource, None if there is no such resource."""
         return self._kinds.get(kind, _NOTHING).get(name)
 
+    def bodies(self, kind: ResourceKind) -> Mapping[str, bytes]:
+        """All resources of a kind: name to MessagePack. A view, good until the next change."""
+        return self._kinds.get(kind, _NOTHING)
+
     def records(self) -> list[ResourceRecord]:
         """All records, in no particular order; a copy."""
         return [ResourceRecord(kind, name, body) for kind, names in self._kinds.items() for name, body in names.items()]

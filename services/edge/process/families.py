@@ -27,8 +27,10 @@ def _own(
     return Family(OWN + name, kind, help_, labels, buckets, alike)  # type: ignore[arg-type]
 
 
-def _theirs(kind: str, name: str, help_: str, labels: Labels = (), buckets: tuple[float, ...] = ()) -> Family:
-    return Family(PREFIX + name, kind, help_, labels, buckets)  # type: ignore[arg-type]
+def _theirs(
+    kind: str, name: str, help_: str, labels: Labels = (), buckets: tuple[float, ...] = (), *, alike: bool = False
+) -> Family:
+    return Family(PREFIX + name, kind, help_, labels, buckets, alike)  # type: ignore[arg-type]
 
 
 FAMILIES: Final[tuple[Family, ...]] = (
@@ -72,5 +74,11 @@ FAMILIES: Final[tuple[Family, ...]] = (
     _theirs("gauge", "config_hash", "Hash of the generation that is served."),
     _theirs("gauge", "config_last_reload_successful", "Whether the newest generation is in force."),
     _theirs("gauge", "config_last_reload_successful_timestamp_seconds", "When a generation came into force."),
-    _theirs("gauge", "ssl_expire_time_seconds", "End of certificates.", ("namespace", "class", "host", "secret_name")),
+    _theirs(
+        "gauge",
+        "ssl_expire_time_seconds",
+        "End of certificates.",
+        ("namespace", "class", "host", "secret_name"),
+        alike=True,
+    ),
 )

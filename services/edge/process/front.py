@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Callable
 from typing import Final
 
 from proto.sealing import Sealer
@@ -35,6 +36,7 @@ class Front:
         self._serving = Serving(asyncio.get_running_loop(), sealer)
         self._listeners: list[Listeners] = []
         self._sockets: list[socket.socket] = []
+        self._forgotten = 0
         self.draining = False
 
     @property
@@ -83,23 +85,30 @@ class Front:
         loop = asyncio.get_running_loop()
         began = loop.time()
         # asked again and again: connections end by the thousand, an event for each would cost more
-        while loop.time() - began < bound and any(listeners.connections for listeners in self._listeners):  # noqa: ASYNC110
+        while loop.time() - began < bound and self._connections_left():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         return loop.time() - began
+
+    def _connections_left(self) -> int:
+        return sum(listeners.connections for listeners in self._listeners)
 
     def counts(self) -> dict[str, int]:
         """Connections as they stand."""
         upstream = self._serving.pools.counts()
         return {
-            "connections": sum(listeners.connections for listeners in self._listeners),
+            "connections": self._connections_left(),
             "upstream_connections_idle": upstream["idle"],
             "upstream_connections_active": upstream["active"],
         }
 
-    def families(self) -> dict[str, list[Series]]:
-        """What the traffic counted, by family."""
+    def families(self, has_host: Callable[[str], bool]) -> dict[str, list[Series]]:
+        """What the traffic counted, by family.
+
+        Series of hosts that are gone (``has_host`` tells) are shown this once and then forgotten, so that a cluster's
+        comings and goings do not fill memory.
+        """
         families: dict[str, list[Series]] = {PREFIX + name: [] for name in _REQUEST_FAMILIES}
-        total = 0
+        total = self._forgotten
         for seen in self._serving.traffic.snapshot():
             route = seen.labels
             labels = (
@@ -113,12 +122,15 @@ class Front:
                 route.host,
             )
             total += seen.requests
+            if route.host and not has_host(route.host):
+                self._forgotten += seen.requests
             families[PREFIX + "requests"].append(Series(labels, [float(seen.requests)]))
             for name, attribute in _REQUEST_FAMILIES.items():
                 if attribute:
                     histogram: Histogram = getattr(seen, attribute)
                     values = [*map(float, histogram.counts), histogram.total]
                     families[PREFIX + name].append(Series(labels, values))
+        self._serving.traffic.forget(lambda route: not route.host or has_host(route.host))
         families[PREFIX + "nginx_process_requests_total"] = [Series((), [float(total)])]
         families[OWN + "traffic_events_total"] = [
             Series((event,), [float(count)]) for event, count in self._serving.traffic.counters.items()

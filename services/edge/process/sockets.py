@@ -128,6 +128,13 @@ def take_all(sockets: Sequence[socket.socket]) -> None:
             listening.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
 
 
+def leave(sockets: WorkerSockets) -> None:
+    """Stop listening, whoever holds descriptors of the sockets; they stay bound and may listen again."""
+    for listening in (*sockets.http, *sockets.https):
+        with suppress(OSError):  # it was not listening
+            listening.shutdown(socket.SHUT_RDWR)
+
+
 def turn_away(sockets: Sequence[socket.socket]) -> None:
     """Let the kernel drop the first packet of new connections to ``sockets``; those on their way in still arrive.
 

@@ -26,6 +26,7 @@ _PR_SET_PDEATHSIG: Final = 1
 _HANDLED: Final = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
 FIRST_DELAY: Final = 0.05
 LONGEST_DELAY: Final = 5.0
+GIVEN_UP_FROM: Final = 0.4
 STEADY_AFTER: Final = 10.0
 """A process that lived this long starts again at once, and its delay from the beginning."""
 
@@ -33,13 +34,22 @@ STEADY_AFTER: Final = 10.0
 class Program:
     """A process that is to run for ever: ``run`` is called in the child and returns its exit code.
 
-    ``last``: it is told to stop only when all that are not have ended.
+    ``last``: it is told to stop only when all that are not have ended. ``given_up``: called here when the process
+    dies again and again, so that nobody is left waiting for it; it is still started again, ever more slowly.
     """
 
-    def __init__(self, name: str, run: Callable[[], int], *, last: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        run: Callable[[], int],
+        *,
+        last: bool = False,
+        given_up: Callable[[], None] = lambda: None,
+    ) -> None:
         self.name = name
         self.run = run
         self.last = last
+        self.given_up = given_up
         self.pid = 0
         self.started_at = 0.0
         self.due_at = 0.0
@@ -110,6 +120,8 @@ class Supervisor:
         program.due_at = time.monotonic() + program.delay
         fields = {"process": program.name, "code": code, "lived": round(lived, 1), "starts_in": program.delay}
         log(_log, logging.ERROR, "process ended by itself", **fields)
+        if program.delay >= GIVEN_UP_FROM:
+            program.given_up()
         program.delay = min(max(program.delay * 2, FIRST_DELAY), LONGEST_DELAY)
 
     def _seconds_until_due(self) -> float:

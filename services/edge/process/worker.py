@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 import socket
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from proto.sealing import Sealer
@@ -36,6 +37,7 @@ from services.runtime.bus import Bus
 
 _log = logging.getLogger(__name__)
 
+RUN_AGAIN_AFTER = 1.0
 TELL_EVERY = 1.0
 TELL_AT_MOST_EVERY = 0.1
 ORPHAN_DRAIN = 3.0
@@ -89,11 +91,12 @@ class Worker:
         self._counting = Counting(self._generations, self._follower, self._keeper, self._front, self._resolver)
         self._channel = Channel(self._end, self._asked)
         await bus.start()
-        life.spawn("follow", self._follower.run())
-        life.spawn("report", self._reporter.run())
-        life.spawn("resolve", self._resolver.run())
-        life.spawn("tell", self._tell_admin())
-        keeping = life.spawn("keep", self._keeper.run()) if self._index == 0 else None
+        await self._follower.listen()
+        life.spawn("follow", _for_ever(self._follower.run))
+        life.spawn("report", _for_ever(self._reporter.run))
+        life.spawn("resolve", _for_ever(self._resolver.run))
+        life.spawn("tell", _for_ever(self._tell_admin))
+        keeping = life.spawn("keep", _for_ever(self._keeper.run)) if self._index == 0 else None
 
         if await _either(self._first, life.stopping):
             await self._serve()
@@ -166,6 +169,16 @@ class Worker:
     def _asked(self, message: Parcel) -> None:
         if isinstance(message, Question):
             self._channel.send(WorkerCounters(os.getpid(), self._counting.counters(), message.number))
+
+
+async def _for_ever(run: Callable[[], Awaitable[None]]) -> None:
+    """Run ``run`` again whenever it fails: nothing that only accompanies traffic may end the process that serves it."""
+    while True:
+        try:
+            await run()
+        except Exception:
+            _log.exception("%s failed; it is started again", getattr(run, "__qualname__", run))
+        await asyncio.sleep(RUN_AGAIN_AFTER)
 
 
 async def _either(first: asyncio.Event, second: asyncio.Event) -> bool:

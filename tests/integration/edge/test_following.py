@@ -35,6 +35,7 @@ class Edge:
 
     async def start(self) -> None:
         await self.bus.start()
+        await self.follower.listen()
         self._task = asyncio.create_task(self.follower.run())
 
     async def stop(self) -> None:

@@ -11,7 +11,16 @@ from contextlib import ExitStack
 
 import pytest
 
-from services.edge.process.sockets import BindError, _explain, addresses, open_admin, open_sockets, turn_away
+from services.edge.process.sockets import (
+    BindError,
+    _explain,
+    addresses,
+    leave,
+    open_admin,
+    open_sockets,
+    take_all,
+    turn_away,
+)
 from services.runtime.settings import HostPort
 
 
@@ -99,6 +108,23 @@ def test_a_leaving_listener_cuts_nobody_off() -> None:
         for client in clients:
             client.join(5)
         assert results == [b"yes"] * 40
+
+
+def test_a_socket_that_left_may_listen_again() -> None:
+    (one,) = open_sockets([HostPort("127.0.0.1", 0)], [], 1)
+    (bound,) = one.http
+    try:
+        bound.listen()
+        turn_away([bound])
+        leave(one)
+        leave(one)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(bound.getsockname(), 1)
+        take_all([bound])
+        bound.listen()
+        socket.create_connection(bound.getsockname(), 1).close()
+    finally:
+        close([one])
 
 
 def _ask(address: tuple[str, int]) -> bytes:
