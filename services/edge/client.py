@@ -12,8 +12,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
 from services.edge.core import grammar, pages
-from services.edge.core.chunked import LAST, ChunkedDecoder, FramingError, frame
-from services.edge.core.forwarded import client_facts, tell
+from services.edge.core.chunked import LAST, FramingError, frame
+from services.edge.core.forwarded import NOT_TOLD, client_facts, tell
+from services.edge.core.outgoing import Wish, client_head, middle, opening
 from services.edge.core.plan import (
     BODY_LIMIT,
     NO_LABELS,
@@ -25,8 +26,10 @@ from services.edge.core.plan import (
     RouteLabels,
     plan,
 )
+from services.edge.core.request_body import RequestBody
 from services.edge.core.request_head import (
     CHUNKED,
+    NOT_FORWARDED,
     HeadReader,
     RefusedError,
     RequestHeaders,
@@ -35,7 +38,6 @@ from services.edge.core.request_head import (
 from services.edge.core.response_head import ResponseHead
 from services.edge.deadlines import NEVER, Timed
 from services.edge.exchange import Exchange
-from services.edge.traffic import BATCH
 
 if TYPE_CHECKING:
     from services.edge.core.generation import Generation
@@ -67,18 +69,18 @@ class ClientConnection(asyncio.Protocol):
     """See the module."""
 
     __slots__ = (
+        "_body",
         "_chunked_out",
-        "_decoder",
         "_exchange",
         "_facts",
         "_generation",
         "_half_closed",
         "_headers",
         "_host",
-        "_left",
         "_lingers",
         "_listener",
         "_middle",
+        "_opening",
         "_pending",
         "_persistent",
         "_plain",
@@ -86,12 +88,12 @@ class ClientConnection(asyncio.Protocol):
         "_question",
         "_reader",
         "_reading",
-        "_records",
         "_requests",
         "_responding",
         "_serving",
         "_simple_end",
         "_state",
+        "_told",
         "_traffic",
         "_watched",
         "deadline",
@@ -103,14 +105,12 @@ class ClientConnection(asyncio.Protocol):
         self._listener = listener
         self._serving = serving
         self._traffic = serving.traffic
-        self._records = serving.traffic.buffer
         self._exchange = Exchange(serving, self)
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
         self._state = _FIRST
         self._pending = b""
         self._reader: HeadReader | None = None
-        self._decoder: ChunkedDecoder | None = None
-        self._left = 0
+        self._body: RequestBody | None = None
         self._requests = 0
         self._reading = True
         self._half_closed = False
@@ -123,7 +123,9 @@ class ClientConnection(asyncio.Protocol):
         self._simple_end = b""
         self._generation: Generation | None = None
         self._headers: RequestHeaders | None = None
+        self._opening = b""
         self._middle = b""
+        self._told = NOT_TOLD
         self._host: HostPlan
         self._question: Question
         self.deadline = NEVER
@@ -214,13 +216,12 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(RefusedError(408, "head-timeout"))
         elif state == _BODY and not self._reading:
             self.deadline = NEVER  # the endpoint is slow, which its own deadline judges
-        elif state == _BODY and not self._responding:
-            self._exchange.abort()
-            self._refuse(RefusedError(408, "body-timeout"))
+        elif state == _BODY:
+            self._refuse_body(RefusedError(408, "body-timeout"))
         elif state == _WAIT and self._half_closed and self._progress != self._exchange.sent:
             self._progress = self._exchange.sent
             self.deadline = now + HALF_CLOSED_TIME
-        elif state in (_BODY, _WAIT, _TUNNEL):
+        elif state in (_WAIT, _TUNNEL):
             if state == _WAIT and not self._half_closed and not self.transport.get_write_buffer_size():
                 self.deadline = NEVER
                 return
@@ -265,36 +266,35 @@ class ClientConnection(asyncio.Protocol):
 
     def _remember(self, headers: RequestHeaders) -> None:
         """Work out what goes to the endpoint for these headers; the next request often repeats them byte for byte."""
-        generation = self._generation = self._serving.generation
+        generation = self._serving.generation
+        before = self._headers
         self._headers = headers if headers.length == 0 and headers.minor == 1 else None
         if generation is None:
+            self._generation = None
             return
+        if (
+            before is None
+            or generation is not self._generation
+            or before.authority != headers.authority
+            or headers.forwarded is not NOT_FORWARDED
+            or before.forwarded is not NOT_FORWARDED
+            or self._headers is None
+        ):
+            self._meet(headers, generation)
+        self._middle = middle(self._opening, headers)
+
+    def _meet(self, headers: RequestHeaders, generation: Generation) -> None:
+        """What follows from the client, the Host and the generation, whatever else the request says."""
+        self._generation = generation
+        told = self._told = tell(self._facts, headers, generation.trust)
+        self._opening = opening(told)
+        self._host = generation.host(headers.host)
+        self._question = Question(told.authority, told.https, self._facts.tls, headers.length)
+        self._exchange.address = told.client
         self._simple_end = b""
         if headers.minor == 1 and not generation.settings.server_tokens:
             self._plain = not self._facts.tls or not generation.security_line
             self._simple_end = b"\r\n" if self._plain else generation.security_line + b"\r\n"
-        told = tell(self._facts, headers, generation.trust)
-        self._host = generation.host(headers.host)
-        self._question = Question(told.authority, told.https, self._facts.tls, headers.length)
-        self._exchange.address = told.client
-        if headers.length == CHUNKED:
-            framing = b"Transfer-Encoding: chunked\r\n"
-        else:
-            framing = b"Content-Length: %d\r\n" % headers.length if headers.length else b""
-        upgrade = b"Connection: upgrade\r\nUpgrade: %b\r\n" % headers.upgrade if headers.upgrade else b""
-        self._middle = b"".join(
-            (
-                b" HTTP/1.1\r\nHost: ",
-                told.authority,
-                b"\r\n",
-                told.lines,
-                upgrade,
-                framing,
-                headers.passed,
-                b"X-Request-ID: ",
-                headers.request_id,
-            )
-        )
 
     def _request(self, method: bytes, target: bytes, headers: RequestHeaders, rest: bytes, size: int) -> None:
         generation = self._generation
@@ -344,67 +344,46 @@ class ClientConnection(asyncio.Protocol):
         exchange = self._exchange
         self._state = _BODY
         self.deadline = exchange.started + BODY_TIME
-        self._left = headers.length
-        self._decoder = ChunkedDecoder() if headers.length == CHUNKED else None
+        body = self._body = RequestBody(headers.length)
         if headers.body_expected and not rest:
             self.transport.write(_CONTINUE)
-        try:
-            body, last = self._take_body(rest) if rest else (b"", False)
-        except FramingError:
-            self._refuse(RefusedError(400, "chunk"))
-            return
-        if last:
-            self._state = _WAIT
-        elif exchange.received > BODY_LIMIT and self._decoder is not None:
-            self._refuse(RefusedError(413, "body-too-large"))
-            return
-        exchange.begin(decision, generation, head + body, last)
-
-    def _take_body(self, data: bytes) -> tuple[bytes, bool]:
-        """(the part of the body that ``data`` carries, as it goes to the endpoint; whether that was the end)."""
-        exchange = self._exchange
-        exchange.received += len(data)
-        decoder = self._decoder
-        if decoder is None:
-            left = self._left - len(data)
-            if left > 0:
-                self._left = left
-                return data, False
-            if left < 0:
-                self._pending = data[left:]
-                exchange.received += left
-                data = data[:left]
-            self._left = 0
-            return data, True
-        payload = decoder.feed(data)
-        framed = frame(payload) if payload else b""
-        if not decoder.done:
-            return framed, False
-        self._pending = decoder.rest
-        exchange.received -= len(decoder.rest)
-        return framed + LAST, True
+        data, last = self._take(body, rest) if rest else (b"", False)
+        if data is not None:
+            exchange.begin(decision, generation, head + data, last)
 
     def _receive_body(self, data: bytes) -> None:
         self.deadline = monotonic() + BODY_TIME
-        exchange = self._exchange
+        body = self._body
+        assert body is not None
+        framed, last = self._take(body, data)
+        if framed:
+            self._exchange.send_body(framed, last)
+
+    def _take(self, body: RequestBody, data: bytes) -> tuple[bytes | None, bool]:
+        """(what goes to the endpoint, whether that was the end); None: the request was refused."""
+        before = body.received
         try:
-            body, last = self._take_body(data)
+            framed, last = body.take(data)
         except FramingError:
-            exchange.abort()
-            if self._responding:
-                self._leave()
-            else:
-                self._refuse(RefusedError(400, "chunk"))
-            return
-        if self._decoder is not None and exchange.received > BODY_LIMIT:
-            exchange.abort()
-            self._refuse(RefusedError(413, "body-too-large"))
-            return
+            self._refuse_body(RefusedError(400, "chunk"))
+            return None, False
+        self._exchange.received += body.received - before
+        if body.chunked and body.received > BODY_LIMIT:
+            self._refuse_body(RefusedError(413, "body-too-large"))
+            return None, False
         if last:
             self._state = _WAIT
             self.deadline = NEVER
-        if body:
-            exchange.send_body(body, last)
+            self._pending = body.rest
+            self._body = None
+        return framed, last
+
+    def _refuse_body(self, refused: RefusedError) -> None:
+        self._exchange.abort()
+        if self._responding:
+            self._leave()
+        else:
+            self._refuse(refused)
 
     # --- answers of the edge itself -----------------------------------------------------------------------------
 
@@ -485,33 +464,18 @@ class ClientConnection(asyncio.Protocol):
         self._responding = True
         if self._state == _BODY:  # answered before the request was read: what is still to come cannot be told apart
             self._persistent = False
-        framing = head.framing
-        self._chunked_out = False
-        if not framing and head.status not in (204, 304) and not exchange.bodiless:
-            if complete:
-                framing = b"Content-Length: %d\r\n" % len(body)
-            elif exchange.minor == 1:
-                framing = b"Transfer-Encoding: chunked\r\n"
-                self._chunked_out = True
-                body = frame(body) if body else b""
-            else:
-                self._persistent = False
-        if not self._persistent:
-            connection = b"Connection: close\r\n"
-        else:
-            connection = b"" if exchange.minor else b"Connection: keep-alive\r\n"
-        data = b"".join(
-            (
-                head.passed,
-                framing,
-                connection,
-                b"" if head.dated else b"Date: %b\r\n" % self._serving.date(),
-                (generation.security_line or head.security_line) if self._facts.tls else head.security_line,
-                head.server_line if generation.settings.server_tokens else b"",
-                b"\r\n",
-                body,
-            )
+        wish = Wish(
+            exchange.minor,
+            exchange.bodiless,
+            complete,
+            self._persistent,
+            generation.security_line if self._facts.tls else b"",
+            generation.settings.server_tokens,
         )
+        written = client_head(head, wish, len(body), self._serving.date())
+        self._persistent = written.persistent
+        self._chunked_out = written.chunked
+        data = written.data + (frame(body) if written.chunked and body else body)
         self.transport.write(data)
         return len(data)
 
@@ -527,46 +491,20 @@ class ClientConnection(asyncio.Protocol):
         if self._chunked_out:
             self._chunked_out = False
             self.transport.write(LAST)
-        self._record(now)
+        self._exchange.record(now)
         if self._persistent and not self._half_closed:
             self._state = _IDLE
             self.deadline = now + (self._generation.settings.keep_alive if self._generation is not None else 0.0)
             if self._pending:
                 self._serving.loop.call_soon(self._next)
         elif self._lingers or self._state == _BODY:
+            self._body = None
             self._linger()
         elif self._persistent and self._pending:
             self._state = _IDLE
             self._serving.loop.call_soon(self._next)
         else:
             self._end()
-
-    def _record(self, now: float) -> None:
-        exchange = self._exchange
-        records = self._records
-        records.append(
-            (
-                exchange.labels,
-                exchange.method,
-                exchange.status,
-                exchange.started,
-                now,
-                exchange.connected_at,
-                exchange.answered_at,
-                exchange.received,
-                exchange.sent,
-                exchange.address,
-                exchange.target,
-                exchange.minor,
-                exchange.block,
-                exchange.request_id,
-                exchange.endpoint,
-                exchange.upstream_status,
-                exchange.upstream_length,
-            )
-        )
-        if len(records) >= BATCH:
-            self._traffic.flush()
 
     def _next(self) -> None:
         """Read the request that came ahead."""
@@ -591,7 +529,7 @@ class ClientConnection(asyncio.Protocol):
 
     def cut(self) -> None:
         """The response broke off: so does the connection."""
-        self._record(monotonic())
+        self._exchange.record(monotonic())
         self._state = _CLOSED
         self.transport.abort()
 
@@ -659,4 +597,4 @@ class ClientConnection(asyncio.Protocol):
             if not self._responding:
                 exchange.status = 499
                 exchange.sent = 0
-        self._record(monotonic())
+        self._exchange.record(monotonic())

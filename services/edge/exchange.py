@@ -15,6 +15,7 @@ from services.edge.core.plan import NO_LABELS, Forward, RouteLabels
 from services.edge.core.response_head import ResponseHead
 from services.edge.deadlines import NEVER
 from services.edge.pools import Balancer, ConnectTimeoutError, EndpointPool, open_connection
+from services.edge.traffic import BATCH
 from services.edge.upstream import UpstreamConnection
 
 if TYPE_CHECKING:
@@ -180,6 +181,34 @@ class Exchange:
             if self.connection is not None:
                 self.connection.deadline = monotonic() + self.connection.read_timeout
                 self.connection.transport.resume_reading()
+
+    def record(self, now: float) -> None:
+        """Put down what happened; the order is that of ``traffic.Record``."""
+        traffic = self._serving.traffic
+        buffer = traffic.buffer
+        buffer.append(
+            (
+                self.labels,
+                self.method,
+                self.status,
+                self.started,
+                now,
+                self.connected_at,
+                self.answered_at,
+                self.received,
+                self.sent,
+                self.address,
+                self.target,
+                self.minor,
+                self.block,
+                self.request_id,
+                self.endpoint,
+                self.upstream_status,
+                self.upstream_length,
+            )
+        )
+        if len(buffer) >= BATCH:
+            traffic.flush()
 
     # --- endpoints ----------------------------------------------------------------------------------------------
 

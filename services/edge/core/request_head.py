@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -73,6 +74,7 @@ _special = re.compile(
 _websocket_key = re.compile(rb"\r\nsec-websocket-key:", re.IGNORECASE).search
 _NEVER_REMOVED = frozenset((b"close", b"keep-alive", b"upgrade", b"te", b"host", b"content-length"))
 _digits = re.compile(rb"[0-9]{1,18}").fullmatch
+_canonical = lru_cache(4096)(host_key)
 
 
 def read_headers(block: bytes, minor: int, authority: bytes = b"") -> RequestHeaders:
@@ -80,7 +82,8 @@ def read_headers(block: bytes, minor: int, authority: bytes = b"") -> RequestHea
 
     ``authority`` comes from a target in absolute form and replaces Host (RFC 9112 section 3.2.2). Raises RefusedError.
     """
-    _check_size(block)
+    if len(block) > 4 * grammar.COUNT_LIMIT:
+        _check_size(block)
     hosts: list[bytes] = []
     lengths: list[bytes] = []
     codings: list[bytes] = []
@@ -120,12 +123,12 @@ def read_headers(block: bytes, minor: int, authority: bytes = b"") -> RequestHea
     pieces.append(block[start:-2])
     passed = b"".join(pieces) if start > 2 else block[2:-2]
     routing, authority = _read_host(hosts, authority, minor)
-    length = _read_length(lengths, codings, minor)
-    persistent, upgrades, passed = _read_connection(connection, minor, passed)
-    if not upgrades or minor == 0:
-        upgrade = b""
-    elif upgrade:
-        upgrade = _read_upgrade(upgrade, block)
+    length = _read_length(lengths, codings, minor) if lengths or codings else 0
+    persistent, upgrades = minor == 1, False
+    if connection:
+        persistent, upgrades, passed = _read_connection(connection, minor, passed)
+    if upgrade:
+        upgrade = _read_upgrade(upgrade, block) if upgrades and minor == 1 else b""
     forwarded = Forwarded(real_for, host, proto, port) if real_for or host or proto or port else NOT_FORWARDED
     waits = minor == 1 and length != 0 and expect.lower() == b"100-continue"
     return RequestHeaders(
@@ -136,7 +139,7 @@ def read_headers(block: bytes, minor: int, authority: bytes = b"") -> RequestHea
 def _check_size(block: bytes) -> None:
     if len(block) > grammar.HEADERS_LIMIT:
         raise RefusedError(431, "headers-too-large")
-    if len(block) > 4 * grammar.COUNT_LIMIT and block.count(b"\r\n") - 2 > grammar.COUNT_LIMIT:
+    if block.count(b"\r\n") - 2 > grammar.COUNT_LIMIT:
         raise RefusedError(431, "too-many-headers")
     if len(block) > grammar.LINE_LIMIT and any(len(line) > grammar.LINE_LIMIT for line in block.split(b"\r\n")):
         raise RefusedError(431, "header-too-large")
@@ -150,8 +153,8 @@ def _read_host(hosts: Sequence[bytes], authority: bytes, minor: int) -> tuple[st
         if not authority:
             return "", b""
     written = authority or hosts[0]
-    host = host_key(written)
-    if host is None or (hosts and authority and host_key(hosts[0]) is None):
+    host = _canonical(written)
+    if host is None or (hosts and authority and _canonical(hosts[0]) is None):
         raise RefusedError(400, "host")
     return host, written
 
@@ -165,8 +168,6 @@ def _read_length(lengths: Sequence[bytes], codings: Sequence[bytes], minor: int)
                 501 if codings[0].lower() in (b"gzip", b"deflate", b"compress") else 400, "transfer-encoding"
             )
         return CHUNKED
-    if not lengths:
-        return 0
     if len(lengths) > 1 or _digits(lengths[0]) is None:
         raise RefusedError(400, "content-length")
     return int(lengths[0])
@@ -174,8 +175,6 @@ def _read_length(lengths: Sequence[bytes], codings: Sequence[bytes], minor: int)
 
 def _read_connection(values: Sequence[bytes], minor: int, passed: bytes) -> tuple[bool, bool, bytes]:
     """(persistent, asks for an upgrade, ``passed`` without the lines that Connection names)."""
-    if not values:
-        return minor == 1, False, passed
     tokens = {token.strip(b" \t").lower() for value in values for token in value.split(b",")}
     named = tokens - _NEVER_REMOVED
     if named:
@@ -246,7 +245,8 @@ def read_head(data: bytes) -> Head:
         raise RefusedError(400, "header")
     line = read_line(match[1], match[2], 1 if match[3] == b"1" else 0)
     block = block_match[0]
-    _check_size(block)
+    if len(block) > 4 * grammar.COUNT_LIMIT:
+        _check_size(block)
     if grammar.plain_block(block) is None:
         block = without_underscores(block)
     return Head(line, read_headers(block, line.minor, line.authority), block_match.end())

@@ -45,12 +45,13 @@ class ResponseHead(Struct, frozen=True, gc=False):
 
 
 _special = re.compile(
-    rb"\r\n(?=[CDKPSTU])"
-    rb"(content-length|connection|server|transfer-encoding|keep-alive|date|upgrade|trailer|proxy-connection"
+    rb"\r\n(?=[CKPSTU])"
+    rb"(content-length|connection|server|transfer-encoding|keep-alive|upgrade|trailer|proxy-connection"
     rb"|strict-transport-security)"
     rb":[\t ]*+([^\r]*+)",
     re.IGNORECASE,
 ).finditer
+_date = re.compile(rb"\r\ndate:", re.IGNORECASE).search
 _digits = re.compile(rb"[0-9]{1,18}").fullmatch
 
 
@@ -62,14 +63,10 @@ def read_response(match: re.Match[bytes]) -> ResponseHead:
     chunked = False
     connection = b""
     upgrade = server = security = b""
-    dated = False
     pieces: list[bytes] = []
     start = 0
     for found in _special(block):
         name = found[1].lower()
-        if name == b"date":
-            dated = True
-            continue
         at = found.start() + 2
         if at > start:
             pieces.append(block[start:at])
@@ -80,7 +77,7 @@ def read_response(match: re.Match[bytes]) -> ResponseHead:
                 raise BadResponseError("two lengths")
             length = value
         elif name == b"connection":
-            connection = connection + b"," + value.lower()
+            connection = connection + b"," + value.lower() if connection else value.lower()
         elif name == b"server":
             server = b"Server: %b\r\n" % value
         elif name == b"transfer-encoding":
@@ -94,10 +91,13 @@ def read_response(match: re.Match[bytes]) -> ResponseHead:
     pieces.append(block[start:-2])
     passed = b"".join(pieces) if start else block[:-2]
     status = int(match[2])
-    tokens = [token.strip(b" \t") for token in connection.split(b",")] if connection else []
-    persistent = b"close" not in tokens if minor == b"1" else b"keep-alive" in tokens
-    if named := [token for token in tokens if token not in _KNOWN_TOKENS]:
-        passed = _without(passed, named)
+    persistent = minor == b"1"
+    if connection and (connection != b"keep-alive" or not persistent):
+        tokens = [token.strip(b" \t") for token in connection.split(b",")]
+        persistent = b"close" not in tokens if persistent else b"keep-alive" in tokens
+        if named := [token for token in tokens if token not in _KNOWN_TOKENS]:
+            passed = _without(passed, named)
+    dated = b"\r\nDate: " in block or _date(block) is not None
     if minor == b"0":
         passed = b"HTTP/1.1" + passed[8:]
     framing = b""
@@ -117,7 +117,9 @@ def read_response(match: re.Match[bytes]) -> ResponseHead:
         framing = framing if status == 304 else b""
     begun = passed + framing if dated and size >= 0 else b""
     ready = b"%b%b\r\n" % (begun, security) if begun else b""
-    return ResponseHead(block, status, size, ready, begun, persistent, passed, framing, upgrade, server, security, dated)
+    return ResponseHead(
+        block, status, size, ready, begun, persistent, passed, framing, upgrade, server, security, dated
+    )
 
 
 _KNOWN_TOKENS = frozenset((b"", b"close", b"keep-alive", b"upgrade", b"content-length", b"transfer-encoding", b"date"))
