@@ -63,7 +63,6 @@ class World:
     def publish(self, number: int, kind: str) -> None:
         if kind == "epoch":
             self.writer = Log(epoch=self.writer.epoch + 1)
-            self.bus.log.clear()
         if kind == "delta" and self.writer.version:
             message = self.writer.step(host(f"h{number % 5}.example.com", f"default/s{number}:80"))
         else:
@@ -92,6 +91,7 @@ ACTIONS = st.lists(
         st.tuples(st.just("forge"), st.integers(0, 30)),
         st.tuples(st.just("cut"), st.integers(0, 30)),
         st.tuples(st.just("prune"), st.integers(1, 3)),
+        st.tuples(st.just("restore an old copy"), st.integers(1, 3)),
         st.tuples(st.just("look"), st.just(0)),
     ),
     max_size=40,
@@ -119,6 +119,11 @@ async def run(actions: list[tuple[str, int | str]]) -> World:
                 await world.deliver(pick[: len(pick) // 2])
             case "prune":
                 del world.bus.log[: -int(what)]
+            case "restore an old copy":
+                # what was lost makes the compiler begin a new epoch, but not before edges have looked
+                del world.bus.log[max(1, len(world.bus.log) - int(what)) :]
+                await world.catch_up()
+                world.publish(number, "epoch")
             case "look":
                 await world.catch_up()
     return world
