@@ -31,7 +31,10 @@ CHANGES: Final[dict[str, dict[str, Any]]] = {
 @asynccontextmanager
 async def connected(values: Mapping[str, Any], who: str) -> AsyncIterator[tuple[Bus, Subjects]]:
     """The bus that the options mean, connected. Raises ClickException when it cannot be reached."""
-    options = _options(values, who)
+    try:
+        options = _options(values, who)
+    except BusError as error:
+        raise click.UsageError(str(error)) from None
     bus = Bus(options)
     try:
         await bus.start()

@@ -444,8 +444,10 @@ def servers(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def bus_options(values: Mapping[str, Any], name: str) -> BusOptions:
-    """What the BUS options say. ``name`` labels the connection."""
-    return BusOptions(
+    """What the BUS options say. ``name`` labels the connection. Raises BusError for what can never work."""
+    from services.runtime.bus import Bus
+
+    options = BusOptions(
         servers=servers(values["nats"]),
         name=f"limen {name}",
         creds=values["nats_creds"],
@@ -455,6 +457,8 @@ def bus_options(values: Mapping[str, Any], name: str) -> BusOptions:
         key=values["nats_key"],
         inbox=values["nats_inbox"],
     )
+    Bus(options).check()
+    return options
 
 
 def required(values: Mapping[str, Any], *keys: str) -> None:

@@ -20,6 +20,10 @@ class Bus:
     def __init__(self, options: BusOptions) -> None:
         self._connection = Connection(options)
 
+    def check(self) -> None:
+        """Raise BusError, naming the option, for key or certificate files that cannot be used."""
+        self._connection.check()
+
     async def start(self) -> None:
         """Begin to connect and return; NATS may be absent. Raises BusError for key or certificate files that cannot
         be read."""

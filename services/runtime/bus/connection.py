@@ -19,13 +19,15 @@ from pathlib import Path
 from secrets import token_hex
 from urllib.parse import urlsplit
 
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.errors import ConnectionClosedError, MaxPayloadError, OutboundBufferLimitError
-from nats.errors import Error as ClientError
-
+from services.runtime.bus.lean import imported_without
 from services.runtime.bus.subscription import Callback, MessageCallback, Subscription
 from services.runtime.bus.values import BusError, BusOptions, Message, NotConnected, TooLarge
+
+with imported_without("aiohttp"):  # only its WebSocket transport needs it: half of a process' start, 15 MB of memory
+    from nats.aio.client import Client
+    from nats.aio.msg import Msg
+    from nats.errors import ConnectionClosedError, MaxPayloadError, OutboundBufferLimitError
+    from nats.errors import Error as ClientError
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +48,7 @@ class Connection:
         if not options.servers:
             raise BusError("no NATS server is named")
         self._options = options
-        self._servers = [_with_scheme(server) for server in options.servers]
+        self._servers = [_checked(server) for server in options.servers]
         self._discovered: list[str] = []
         self._client: Client | None = None
         self._connected = asyncio.Event()
@@ -63,20 +65,24 @@ class Connection:
 
     # --- life -------------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Begin to connect, in the background, for ever. Raises BusError for files that cannot be read."""
+    def check(self) -> None:
+        """Raise BusError, naming the option, for a file that is not there or does not hold what it should."""
         options = self._options
-        named = {
+        files = {
             "creds": options.creds,
             "nkey": options.nkey,
             "ca": options.ca,
             "cert": options.cert,
             "key": options.key,
         }
-        for flag, file in named.items():
+        for flag, file in files.items():
             if file and not Path(file).is_file():
                 raise BusError(f"--nats-{flag}: no such file: {file}")
         self._ssl_context()
+
+    def start(self) -> None:
+        """Begin to connect, in the background, for ever. Raises BusError as ``check`` does."""
+        self.check()
         self._spawn(self._keep_connected())
         self._spawn(self._tell_connected())
 
@@ -337,8 +343,13 @@ async def _end(client: Client) -> None:
         return
 
 
-def _with_scheme(server: str) -> str:
-    return server if "://" in server else f"nats://{server}"
+def _checked(server: str) -> str:
+    scheme, separator, _ = server.rpartition("://")
+    if scheme not in ("", "nats", "tls"):
+        raise BusError(
+            f"NATS server {_without_credentials(server)}: {scheme}:// is not supported, use nats:// or tls://"
+        )
+    return server if separator else f"nats://{server}"
 
 
 def _without_credentials(server: str) -> str:

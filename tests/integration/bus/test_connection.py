@@ -8,6 +8,8 @@ import ipaddress
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import nkeys
@@ -208,3 +210,18 @@ async def test_closing_is_quick_whatever_the_state(tmp_path: Path) -> None:
         os.kill(server.pid, signal.SIGCONT)
         await asyncio.wait_for(asyncio.gather(waiting, return_exceptions=True), 3)
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task() and not task.done()] == []
+
+
+def test_connecting_needs_no_web_framework() -> None:
+    script = (
+        "import services.runtime.bus, sys; print('aiohttp' in sys.modules); import aiohttp; print(aiohttp.__name__)"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["False", "aiohttp"]
+
+
+def test_what_cannot_be_reached_is_said() -> None:
+    with pytest.raises(BusError, match=r"ws://.*not supported"):
+        Bus(BusOptions(servers=("ws://user:secret@127.0.0.1:1",), name="x"))
+    with pytest.raises(BusError, match="no NATS server"):
+        Bus(BusOptions(servers=(), name="x"))

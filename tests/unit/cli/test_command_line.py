@@ -104,6 +104,21 @@ def test_what_makes_no_sense_is_refused(words: list[str]) -> None:
     assert "Error" in result.output
 
 
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["--nats=ws://127.0.0.1:1"], "ws:// is not supported"),
+        (["--nats-nkey=/nowhere/x.nk"], "--nats-nkey: no such file: /nowhere/x.nk"),
+    ],
+)
+def test_a_bus_that_can_never_be_reached_is_refused(words: list[str], error: str, tmp_path: Path) -> None:
+    role = ["edge", "--http=127.0.0.1:0", "--sealing-key=a", "--verify-key=b", f"--state={tmp_path}"]
+    for command in (role, ["status"]):
+        result = CliRunner().invoke(cli, [*command, *words])
+        assert result.exit_code == 2, result.output
+        assert error in result.output
+
+
 def test_flags_without_effect_are_said_and_passed_over() -> None:
     words = ["--sync-period=1s", "--http-port", "1080", "--enable-topology-aware-routing", "--kube", "-v=3", "--v", "2"]
     left, notices = separate(words)
