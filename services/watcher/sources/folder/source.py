@@ -24,6 +24,9 @@ QUICK_RESCAN: Final = 0.5
 """Seconds between scans while a folder is missing, or where the system offers no events."""
 YOUNG: Final = 1.0
 """A scan leaves alone, for so many seconds, a known file that was just written: its writer may not be done."""
+GRACE: Final = 0.1
+"""Seconds that a file must be away before that is believed: editors and tools replace a file by removing it first, and
+what it declared must not be gone in between."""
 
 
 class FolderSource:
@@ -34,6 +37,7 @@ class FolderSource:
         self._sink = sink
         self._folder = Folder()
         self._stats: dict[str, Stat] = {}
+        self._away: dict[str, float] = {}
         self._scanned = False
         self._next_list = 0.0
         self._next_scan = 0.0
@@ -47,9 +51,10 @@ class FolderSource:
         """Follow the folders for ever."""
         with Events(self._roots) as events:
             while True:
-                due = min(self._next_list, self._next_scan)
+                scan_due = min(self._next_list, self._next_scan)
+                due = min([scan_due, *(since + GRACE for since in self._away.values())])
                 touched = await events.next(max(0.0, due - time.monotonic()))
-                if touched.structure or time.monotonic() >= due:
+                if touched.structure or time.monotonic() >= scan_due:
                     await self._scan(events)
                 else:
                     self._read(touched.files)
@@ -61,9 +66,14 @@ class FolderSource:
             try:
                 stat = Stat.of(file)
             except OSError:
-                self._forget(file)
+                self._forget_if_gone(file)
             else:
                 self._take(file, stat)
+        for file in self._away.keys() - files:
+            if Path(file).exists():
+                del self._away[file]  # it is being written anew: the end of that is an event of its own
+            else:
+                self._forget_if_gone(file)
         self._report(observed_at, relisted=not self._folder.files)
         for kind in OBJECT_KINDS:
             self._sink.heard(kind)
@@ -79,7 +89,7 @@ class FolderSource:
         observed_at = time.time()
         found = await asyncio.to_thread(scan, self._roots)
         for file in self._folder.files - found.keys():
-            self._forget(file)
+            self._forget_if_gone(file)
         young = False
         for file, stat in found.items():
             known = self._stats.get(file)
@@ -105,14 +115,20 @@ class FolderSource:
         try:
             data = Path(file).read_bytes()
         except FileNotFoundError:
-            self._forget(file)
+            self._forget_if_gone(file)
         except OSError as error:
             self._folder.fail(file, error.strerror or str(error))
         else:
+            self._away.pop(file, None)
             self._stats[file] = stat
             self._folder.put(file, data)
 
-    def _forget(self, file: str) -> None:
+    def _forget_if_gone(self, file: str) -> None:
+        """Forget ``file`` if it has been away for long enough; else it is asked for again when that time is over."""
+        now = time.monotonic()
+        if now - self._away.setdefault(file, now) < GRACE:
+            return
+        del self._away[file]
         self._stats.pop(file, None)
         self._folder.drop(file)
 
