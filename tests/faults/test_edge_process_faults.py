@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -218,3 +219,43 @@ async def test_rolling_restarts_lose_no_request(tmp_path: Path, nats: NatsServer
         assert failures == []
         assert kept.failures == []
         assert answered > 200
+
+
+async def test_out_of_descriptors_it_lives_and_recovers(
+    tmp_path: Path, nats: NatsServer, publisher: Publisher, pod: Endpoint
+) -> None:
+    async with edge_processes(tmp_path / "edge", nats.url) as edge:
+        await edge.start_ready()
+        (worker,) = await edge.worker_pids()
+        used = descriptors(worker)
+        _, hard = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (used + 20, hard))
+        flood = await asyncio.gather(*(Connection.open(edge.port) for _ in range(200)), return_exceptions=True)
+        before = processor_ticks(worker)
+        await asyncio.sleep(1.0)  # the time over which processor time is measured
+        spent = processor_ticks(worker) - before
+        assert spent < 50, f"{spent} of 100 ticks spent on connections that cannot be taken"
+        assert await edge.is_ready()
+        for connection in flood:
+            if isinstance(connection, Connection):
+                connection.close()
+        # a version that is published meanwhile is taken, and requests are answered again
+        await publisher.step(host("b.example.com"))
+        await edge.serves(1, 2, 5)
+
+        async def answered() -> bool:
+            return from_pod(await edge.ask("b.example.com", timeout=1))
+
+        await eventually(answered, 5)
+        assert worker in edge.children()
+
+
+def descriptors(pid: int) -> int:
+    """How many a process has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def processor_ticks(pid: int) -> int:
+    """Processor time of a process, in hundredths of a second."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
