@@ -13,27 +13,28 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import msgspec
 from msgspec import Struct
 
 from services.cli import embedded_nats, pipeline
 from services.cli.children import Child, stop_in_order
 from services.cli.merge import merged
-from services.cli.options import servers
+from services.cli.options import bus_options, servers
 from services.cli.running import Running, leave_note
 from services.runtime import metrics
+from services.runtime.bus.values import BusError
 from services.runtime.keys import KeysError, make_keys
 from services.runtime.logs import log
 from services.runtime.settings import HostPort, SettingsError
 from services.runtime.version import software
 
+if TYPE_CHECKING:
+    from services.cli.pages import Pages
+
 _log = logging.getLogger(__name__)
 
-ANSWER_WITHIN = 1.0
-"""Seconds that a child gets to answer on its admin socket."""
 GREETS_WITHIN = 10.0
 
 
@@ -80,7 +81,7 @@ class Supervisor:
         self._nats_url: tuple[str, ...] = ()
         self._nats_public = ""
         self._started_at = time.time()
-        self._client: aiohttp.ClientSession | None = None
+        self._pages: Pages | None = None
         self.stopping = False
 
     async def __aenter__(self) -> Supervisor:
@@ -148,13 +149,20 @@ class Supervisor:
             admin_sockets={name: listening.fileno() for name, listening in self._admin_sockets.items()},
             logs=self._logs,
         )
-        self._client = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_WITHIN))
         for spec in pipeline.specs(plan):
             self._run(Child(spec))
+        await asyncio.sleep(0)  # they start now; what follows takes a while to import
+        from services.cli.pages import Pages
+
+        self._pages = Pages(self._admin_sockets)
 
     async def _start_bus(self) -> None:
         given = servers(self._values["nats"])
         if given:
+            try:
+                bus_options({**self._values, "nats": given}, "up")
+            except BusError as error:
+                raise SettingsError(str(error)) from None
             self._nats_url = given
             self._nats_public = ", ".join(embedded_nats.without_password(server) for server in given)
             return
@@ -187,8 +195,8 @@ class Supervisor:
             for child in self._children.values():
                 child.kill()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            if self._client is not None:
-                await self._client.close()
+            if self._pages is not None:
+                await self._pages.close()
             for reserved in (*self._reserved, *self._admin_sockets.values()):
                 reserved.close()
 
@@ -225,14 +233,9 @@ class Supervisor:
         return await self._get(name, "/readyz") is not None
 
     async def _get(self, name: str, path: str) -> bytes | None:
-        if not self._children[name].running or self._client is None or name not in self._admin_sockets:
+        if not self._children[name].running or self._pages is None:
             return None
-        port = self._admin_sockets[name].getsockname()[1]
-        try:
-            async with self._client.get(f"http://127.0.0.1:{port}{path}") as response:
-                return await response.read() if response.status == 200 else None
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            return None
+        return await self._pages.get(name, path)
 
     async def status(self) -> UpStatus:
         """What is known of every child."""

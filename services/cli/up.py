@@ -65,7 +65,6 @@ def command(**values: Any) -> None:
 
 def _run(values: dict[str, Any], state: Path) -> int:
     from services.cli.supervisor import Supervisor
-    from services.runtime import admin
     from services.runtime.lifecycle import Lifecycle, run
     from services.runtime.logs import log
 
@@ -76,6 +75,8 @@ def _run(values: dict[str, Any], state: Path) -> int:
         server = None
         try:
             async with supervisor:
+                from services.runtime import admin  # takes a while, and the children start meanwhile
+
                 server = await admin.serve(
                     values["admin"],
                     ready=supervisor.ready,
