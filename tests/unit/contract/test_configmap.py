@@ -1,0 +1,115 @@
+"""The ConfigMap: defaults, what is read how, and what a bad or unhonoured key does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from proto.codec import decode, encode
+from proto.objects import ObjectKey
+from proto.resources import Settings
+from services.contract.configmap.read import Controller, Reading, read_configmap
+from services.contract.configmap.registry import KEYS
+
+KEY = ObjectKey("configmap", "ingress-nginx", "controller")
+
+
+def read(**data: str) -> Reading:
+    return read_configmap(KEY, {name.replace("_", "-"): value for name, value in data.items()})
+
+
+def test_defaults_written_out_change_nothing() -> None:
+    reading = read_configmap(KEY, {name: key.default for name, key in KEYS.items()})
+    assert reading == Reading(Settings(), Controller(), ())
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("ssl_redirect", "false", False),
+        ("ssl_redirect", "", False),
+        ("force_ssl_redirect", "T", True),
+        ("http_redirect_code", "307", 307),
+        ("hsts_max_age", "60", 60),
+        ("hsts_preload", "true", True),
+        ("proxy_connect_timeout", "7", 7.0),
+        ("keep_alive", "0", 0.0),
+        ("keep_alive_requests", "10", 10),
+        ("upstream_keepalive_time", "90m", 5400.0),
+        ("upstream_keepalive_time", "1h 30m", 5400.0),
+        ("upstream_keepalive_connections", "0", 0),
+        ("forwarded_for_header", "CF-Connecting-IP", "CF-Connecting-IP"),
+        ("proxy_real_ip_cidr", " 10.0.0.0/8 ,192.168.1.1,", ("10.0.0.0/8", "192.168.1.1")),
+        ("no_tls_redirect_locations", "/a, /b", ("/a", "/b")),
+        ("server_tokens", "true", True),
+    ],
+)
+def test_values(name: str, text: str, value: Any) -> None:
+    reading = read(**{name: text})
+    assert getattr(reading.settings, name) == value
+    assert not reading.diagnostics
+    assert decode(encode(reading.settings), Settings) == reading.settings
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("ssl_redirect", "yes"),
+        ("http_redirect_code", "300"),
+        ("http_redirect_code", "permanent"),
+        ("proxy_read_timeout", "60s"),
+        ("proxy_read_timeout", "-1"),
+        ("upstream_keepalive_time", "soon"),
+        ("upstream_keepalive_time", ""),
+        ("forwarded_for_header", "X Forwarded"),
+        ("proxy_real_ip_cidr", "10.0.0.0/8,nonsense"),
+        ("keep_alive", "99999999999"),
+    ],
+)
+def test_a_bad_value_falls_to_its_default(name: str, text: str) -> None:
+    reading = read(**{name: text})
+    assert reading.settings == Settings()
+    (found,) = reading.diagnostics
+    assert (found.code, found.object, found.value) == ("configmap-invalid", KEY, text)
+    assert found.field == f"data[{name.replace('_', '-')}]"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "code"),
+    [
+        ("use_gzip", "true", "configmap-pending"),
+        ("worker_processes", "4", "configmap-without-effect"),
+        ("http_snippet", "x", "configmap-refused"),
+        ("enable_modsecurity", "true", "configmap-refused"),
+        ("no_such_key", "x", "configmap-unknown"),
+        ("whitelist_source_range", "10.0.0.0/8", "configmap-denied"),
+    ],
+)
+def test_what_is_not_honoured_says_so(name: str, text: str, code: str) -> None:
+    assert [found.code for found in read(**{name: text}).diagnostics] == [code]
+
+
+def test_guards_reach_the_compiler() -> None:
+    controller = read(global_auth_url="http://auth", denylist_source_range="10.0.0.0/8").controller
+    assert controller.guarded_by_auth == "global-auth-url"
+    assert controller.guarded == ("denylist-source-range",)
+
+
+def test_an_unknown_risk_is_read_as_the_lowest() -> None:
+    assert read(annotations_risk_level="Critical").controller.annotations.risk_level == "critical"
+    assert read(annotations_risk_level="whatever").controller.annotations.risk_level == "low"
+
+
+def test_every_honoured_key_has_its_place_and_words() -> None:
+    elsewhere = {
+        "annotations-risk-level",
+        "annotation-value-word-blocklist",
+        "strict-validate-path-type",
+        "no-auth-locations",
+    }
+    fields = set(Settings.__struct_fields__) - {"default_upstream", "default_certificate"}
+    honoured = {key.name for key in KEYS.values() if key.state == "honoured"}
+    assert {name.replace("-", "_") for name in honoured - elsewhere} == fields
+    assert all(KEYS[name].doc for name in honoured)
+    assert len(KEYS) == 210
