@@ -310,3 +310,33 @@ def test_python_is_the_same_for_children(tmp_path: Path) -> None:
         eventually_sync(lambda: running.get("/healthz")[0] == 200, 20)
         pid = eventually_sync(lambda: running.children()["watcher"].get("pid"), 10)
         assert Path(f"/proc/{pid}/exe").resolve() == Path(sys.executable).resolve()
+
+
+def test_a_held_removal_is_shown_and_approved(tmp_path: Path) -> None:
+    folder = tmp_path / "manifests"
+    shutil.copytree(MANIFESTS, folder)
+    shutil.copy(CLASS, folder)
+    one = (folder / "manifests.yaml").read_text().rpartition("---")[2]
+    for number in range(24):
+        text = one.replace("name: cafe", f"name: cafe-{number}").replace("cafe.localhost", f"cafe-{number}.localhost")
+        (folder / f"cafe-{number}.yaml").write_text(text)
+    with up(tmp_path, manifests=folder) as running:
+        running.wait_ready()
+        eventually_sync(lambda: running.ask("cafe-23.localhost", "/tea") == 502, what="all routes")
+        assert running.child.terminate(15) == 0
+    for number in range(24):
+        (folder / f"cafe-{number}.yaml").unlink()
+    with up(tmp_path, manifests=folder) as running:
+        running.wait_ready()
+
+        def run(*words: str) -> tuple[int, str]:
+            log = tmp_path / f"{words[0]}-{time.monotonic_ns()}.log"
+            with process(*limen(*words, f"--state={running.state}"), log=log) as child:
+                return child.wait(30), child.output()
+
+        eventually_sync(lambda: "limen approve" in run("status")[1], 15, what="held in the status")
+        assert running.ask("cafe-23.localhost", "/tea") == 502
+        code, output = run("approve")
+        assert (code, output.startswith("passed: ")) == (0, True), output
+        eventually_sync(lambda: running.ask("cafe-23.localhost", "/tea") == 404)
+        assert run("approve") == (0, "nothing is held\n")
