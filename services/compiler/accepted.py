@@ -6,6 +6,7 @@ others follow, so that all of them compile from the same last good versions. Mus
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 
 from proto.objects import Ingress
@@ -13,6 +14,9 @@ from proto.subjects import Subjects
 from services.compiler.admission import Doorkeeper
 from services.compiler.signed import RefusedError
 from services.runtime.bus import Bus
+
+SLICE = 500
+"""Messages that are opened before others get a turn."""
 
 _NOTHING = b""
 
@@ -40,7 +44,9 @@ class Accepted:
         messages = await self._bus.last_of_each(self._subjects.accepted_stream, self._subjects.all_accepted)
         found: dict[str, bytes] = {}
         news = []
-        for message in messages:
+        for number, message in enumerate(messages, 1):
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
             ingress = self.open(message.subject, message.data)
             if ingress is None:
                 continue
@@ -51,6 +57,11 @@ class Accepted:
         self._stored = found
         self._pending = {**lost, **self._pending}
         return news
+
+    async def agrees(self) -> bool:
+        """Whether the stream holds as many as are known to stand there: the cheap look in between. Raises BusError."""
+        state = await self._bus.state(self._subjects.accepted_stream)
+        return state is not None and state.messages == len(self._stored)
 
     def open(self, subject: str, data: bytes) -> Ingress | None:
         """The accepted Ingress in a message, or None for one that is not genuine."""

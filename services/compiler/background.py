@@ -99,9 +99,9 @@ class Background:
 
     def prune(self) -> None:
         """Drop what is too old of the log and the bases."""
-        base = self._state.log.base
-        if base is not None and self._state.log.known:
-            self._spawn("pruning", self._history.prune(base, self._state.log.base_at, time.time()))
+        head = self._state.log.head
+        if head is not None and not self._state.log.must_publish:
+            self._spawn("pruning", self._history.prune(head, time.time()))
 
     # --- bases --------------------------------------------------------------------------------------------------
 

@@ -43,16 +43,7 @@ class BaseStore:
     async def read(self, ref: BaseRef) -> Table:
         """The table that ``ref`` names. Raises BaseError."""
         name = f"base {ref.epoch}.{ref.version}"
-        parts = []
-        for number in range(ref.chunks):
-            subject = self._subjects.base_chunk(ref.epoch, ref.version, number)
-            stored = await self._bus.last(self._subjects.bases_stream, subject)
-            if stored is None:
-                raise BaseError(f"{name}: chunk {number} of {ref.chunks} is missing")
-            parts.append(stored.data)
-        packed = b"".join(parts)
-        if len(packed) != ref.size or blake2b(packed, digest_size=32).digest() != ref.hash:
-            raise BaseError(f"{name}: the chunks do not hold what the delta names")
+        packed = await self._packed(ref, name)
         try:
             table = Table(await asyncio.to_thread(unpack_base, packed))
         except DecodeError as error:
@@ -64,10 +55,23 @@ class BaseStore:
     async def is_whole(self, ref: BaseRef) -> bool:
         """Whether the chunks that ``ref`` names are there and hold what it says."""
         try:
-            await self.read(ref)
+            await self._packed(ref, "base")
         except BaseError:
             return False
         return True
+
+    async def _packed(self, ref: BaseRef, name: str) -> bytes:
+        parts = []
+        for number in range(ref.chunks):
+            subject = self._subjects.base_chunk(ref.epoch, ref.version, number)
+            stored = await self._bus.last(self._subjects.bases_stream, subject)
+            if stored is None:
+                raise BaseError(f"{name}: chunk {number} of {ref.chunks} is missing")
+            parts.append(stored.data)
+        packed = b"".join(parts)
+        if len(packed) != ref.size or blake2b(packed, digest_size=32).digest() != ref.hash:
+            raise BaseError(f"{name}: the chunks do not hold what the delta names")
+        return packed
 
     async def drop_before(self, ref: BaseRef) -> None:
         """Remove every chunk that was written before the first one of ``ref``."""

@@ -1,8 +1,8 @@
 """Pruning: how much of the log and of the bases is kept.
 
-Owns the decision and its carrying out; the compiler that is active does it. Cuts only where a base begins: whatever
-delta stays, the base it names and everything in between stays too, so that any version that is kept can be rebuilt,
-and the newest delta and its base always are.
+Owns the decision and its carrying out; the compiler that is active does it. Cuts only at a base: the oldest delta that
+stays is that of the base's version, the base and every delta since stay too, so that each version that is left can be
+rebuilt from it. The newest delta and the base that it names always stay.
 """
 
 from __future__ import annotations
@@ -21,6 +21,12 @@ from services.runtime.bus import Bus, StreamState
 _log = logging.getLogger(__name__)
 
 
+def _base_of(entry: Entry) -> tuple[BaseRef, int]:
+    """The base that ``entry`` names, and where the stream holds the delta of its version."""
+    base = entry.delta.base
+    return base, entry.sequence if entry.delta.rebased else base.sequence
+
+
 class History:
     """See the module. Every method may raise BusError."""
 
@@ -31,10 +37,8 @@ class History:
         self._options = options
         self._bases = BaseStore(bus, subjects)
 
-    async def prune(self, head_base: BaseRef, base_at: int, now: float) -> None:
-        """Drop what is too old or too much. ``head_base``: the base that the newest delta names, ``base_at`` the stream
-        sequence of the delta with its version (0: unknown, then nothing older is certain and only other bases are
-        used as a place to cut). ``now``: Unix seconds."""
+    async def prune(self, head: Entry, now: float) -> None:
+        """Drop what is too old or too much. ``head``: the newest delta. ``now``: Unix seconds."""
         state = await self._bus.state(self._subjects.deltas_stream)
         if state is None or state.messages < 2:
             return
@@ -44,11 +48,7 @@ class History:
         entry = await self._entry_from(cut)
         if entry is None:
             return
-        base, sequence = entry.delta.base, entry.delta.base.sequence
-        if entry.delta.rebased:
-            sequence = entry.sequence
-        if (base.epoch, base.version) > (head_base.epoch, head_base.version):
-            base, sequence = head_base, base_at
+        base, sequence = min(_base_of(entry), _base_of(head), key=lambda found: found[1])
         up_to = min(sequence, state.last) - 1
         if up_to < state.first:
             return

@@ -6,6 +6,8 @@ what led here, for the next version's cause. Must not know the bus.
 
 from __future__ import annotations
 
+import logging
+
 from msgspec import Struct
 
 from proto.objects import ObjectKey, Source, WatcherBeacon
@@ -15,6 +17,9 @@ from services.compiler.core.compiler import Compiler
 from services.compiler.feed import Feed, ObjectChange
 from services.compiler.hold import Hold
 from services.compiler.starthold import StartHold
+from services.runtime.logs import log
+
+_log = logging.getLogger(__name__)
 
 MAX_NAMED = 16
 """So many objects are named in a cause."""
@@ -99,7 +104,17 @@ class Intake:
     def release(self, now: float, received: float) -> None:
         """Show the compile what need not be held back (any longer). ``now``: Unix seconds."""
         if self.hold:
+            before = self.hold.status
             self._pass(self.hold.release(self.compiler.preview_removals, now), received)
+            held = self.hold.status
+            if held is not None and before is None:
+                log(
+                    _log,
+                    logging.WARNING,
+                    "a mass removal is held for a second look; `limen approve` lets it pass",
+                    routes_now=held.routes_now,
+                    routes_after=held.routes_after,
+                )
 
     def approve(self, received: float) -> None:
         """Let everything pass that is held."""

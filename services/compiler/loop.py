@@ -56,8 +56,9 @@ SLICE = 500
 """Objects of a complete read that are folded in before others get a turn."""
 BEACON_GRACE = 1.0
 """Seconds after which objects that a beacon counts and that did not arrive are lost, not late."""
-REREAD_PAUSE = 5.0
-"""Seconds between complete reads that changed nothing although the watcher's digest is another."""
+REREAD_PAUSE = 1.0
+LONGEST_REREAD_PAUSE = 60.0
+"""Seconds between complete reads while the watcher's digest stays another, doubled each time."""
 
 
 class Loop:
@@ -67,12 +68,13 @@ class Loop:
         self._state = state
         self._background = background
         self._unpublished: set[ResourceKey] = set()
-        self._streams_needed = True
+        self._streams_needed = self._accepted_needed = True
         self._log_needed = True
         self._objects_needed = ""
         self._reports_needed = True
         self._behind_since = 0.0
         self._last_reread = 0.0
+        self._reread_pause = REREAD_PAUSE
         self._first = True
         self._compiled = False  # whether the compiled table is whole: it may be published
         self._in_doubt: Published | None = None
@@ -84,7 +86,6 @@ class Loop:
             for event in await self._state.inbox.take():
                 self._fold(event)
             await self._settle()
-            self._state.show()
 
     # --- folding ------------------------------------------------------------------------------------------------
 
@@ -110,10 +111,10 @@ class Loop:
                     state.log.learn(position)
                     self._log_needed = True
             case Connected():
-                self._streams_needed = self._log_needed = self._reports_needed = True
+                self._streams_needed = self._accepted_needed = self._log_needed = self._reports_needed = True
                 self._objects_needed = "connected"
             case MessagesLost():
-                self._log_needed = self._reports_needed = True
+                self._accepted_needed = self._log_needed = self._reports_needed = True
                 self._objects_needed = "slow"
             case ApprovalAsked(reply):
                 self._approve(reply, now)
@@ -164,10 +165,13 @@ class Loop:
             self._reread("differs", now)
         else:
             self._behind_since = 0.0
+            self._reread_pause = REREAD_PAUSE
 
     def _reread(self, cause: str, now: float) -> None:
-        if now - self._last_reread > REREAD_PAUSE:
+        """Read the objects again, ever more seldom while that does not bring agreement."""
+        if now - self._last_reread > self._reread_pause:
             self._objects_needed = self._objects_needed or cause
+            self._reread_pause = min(self._reread_pause * 2, LONGEST_REREAD_PAUSE)
 
     # --- settling -----------------------------------------------------------------------------------------------
 
@@ -198,9 +202,12 @@ class Loop:
         state = self._state
         if self._streams_needed:
             await streams.ensure(state.bus, state.subjects, state.options.replicas)
+            self._accepted_needed |= not await state.accepted.agrees()
+            self._streams_needed = False
+        if self._accepted_needed:
             for ingress in await state.accepted.read():
                 self._last_good_is(ingress)
-            self._streams_needed = False
+            self._accepted_needed = False
         if self._reports_needed:
             for stored in await state.bus.last_of_each(
                 f"KV_{state.subjects.edges_bucket}", state.subjects.edge_reports

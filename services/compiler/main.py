@@ -94,7 +94,9 @@ class CompilerService:
         state, options = self.state, self.state.options
         endpoint = None
         if options.admin is not None:
-            endpoint = await admin.serve(options.admin, ready=lambda: state.ready, status=state.status)
+            endpoint = await admin.serve(
+                options.admin, ready=lambda: state.ready, status=state.status, metrics=state.metrics
+            )
         tasks: Sequence[asyncio.Future[Any]] = ()
         try:
             await self._bus.start()

@@ -29,6 +29,7 @@ from services.compiler.options import CompilerOptions
 from services.compiler.signed import RefusedError
 from services.runtime.bus import Bus
 from services.runtime.logs import log
+from services.runtime.metrics import render
 
 _log = logging.getLogger(__name__)
 
@@ -191,8 +192,8 @@ class State:
             for state in source.kinds
         )
 
-    def show(self) -> None:
-        """Bring the gauges up to date."""
+    def metrics(self) -> bytes:
+        """This process' metrics, gauges as of now."""
         position = self.log.position
         metrics.EPOCH.set(position.epoch)
         metrics.VERSION.set(position.version)
@@ -203,3 +204,4 @@ class State:
         metrics.EDGES.set(len(self.edges))
         metrics.EDGES_LIVE.set(self.live())
         metrics.EDGES_REFUSING.set(self.edges.refusing())
+        return render()

@@ -178,6 +178,11 @@ class FollowingEdge:
         events = EventPublisher(bus, SUBJECTS, f"/{INSTANCE}/edge/{name}")
         self.reporter = Reporter(bus, SUBJECTS, events, self.generations, self.follower, edge=name, worker=0)
         self.positions: list[tuple[int, int]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        await self.follower.listen()
+        await self.bus.start()
         self._tasks = [asyncio.create_task(self.follower.run()), asyncio.create_task(self.reporter.run())]
 
     @property
@@ -228,7 +233,7 @@ class Plant:
     async def edge(self, name: str = "edge-1") -> FollowingEdge:
         bus = Bus(BusOptions(servers=(self.url,), name=name))
         edge = FollowingEdge(bus, self.keys, name)
-        await bus.start()
+        await edge.start()
         self._ends += [bus.close, edge.close]
         return edge
 

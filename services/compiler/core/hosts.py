@@ -91,11 +91,10 @@ def _upstreams(routes: Sequence[Route]) -> dict[str, int]:
 
 
 def _by_ingress(findings: Sequence[Diagnostic]) -> dict[str, tuple[Diagnostic, ...]]:
-    found: dict[str, tuple[Diagnostic, ...]] = {}
+    found: dict[str, list[Diagnostic]] = {}
     for diagnostic in findings:
-        name = f"{diagnostic.object.namespace}/{diagnostic.object.name}"
-        found[name] = (*found.get(name, ()), diagnostic)
-    return found
+        found.setdefault(f"{diagnostic.object.namespace}/{diagnostic.object.name}", []).append(diagnostic)
+    return {name: tuple(diagnostics) for name, diagnostics in found.items()}
 
 
 def _app_root(locations: Sequence[Location]) -> str:

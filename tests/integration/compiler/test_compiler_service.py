@@ -91,7 +91,7 @@ async def test_status_and_findings_are_answered(made: Plant) -> None:
         return found[0] if found and found[0].counts["live"] == 1 else None
 
     status = await eventually(live)
-    assert status.role == "compiler" and status.ready and status.active
+    assert (status.role, status.ready, status.active) == ("compiler", True, True)
     assert status.edges[0].edge == "edge-1"
     assert status.digest == compiler.state.compiler.digest.hex()
 
