@@ -7,8 +7,14 @@ import re
 import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from services.runtime.keys import make_keys
 from services.runtime.logins import LOGINS, make_logins
@@ -20,9 +26,9 @@ NAMESPACE = "ingress-nginx"
 WORKLOADS = {"edge": "ingress-nginx-controller", "watcher": "limen-watcher", "compiler": "limen-compiler"}
 
 
-def pod_spec(role: str) -> dict[str, Any]:
+def pod_spec(role: str, overlay: str = "base") -> dict[str, Any]:
     """The spec of the pods of a role."""
-    for found in rendered("base"):
+    for found in rendered(overlay):
         if found["kind"] == "Deployment" and found["metadata"]["name"] == WORKLOADS[role]:
             spec: dict[str, Any] = found["spec"]["template"]["spec"]
             return spec
@@ -32,17 +38,19 @@ def pod_spec(role: str) -> dict[str, Any]:
 class Pods:
     """Processes that stand for pods. ``keys`` is the folder from which the Secrets would be made."""
 
-    def __init__(self, folder: Path, nats: NatsServer) -> None:
+    def __init__(self, folder: Path, nats: NatsServer, overlay: str) -> None:
         self.nats = nats
+        self._overlay = overlay
         self._folder = folder
         self.keys = folder / "keys"
 
     def _secret(self, name: str) -> Path:
-        return {"limen-keys": self.keys, "limen-nats": self.keys / "nats"}[name]
+        folders = {"limen-keys": "", "limen-nats": "nats", "limen-nats-tls": "nats-tls"}
+        return self.keys / folders[name]
 
     def arguments(self, role: str, name: str, replace: Mapping[str, str | None]) -> list[str]:
         """The container's arguments here: ``replace`` gives options other values, or takes them out (None)."""
-        spec = pod_spec(role)
+        spec = pod_spec(role, self._overlay)
         (container,) = spec["containers"]
         volumes = {volume["name"]: volume for volume in spec["volumes"]}
         root = self._folder / name
@@ -84,9 +92,34 @@ class Pods:
         return Process(limen(*words), self._folder / f"{name}.log", env=environment)
 
 
+def make_server_certificate(folder: Path) -> None:
+    """What the Secret limen-nats-tls holds: a server's certificate (here for 127.0.0.1), its key, and the authority."""
+    folder.mkdir(parents=True)
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "limen-nats")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    plain = serialization.NoEncryption()
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    for file, content in (("ca.crt", pem), ("tls.crt", pem), ("tls.key", private)):
+        (folder / file).write_bytes(content)
+
+
 @asynccontextmanager
-async def guarded_bus(folder: Path) -> AsyncIterator[Pods]:
-    """A server with the deployed configuration and keys as ``limen keys`` makes them."""
+async def guarded_bus(folder: Path, overlay: str = "base") -> AsyncIterator[Pods]:
+    """A server with the configuration that an overlay deploys, and keys as ``limen keys`` makes them."""
     make_keys(folder / "keys")
     make_logins(folder / "keys/nats")
     config = next(
@@ -97,13 +130,20 @@ async def guarded_bus(folder: Path) -> AsyncIterator[Pods]:
     for line in ('listen: "0.0.0.0:4222"', 'http: "0.0.0.0:8222"', 'store_dir: "/data"'):
         assert line in config
         config = config.replace(line, "")
+    (container,) = next(
+        found["spec"]["template"]["spec"]["containers"] for found in rendered(overlay) if found["kind"] == "StatefulSet"
+    )
+    if "--tls" in container["args"]:
+        make_server_certificate(folder / "keys/nats-tls")
+        tls = folder / "keys/nats-tls"
+        config += f'tls {{ cert_file: "{tls}/tls.crt", key_file: "{tls}/tls.key" }}\n'
     server = NatsServer(folder / "nats", config)
     before = dict(os.environ)
     for login in LOGINS:  # what the StatefulSet takes from the Secret
         os.environ[f"{login.upper()}_NKEY"] = (folder / f"keys/nats/{login}.pub").read_text()
     try:
         await server.start()
-        yield Pods(folder, server)
+        yield Pods(folder, server, overlay)
     finally:
         server.kill()
         os.environ.clear()

@@ -144,6 +144,30 @@ def test_names_are_those_that_users_of_ingress_nginx_know() -> None:
     assert namespaces == {NAMESPACE}
 
 
+def test_only_limens_own_pods_reach_the_bus() -> None:
+    (policy,) = objects("NetworkPolicy").values()
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= _labels("limen-nats").items()
+    (rule,) = [found["from"][0]["podSelector"]["matchLabels"] for found in policy["spec"]["ingress"]]
+    for name in DEPLOYMENTS:
+        assert rule.items() <= _labels(name).items()
+
+
+def _labels(name: str) -> dict[str, str]:
+    workloads = objects("Deployment") | objects("StatefulSet")
+    labels: dict[str, str] = workloads[name]["spec"]["template"]["metadata"]["labels"]
+    return labels
+
+
+def test_tls_on_the_bus_reaches_everyone_and_the_key_only_the_server() -> None:
+    folder = "overlays/nats-tls"
+    for name, found in (objects("Deployment", folder) | objects("StatefulSet", folder)).items():
+        spec = found["spec"]["template"]["spec"]
+        (volume,) = [each for each in spec["volumes"] if each.get("secret", {}).get("secretName") == "limen-nats-tls"]
+        keys = {item["key"] for item in volume["secret"]["items"]}
+        assert keys == ({"tls.crt", "tls.key"} if name == "limen-nats" else {"ca.crt"})
+        assert volume["name"] in {mount["name"] for mount in spec["containers"][0]["volumeMounts"]}
+
+
 def test_the_overlay_differs_only_in_the_service() -> None:
     def without_service(folder: str) -> list[dict[str, Any]]:
         return [found for found in rendered(folder) if found["metadata"]["name"] != "ingress-nginx-controller"]

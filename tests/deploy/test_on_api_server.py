@@ -68,7 +68,9 @@ async def _watchers(pods: Pods, api: KubeApi, token: str, *names: str) -> AsyncI
         assert refused == [], child.output()
 
 
-async def test_the_overlay_is_taken_too(api: KubeApi) -> None:
+async def test_the_overlays_are_taken_too(api: KubeApi) -> None:
+    for manifest in rendered("overlays/nats-tls"):
+        await api.apply(manifest)
     for manifest in rendered("overlays/nodeport"):
         await api.apply(manifest)
     service = await api.get(f"/api/v1/namespaces/{NAMESPACE}/services/ingress-nginx-controller")

@@ -24,7 +24,8 @@ def _get(port: int, path: str, *arguments: str) -> str:
     return done.stdout
 
 
-async def test_a_change_reaches_the_edge_and_nothing_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("overlay", ["base", "overlays/nats-tls"])
+async def test_a_change_reaches_the_edge_and_nothing_is_refused(tmp_path: Path, overlay: str) -> None:
     manifests = tmp_path / "manifests"
     manifests.mkdir()
     shutil.copy(REPOSITORY / "examples/ingressclass.yaml", manifests)
@@ -32,7 +33,7 @@ async def test_a_change_reaches_the_edge_and_nothing_is_refused(tmp_path: Path) 
     (manifests / "cafe/endpoints.yaml").unlink()
     port = free_port()
     status = ["--output", "/dev/null", "--write-out", "%{http_code}"]
-    async with guarded_bus(tmp_path) as pods:
+    async with guarded_bus(tmp_path, overlay) as pods:
         children = [
             pods.start("compiler", "compiler-1"),
             pods.start("compiler", "compiler-2"),
@@ -51,6 +52,7 @@ async def test_a_change_reaches_the_edge_and_nothing_is_refused(tmp_path: Path) 
                 f"--nats={pods.nats.url}",
                 f"--nats-nkey={pods.keys / 'nats/operator.nk'}",
                 "--nats-inbox=_INBOX_operator",
+                *([f"--nats-ca={pods.keys / 'nats-tls/ca.crt'}"] if overlay.endswith("nats-tls") else []),
             )
             shown = await asyncio.to_thread(subprocess.run, operator, capture_output=True, text=True, timeout=20)
             assert shown.returncode == 0, shown.stderr
