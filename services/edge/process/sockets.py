@@ -140,10 +140,12 @@ def turn_away(sockets: Sequence[socket.socket]) -> None:
 
     A listening socket that is closed resets whoever waits in its queue. So a leaving worker first turns newcomers
     away; they try again after a second, when the socket is gone and another worker, edge or node answers; then it
-    accepts whoever waits, and only then closes.
+    accepts whoever waits, and only then closes. Where the kernel wants a capability for this (and the edge has none),
+    newcomers are accepted until the close instead, and one that comes in that very moment is reset.
     """
     program = b"".join(struct.pack("HBBI", *line) for line in _DROP_NEW)
     buffer = create_string_buffer(program, len(program))
     option = struct.pack("HL", len(_DROP_NEW), addressof(buffer))
     for listening in sockets:
-        listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, option)
+        with suppress(PermissionError):
+            listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, option)
