@@ -43,6 +43,8 @@ SPREAD_WHILE_SERVING: Final = 1.0
 SPREAD_FROM_SIZE: Final = 64 * 1024
 STALE_AFTER: Final = 60.0
 """Seconds without a word from the bus after which what is served is called stale."""
+REFUSED_PAUSE: Final = 0.5
+"""Seconds after a refused version in which newer ones only pile up: each may be as bad, and reading costs time."""
 SAY_EVERY: Final = 1.0
 MAX_WAITING: Final = 256
 """Live deltas that wait for a catch-up; when there are more, only the catch-up's end counts and it runs again."""
@@ -77,11 +79,6 @@ class Follower:
     def stale(self) -> bool:
         """Whether newer versions may exist that this edge has not heard of."""
         return time.monotonic() - self._confirmed_at > STALE_AFTER
-
-    @property
-    def confirmed(self) -> bool:
-        """Whether the bus has ever agreed with what is served since this process began."""
-        return self._confirmed_at != float("-inf")
 
     async def listen(self) -> None:
         """Subscribe to live deltas, and be told of whatever may have made one go missing."""
@@ -189,7 +186,9 @@ class Follower:
             return True  # no compiler has been here yet
         except RejectedError as error:
             self._reject(error, "catch-up")
-            return error.trusted  # what the compiler wrote will not change by being read again
+            if error.trusted:  # it will not change by being read again; what follows it may be better, but not at once
+                await asyncio.sleep(REFUSED_PAUSE)
+            return error.trusted
         except (DecodeError, UnavailableError, BusError) as error:
             log(_log, logging.WARNING, "cannot catch up", reason=str(error), version=str(self._generations.position))
             return False

@@ -43,6 +43,10 @@ def restore(file: LastGoodFile, generations: Generations) -> bool:
             if error.proof is not None:
                 generations.raise_floor(error.proof)
             continue
+        except Exception:
+            # whatever a file holds, it must not keep an edge from starting
+            _log.exception("last-good file %s cannot be used", path)
+            continue
         file.found_good(saved)
         fields = {"version": str(generations.position), "records": len(generations.table)}
         log(_log, logging.INFO, "serving the last good generation from disk", file=str(path), **fields)
@@ -68,6 +72,7 @@ class Keeper:
         self.errors = 0
         self.error = ""
         self.bytes_written = 0
+        self._job: asyncio.Future[tuple[float, int]] | None = None
         generations.on_applied(self._applied)
 
     def _applied(self, _applied: Applied, _change: Change) -> None:
@@ -83,6 +88,8 @@ class Keeper:
 
     async def flush(self) -> None:
         """Write what is not on disk yet; for the end of a process, once ``run`` has been cancelled."""
+        if self._job is not None:
+            await asyncio.wait([self._job])  # a thread cannot be cancelled: two of them must not write at a time
         if self._wake.is_set():
             self._wake.clear()
             await self._write()
@@ -93,8 +100,9 @@ class Keeper:
         if proof is None:
             return 0.0
         records = self._generations.table.records()
+        self._job = asyncio.ensure_future(asyncio.to_thread(self._timed_write, records, proof))
         try:
-            spent, self.bytes_written = await asyncio.to_thread(self._timed_write, records, proof)
+            spent, self.bytes_written = await asyncio.shield(self._job)
         except OSError as error:
             self._failed(error)
             return 0.0

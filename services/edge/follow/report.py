@@ -51,6 +51,7 @@ class Reporter:
         self._started_at = time.time()
         self._wake = asyncio.Event()
         self._draining = False
+        self._left = False
         self._announced: Applied | None = None
         generations.on_applied(self._applied)
         follower.on_error_changed(self._wake.set)
@@ -98,6 +99,7 @@ class Reporter:
 
     async def left(self, reason: str) -> None:
         """This worker answers nobody any more: an empty message takes the place of its report."""
+        self._left = True
         self._events.publish(EdgeLeft(edge=self._edge, worker=self._worker, reason=reason))
         await self._put(b"")
 
@@ -121,7 +123,8 @@ class Reporter:
         self._wake.set()
 
     async def _send(self) -> None:
-        await self._put(to_json(self.report()))
+        if not self._left:
+            await self._put(to_json(self.report()))
 
     async def _put(self, data: bytes) -> None:
         if not self._bus.connected:

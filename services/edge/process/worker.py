@@ -82,6 +82,7 @@ class Worker:
         file = LastGoodFile(options.state, options.name, self._verifier)
         keeper.restore(file, self._generations)
         self._follower = Follower(bus, subjects, self._verifier, self._generations)
+        self._follower.on_error_changed(self._tell.set)
         self._bus = bus
         events = EventPublisher(bus, subjects, f"/{options.instance}/edge/{options.name}")
         self._reporter = Reporter(

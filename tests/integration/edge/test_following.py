@@ -299,6 +299,24 @@ async def test_what_cannot_be_decoded_is_refused_and_reported(edge: Edge, publis
     assert noticed[-1] == ""
 
 
+async def test_versions_upon_a_refused_one_cost_little_and_the_first_good_one_is_taken(
+    edge: Edge, publisher: Publisher
+) -> None:
+    await publisher.start(host("a.example.com"))
+    await edge.start()
+    await edge.reaches(publisher.log)
+    await publisher.step(ResourceRecord("upstream", "default/bad:80", b"\xff not an upstream"))
+    await eventually(lambda: edge.follower.error)
+    for number in range(60):
+        await publisher.step(host(f"h{number}.example.com"))
+        await asyncio.sleep(0)
+    assert edge.position.version == 1
+    assert edge.follower.catch_ups < 10, "not one for each of them"
+    await publisher.step(remove=[ResourceKey("upstream", "default/bad:80")])
+    await edge.reaches(publisher.log)
+    assert edge.follower.error == ""
+
+
 async def test_a_delta_that_lies_about_its_digest_is_refused(edge: Edge, publisher: Publisher) -> None:
     await publisher.start(host("a.example.com"))
     await edge.start()
