@@ -54,7 +54,9 @@ def _options(values: Mapping[str, Any], who: str) -> BusOptions:
     given = servers(values["nats"])
     if not given:
         running = find(values["instance"], Path(values["state"]) if values["state"] else None)
-        given = servers((running.nats,)) if running else (DEFAULT_NATS,)
+        if len(running) > 1:
+            raise click.UsageError("several `limen up` run: say which one with --state, or its bus with --nats")
+        given = servers((running[0].nats,)) if running else (DEFAULT_NATS,)
     return bus_options({**values, "nats": given}, who)
 
 

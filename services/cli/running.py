@@ -67,14 +67,10 @@ def leave_note(folder: Path, running: Running) -> None:
     temporary.replace(folder / NOTE)
 
 
-def find(instance: str, folder: Path | None) -> Running | None:
-    """The ``limen up`` of this user that runs ``instance``: in ``folder``, or wherever state lies by default.
-
-    None if there is none, or if there are several (then nobody can say which is meant).
-    """
+def find(instance: str, folder: Path | None) -> list[Running]:
+    """Every ``limen up`` of this user that runs ``instance``: in ``folder``, or wherever state lies by default."""
     folders = [folder] if folder else sorted(default_state_base().glob("*/"))
-    found = [running for each in folders if (running := _read(each)) and running.instance == instance]
-    return found[0] if len(found) == 1 else None
+    return [running for each in folders if (running := _read(each)) and running.instance == instance]
 
 
 def _read(folder: Path) -> Running | None:

@@ -340,3 +340,23 @@ def test_a_held_removal_is_shown_and_approved(tmp_path: Path) -> None:
         assert (code, output.startswith("passed: ")) == (0, True), output
         eventually_sync(lambda: running.ask("cafe-23.localhost", "/tea") == 404)
         assert run("approve") == (0, "nothing is held\n")
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None or os.getuid() != 0, reason="drops root by unshare, as root")
+def test_it_needs_no_privilege(tmp_path: Path) -> None:
+    http, admin = free_port(), free_port()
+    words = ["up", f"--manifests={MANIFESTS}", f"--http=127.0.0.1:{http}", "--https=127.0.0.1:0"]
+    command = limen(*words, f"--admin=127.0.0.1:{admin}", "--worker-shutdown-timeout=2")
+    # a user namespace without a mapping: no capability in ours, and the user nobody
+    environment = {"HOME": str(tmp_path), "XDG_STATE_HOME": ""}
+    with process("unshare", "-U", *command, log=tmp_path / "log", env=environment) as child:
+        running = Up(child, tmp_path, http, admin)
+        running.wait_ready()
+        assert list((tmp_path / ".local/state/limen").glob("limen-*/running.json"))
+        assert child.terminate(15) == 0
+        assert "Traceback" not in child.output()
+    with process(
+        "unshare", "-U", *limen(*words[:2], "--http=127.0.0.1:80"), log=tmp_path / "80", env=environment
+    ) as low:
+        assert low.wait(10) == 1
+        assert "--http 127.0.0.1:80: Permission denied (ports below 1024" in low.output()
