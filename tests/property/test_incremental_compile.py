@@ -204,7 +204,7 @@ class Follower:
         self.served -= set(compiled.gone)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(steps=STEPS, seed=st.integers())
 def test_incremental_equals_full(steps: list[Step], seed: int) -> None:
     compiler = Compiler(OPTIONS)

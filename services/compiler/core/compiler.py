@@ -6,7 +6,7 @@ table depends on these alone, never on the order of events. Must not know the bu
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -56,6 +56,7 @@ class Compiler:
         self._dirty_ingresses: set[str] = set()
         self._by_class: dict[str, set[str]] = {}
         self._settings_dirty = True
+        self._suspect = False
 
     @property
     def table(self) -> Mapping[ResourceKey, bytes]:
@@ -216,16 +217,20 @@ class Compiler:
         self._dirty_ingresses = set()
         return admitted
 
-    def _check(self, upserts: tuple[ResourceRecord, ...], removals: tuple[ResourceKey, ...]) -> None:
-        """Every reference of what changed resolves; nothing that is still referred to went."""
+    def _check(self, upserts: Sequence[ResourceRecord], removals: tuple[ResourceKey, ...]) -> None:
+        """Every reference of what changed resolves; nothing that is still referred to went. After a failure,
+        everything is looked at until all is well again."""
         records = self._table.records
-        for record in upserts:
+        looked_at = self.records() if self._suspect else upserts
+        self._suspect = True
+        for record in looked_at:
             for key in self._hosts.references(record):
                 if key not in records:
                     raise InconsistentTableError(f"{record.key} refers to {key}, which is not in the table")
         for key in removals:
             if self._hosts.is_referenced(key):
                 raise InconsistentTableError(f"{key} is gone from the table and still referred to")
+        self._suspect = False
 
     def _counts(self) -> dict[str, int]:
         return {

@@ -10,7 +10,7 @@ from proto.digest import EMPTY, combine, entry_hash
 from proto.objects import IngressClass, IngressTLS, Object, ObjectKey, ServicePort, key_of
 from proto.resources import Forward, ResourceKey, Settings, Upstream, VirtualHost
 from services.compiler.core import claims, hostset, upstreamset
-from services.compiler.core.compiler import Compiler
+from services.compiler.core.compiler import Compiler, InconsistentTableError
 from services.compiler.core.options import CompileOptions
 from services.compiler.core.result import Compiled
 from tests.support.objects import NGINX, configmap, endpoints, ingress, path, rule, secret, service
@@ -333,6 +333,19 @@ class TestDefects:
         compiler.compile()
         assert codes(compiler, WEB) == ["service-internal-error"]
         assert len(upstream(compiler, "shop/other:80").endpoints) == 1
+
+    def test_a_dangling_reference_is_not_published(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        compiler = compiler_with(WEB, service("web"))
+        monkeypatch.setattr(upstreamset.UpstreamSet, "compile", lambda self: None)
+        with pytest.raises(InconsistentTableError, match=r"virtualhost web\.test refers to upstream shop/web:80"):
+            compiler.compile()
+        put(compiler, OTHER)
+        remove(compiler, OTHER)
+        with pytest.raises(InconsistentTableError):
+            compiler.compile()
+        monkeypatch.undo()
+        compiler.compile()
+        assert ResourceKey("upstream", "shop/web:80") in compiler.table
 
 
 def _fail_on(word: str):  # type: ignore[no-untyped-def]
