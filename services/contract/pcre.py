@@ -16,28 +16,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.contract.charsets import ALL, ALPHA, CLASS_ESCAPES, POSIX_CLASSES, VERTICAL, source_of
+from services.contract.charsets import ALL, ALPHA, VERTICAL, source_of
+from services.contract.pcre_classes import PatternError, read_class, read_escape
 
 MAX_SIZE: Final = 20_000
 """Largest pattern, counted in items after repeats are written out: PCRE refuses what needs more than 64 KB."""
 
-_CONTROL_ESCAPES: Final = {"a": 7, "e": 27, "f": 12, "n": 10, "r": 13, "t": 9}
 
 _QUANTIFIER: Final = re.compile(r"([*+?]|\{(\d+)(,(\d*))?\})([?+]?)")
-_POSIX: Final = re.compile(r"\[:(\^?)([a-z]+):\]")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}")
 _FLAGS: Final = re.compile(r"\(\?([imsxnUJ]*)(?:-([imsxnUJ]+))?([:)])")
 _NAMED_GROUP: Final = re.compile(r"\(\?(?:P?<|')([^>')]*)[>']")
 _LOOK: Final = re.compile(r"\(\?(<?[=!]|>)")
 _NUMBER_REFERENCE: Final = re.compile(r"\\(?:g\{?(-?\d+)\}?|([1-9]\d*))")
 _NAME_REFERENCE: Final = re.compile(r"\\[kg](?:\{([A-Za-z_]\w*)\}|<([A-Za-z_]\w*)>|'([A-Za-z_]\w*)')|\(\?P=(\w+)\)")
-_OCTAL: Final = re.compile(r"\\(0[0-7]{0,2}|[1-7][0-7]{1,2})")
-_HEX: Final = re.compile(r"\\x(?:\{([0-9A-Fa-f]{1,8})\}|([0-9A-Fa-f]{0,2}))")
-_OCTAL_BRACES: Final = re.compile(r"\\o\{([0-7]+)\}")
-
-
-class PatternError(ValueError):
-    """A pattern that PCRE would refuse too, or that uses what is not supported; the message says which and where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +56,7 @@ def translate(pattern: str, *, ignore_case: bool) -> Translated:
     """Translate a PCRE (text of an object, read as UTF-8 bytes). Raises PatternError."""
     text = pattern if pattern.isascii() else pattern.encode("utf-8", "surrogateescape").decode("latin-1")
     if "\0" in text:
-        raise PatternError("a pattern cannot hold NUL")
+        raise PatternError("a pattern cannot hold NUL", text.index("\0"))
     return _Translator(text, ignore_case).run()
 
 
@@ -134,7 +126,9 @@ class _Translator:
                 self.prefix_valid = False
             return
         elif char == "[":
-            self.codes(self.read_class())
+            found, negated, self.at = read_class(self.text, self.at)
+            folded = self.folded(found)
+            self.codes(ALL - folded if negated else folded)
         elif char == "\\":
             self.escape()
         elif char in "^$":
@@ -188,7 +182,7 @@ class _Translator:
             raise self.error("the pattern is too large")
 
     def error(self, reason: str) -> PatternError:
-        return PatternError(f"{reason} (at character {self.at})")
+        return PatternError(reason, self.at)
 
     # --- items
 
@@ -337,7 +331,7 @@ class _Translator:
             number = int(numbered[1] or numbered[2])
             self.backreference(number if number > 0 else self.groups + 1 + number, numbered.end())
         else:
-            code = self.single_or_class()
+            code, self.at = read_escape(text, at)
             if isinstance(code, int):
                 self.literal(code)
             else:
@@ -353,83 +347,3 @@ class _Translator:
         self.at = len(self.text) if end < 0 else end + 2
         for char in literal:
             self.literal(ord(char))
-
-    def single_or_class(self) -> int | frozenset[int]:
-        """What an escape means that is allowed in and outside classes: one byte or a set of them."""
-        text, at = self.text, self.at
-        char = text[at + 1 : at + 2]
-        for form, base in ((_HEX, 16), (_OCTAL_BRACES, 8), (_OCTAL, 8)):
-            match = form.match(text, at)
-            if match is not None:
-                self.at = match.end()
-                code = int(next((group for group in match.groups() if group), "0"), base)
-                if code > 255:
-                    raise self.error(f"{match[0]} is no byte")
-                return code
-        self.at += 2
-        if char in CLASS_ESCAPES:
-            return CLASS_ESCAPES[char]
-        if char in _CONTROL_ESCAPES:
-            return _CONTROL_ESCAPES[char]
-        if char == "c" and self.at < len(text):
-            self.at += 1
-            return ord(text[self.at - 1].upper()) ^ 0x40
-        if char == "" or (char.isascii() and char.isalnum()):
-            raise self.error(f"the escape \\{char} is not supported")
-        return ord(char)
-
-    # --- classes
-
-    def read_class(self) -> frozenset[int]:
-        """Read a class from ``[`` to ``]``: its bytes, case folded, complemented where it says so."""
-        text = self.text
-        self.at += 1
-        negated = text.startswith("^", self.at)
-        self.at += negated
-        found: set[int] = set()
-        first = True
-        while first or not text.startswith("]", self.at):
-            if self.at >= len(text):
-                raise self.error("a class is not closed")
-            first = False
-            found |= self.class_member()
-        self.at += 1
-        folded = self.folded(found)
-        return ALL - folded if negated else folded
-
-    def class_member(self) -> frozenset[int]:
-        text = self.text
-        posix = _POSIX.match(text, self.at)
-        if posix is not None:
-            codes = POSIX_CLASSES.get(posix[2])
-            if codes is None:
-                raise self.error(f"{posix[0]} is no class")
-            self.at = posix.end()
-            return ALL - codes if posix[1] else codes
-        low = self.class_atom()
-        if (
-            not isinstance(low, int)
-            or not text.startswith("-", self.at)
-            or text[self.at + 1 : self.at + 2] in ("", "]")
-        ):
-            return frozenset((low,)) if isinstance(low, int) else low
-        self.at += 1
-        high = self.class_atom()
-        if not isinstance(high, int):
-            return frozenset((low, ord("-"))) | high
-        if high < low:
-            raise self.error("a range that runs backwards")
-        return frozenset(range(low, high + 1))
-
-    def class_atom(self) -> int | frozenset[int]:
-        text = self.text
-        char = text[self.at]
-        if char == "\\":
-            if text.startswith("\\b", self.at):
-                self.at += 2
-                return 8
-            if text[self.at + 1 : self.at + 2] in ("Q", "E", "N", "R", "X", "B"):
-                raise self.error(f"{text[self.at : self.at + 2]} in a class is not supported")
-            return self.single_or_class()
-        self.at += 1
-        return ord(char)

@@ -14,7 +14,8 @@ from typing import Any, Final, Literal
 import re2
 import regex
 
-from services.contract.pcre import PatternError, Translated, translate
+from services.contract.pcre import Translated, translate
+from services.contract.pcre_classes import PatternError
 
 TIME_LIMIT: Final = 0.05
 """Seconds of processor time that one search in the backtracking engine may take."""
