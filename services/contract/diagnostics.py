@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -11,6 +12,9 @@ from proto.diagnostics import Diagnostic, Severity
 from proto.objects import ObjectKey
 
 _KEPT: Final = "The Ingress is not taken over; its last accepted version, if there is one, is served on."
+_USER_INFO: Final = re.compile(r"//[^/\s]*@")
+RAW: Final = "(raw configuration, not shown)"
+"""Stands for a value that may hold anything, passwords too."""
 MAX_VALUE: Final = 200
 """An offending value is shortened to this many characters."""
 
@@ -254,12 +258,15 @@ def finding(
     remedy: str = "",
     severity: Severity | None = None,
 ) -> Diagnostic:
-    """A diagnostic of a registered code; ``value`` is shortened, and a rejection says what happens now.
+    """A diagnostic of a registered code; ``value`` is shortened, names and passwords in addresses are left out, and a
+    rejection says what happens now.
 
     Raises KeyError for a code that is not registered.
     """
     registered = CODES[code]
-    shown = value if len(value) <= MAX_VALUE else value[: MAX_VALUE - 1] + "…"
+    shown = _USER_INFO.sub("//…@", value) if "@" in value else value
+    if len(shown) > MAX_VALUE:
+        shown = shown[: MAX_VALUE - 1] + "…"
     if registered.rejects:
         message = f"{message} {_KEPT}"
     return Diagnostic(object_, code, severity or registered.severity, field, shown, message, remedy)

@@ -15,7 +15,7 @@ from proto.objects import Ingress, ObjectKey
 from services.contract.annotations.entry import PREFIX, Annotation, Risk
 from services.contract.annotations.registry import BY_FULL_NAME
 from services.contract.annotations.values import MalformedError, Value, parse_value, same_value
-from services.contract.diagnostics import annotation_field, finding
+from services.contract.diagnostics import RAW, annotation_field, finding
 
 RISKS: Final[tuple[Risk, ...]] = ("low", "medium", "high", "critical")
 
@@ -182,4 +182,6 @@ class _Reader:
             self._say(name, "annotation-pending", f"{name} is not honoured yet. It has no effect.", "")
 
     def _say(self, name: str, code: str, message: str, remedy: str) -> None:
-        self.findings.append(finding(self._key, code, annotation_field(name), self._annotations[name], message, remedy))
+        entry = BY_FULL_NAME.get(name)
+        value = RAW if entry is not None and entry.type == "snippet" else self._annotations[name]
+        self.findings.append(finding(self._key, code, annotation_field(name), value, message, remedy))

@@ -20,7 +20,7 @@ from services.contract.annotations.read import RISKS, AnnotationPolicy
 from services.contract.annotations.values import MalformedError, parse_bool
 from services.contract.configmap.entry import Key
 from services.contract.configmap.registry import KEYS
-from services.contract.diagnostics import finding
+from services.contract.diagnostics import RAW, finding
 
 _NUMBER: Final = re.compile(r"[0-9]{1,10}")
 _DURATION: Final = re.compile(r"(?:([0-9]{1,10})(ms|s|m|h|d|w|M|y)?\s*)+")
@@ -151,7 +151,9 @@ class _Reader:
                 self._say(name, text, "configmap-pending", f"{name} is not honoured yet. It has no effect.", "")
 
     def _say(self, name: str, text: str, code: str, message: str, remedy: str) -> None:
-        self.findings.append(finding(self._key, code, f"data[{name}]", text, message, remedy))
+        key = KEYS.get(name)
+        value = RAW if key is not None and key.type == "snippet" else text
+        self.findings.append(finding(self._key, code, f"data[{name}]", value, message, remedy))
 
 
 def _says_nothing(key: Key, text: str) -> bool:
