@@ -11,7 +11,8 @@ from typing import Any, Final
 import click
 
 from proto.subjects import Subjects
-from services.cli.options import BUS, DEFAULT_NATS, INSTANCE, STATE, bus_options, servers
+from services.cli.option_table import BUS, DEFAULT_NATS, INSTANCE, STATE
+from services.cli.options import bus_options, servers
 from services.cli.running import find
 from services.runtime.bus import Bus, BusError, BusOptions
 

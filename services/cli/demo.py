@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from services.cli.options import ADDRESS, ANY_PATH
+from services.cli.option_types import ADDRESS, ANY_PATH
 from services.runtime.settings import HostPort, SettingsError
 
 EDGES: Final = 2

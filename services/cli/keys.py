@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from services.cli.options import FOLDER
+from services.cli.option_types import FOLDER
 from services.runtime.keys import HOLDERS, KeysError, KeysMade, make_keys
 from services.runtime.logins import make_logins
 

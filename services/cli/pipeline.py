@@ -10,7 +10,8 @@ from typing import Any, Final
 from msgspec import Struct
 
 from services.cli.children import ChildSpec
-from services.cli.options import BUS, INSTANCE, LOG_FORMAT, ROLE_OPTIONS, Option, arguments
+from services.cli.option_table import BUS, INSTANCE, LOG_FORMAT, ROLE_OPTIONS, Option
+from services.cli.options import arguments
 from services.runtime.settings import HostPort
 
 _OWN: Final = frozenset({"http", "https", "sealing_key", "objects_key", "signing_key", "verify_key"})

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import click
 from aiohttp import WSMsgType, web
 
-from services.cli.options import AddressType
+from services.cli.option_types import AddressType
 from services.runtime.settings import HostPort, SettingsError
 
 MAX_BODY = 64 * 1024

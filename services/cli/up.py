@@ -11,7 +11,9 @@ from typing import Any, Final
 import click
 
 from services.cli.nginx_flags import NginxCommand
-from services.cli.options import ADDRESS, ADMIN, COMMON, ROLE_OPTIONS, Option, with_options
+from services.cli.option_table import ADMIN, COMMON, ROLE_OPTIONS, Option
+from services.cli.option_types import ADDRESS
+from services.cli.options import with_options
 from services.cli.pipeline import source_of
 from services.cli.running import default_folder, held
 from services.runtime.settings import HostPort, SettingsError

@@ -11,7 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from services.cli import options
+from services.cli import option_table, options
 from services.cli.main import COMMANDS, cli
 from services.cli.nginx_flags import WITHOUT_EFFECT, NginxCommand, separate
 from services.cli.up import CHANGES, OPTIONS
@@ -136,7 +136,7 @@ def test_flags_without_effect_are_said_and_passed_over() -> None:
 
 
 def test_no_flag_is_both_known_and_without_effect() -> None:
-    assert not {option.name for option in (*options.ROLE_OPTIONS, *OPTIONS)} & WITHOUT_EFFECT.keys()
+    assert not {option.name for option in (*option_table.ROLE_OPTIONS, *OPTIONS)} & WITHOUT_EFFECT.keys()
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
