@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
-import secrets
 import socket
 from collections.abc import Callable
-from pathlib import Path
-
-from msgspec import Struct
 
 from proto.objects import ObjectKey
 from proto.subjects import Subjects
 from services.runtime.bus import Bus, Message
 from services.runtime.settings import SettingsError, namespaced_name
+from services.watcher.identity import Identity, Place
 from services.watcher.lease import Lease
 from services.watcher.observed import Change
 from services.watcher.options import WatcherOptions
-from services.watcher.sources.kubernetes.client import SERVICE_ACCOUNT, Client, ConfigError
+from services.watcher.sources.kubernetes.client import Client, ConfigError
 from services.watcher.sources.kubernetes.source import KubernetesSource
 from services.watcher.status.events import EventWriter
 from services.watcher.status.ingresses import StatusWriter
@@ -28,42 +23,6 @@ from services.watcher.status.writeback import WriteBack
 from services.watcher.work import Keys, Work
 
 _log = logging.getLogger(__name__)
-
-
-class Place(Struct, frozen=True):
-    """Where this process runs: its pod, as the environment tells (``POD_NAMESPACE``, ``POD_NAME``; may be empty)."""
-
-    namespace: str
-    pod: str
-
-    @staticmethod
-    def find() -> Place:
-        """From the environment, the service account, or defaults for a watcher outside of any cluster."""
-        namespace = os.environ.get("POD_NAMESPACE", "")
-        if not namespace:
-            with contextlib.suppress(OSError):
-                namespace = (SERVICE_ACCOUNT / "namespace").read_text().strip()
-        return Place(namespace or "default", os.environ.get("POD_NAME", ""))
-
-    def identity(self, state: Path) -> str:
-        """Who this watcher is to the Lease: the same after a restart, so that a killed one takes over from itself.
-
-        A pod's name says it (two containers of that name never run at once). Elsewhere it is the host's name with a
-        token kept in ``state``, or one for this run where the folder cannot be written.
-        """
-        if self.pod:
-            return self.pod
-        file = state / "watcher.identity"
-        try:
-            known = file.read_text().strip() if file.exists() else ""
-            if not known:
-                known = f"{socket.gethostname()}_{secrets.token_hex(4)}"
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(known + "\n")
-        except OSError as error:
-            _log.warning("%s cannot be kept (%s): a restart waits for the Lease to run out", file, error)
-            known = f"{socket.gethostname()}_{secrets.token_hex(4)}"
-        return known
 
 
 class Cluster:
@@ -76,11 +35,12 @@ class Cluster:
         self._changed = changed
         self._client = Client(options.kubeconfig, options.context)
         self._place = Place.find()
+        self._identity = Identity(self._place, options.state)
         self.lease = Lease(
             self._client,
             options.election_namespace or self._place.namespace,
             options.election_id,
-            self._place.identity(options.state),
+            self._identity.name,
         )
         self._writeback: WriteBack | None = None
 
@@ -105,6 +65,7 @@ class Cluster:
             self._changed(None)
             await self.lease.release()
             await self._client.close()
+            self._identity.close()
 
     async def _be_active(self, stopping: asyncio.Event) -> None:
         work = Work(

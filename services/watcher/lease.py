@@ -117,7 +117,15 @@ class Lease:
         given_up = msgspec.structs.replace(self._record.spec, holder_identity="", lease_duration_seconds=1)
         try:
             async with asyncio.timeout(2):
-                await self._write(given_up)
+                try:
+                    await self._write(given_up)
+                except ApiError as error:
+                    if error.status != CONFLICT:
+                        raise
+                    # A renewal that was cut short has been stored all the same.
+                    await self._look(time.monotonic())
+                    if self.holder == self._identity:
+                        await self._write(given_up)
         except (ApiError, TimeoutError) as error:
             _log.warning("cannot release lease %s: %s", self._meta.name, error)
         else:

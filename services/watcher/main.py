@@ -22,7 +22,9 @@ from services.watcher.work import Keys, Work, controller_map, pinned
 def run(options: WatcherOptions) -> int:
     """Run a watcher until it is told to stop; its exit code. Raises SettingsError for options that cannot be used."""
     logs.setup(f"watcher {options.name}", options.log_json)
-    return lifecycle.run(Watcher(options).main)
+    watcher = Watcher(options)
+    registry.register(WatcherCollector(lambda: watcher.work))
+    return lifecycle.run(watcher.main)
 
 
 class Watcher:
@@ -47,7 +49,6 @@ class Watcher:
 
     async def main(self, life: lifecycle.Lifecycle) -> None:
         """Live until ``life`` ends."""
-        registry.register(WatcherCollector(lambda: self.work))
         self._bus.on_connected(self._connected)
         await self._bus.start()
         await answer_status(self._bus, self._subjects, self.status)

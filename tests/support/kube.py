@@ -161,9 +161,9 @@ class KubeApi:
     def url(self) -> str:
         return f"https://127.0.0.1:{self.port}"
 
-    def add_user(self, name: str, group: str = "") -> str:
+    def add_user(self, name: str, group: str = "", token: str = "") -> str:
         """A token for another user; call before ``start``."""
-        token = secrets.token_hex(8)
+        token = token or secrets.token_hex(8)
         self._tokens[token] = (name, group)
         return token
 
@@ -251,8 +251,6 @@ class KubeApi:
         target = path or self.folder / f"kubeconfig-{token}"
         certificate = (self.folder / "certs" / "apiserver.crt").read_bytes()
         cluster = {"server": url or self.url, "certificate-authority-data": base64.b64encode(certificate).decode()}
-        if url:
-            cluster = {"server": url}
         config = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -373,7 +371,7 @@ async def kube_api(folder: Path, *, users: tuple[str, ...] = ()) -> AsyncIterato
     apiserver, etcd = require_kube()
     api = KubeApi(folder, apiserver, etcd)
     for user in users:
-        api._tokens[user] = (user, "")
+        api.add_user(user, token=user)
     try:
         await api.start()
         yield api

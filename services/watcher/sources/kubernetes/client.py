@@ -88,12 +88,14 @@ class Client:
         return await self._request(method, path, params={"fieldManager": manager}, body=body, headers=headers)
 
     async def lines(self, path: str, params: Mapping[str, str]) -> AsyncGenerator[list[bytes], None]:
-        """The lines of a streamed answer, as they arrive: all complete ones at once. Ends when the server ends it.
+        """The lines of a streamed answer, as they arrive: all complete ones at once, until the server ends it. An empty
+        list comes first, when the server has agreed.
 
         Raises ApiError. Puts no limit on silence: that is the caller's part.
         """
         response = await self._open("GET", path, params, None, {}, aiohttp.ClientTimeout(connect=CONNECT_TIMEOUT))
         try:
+            yield []
             rest = b""
             async for chunk in response.content.iter_any():
                 if b"\n" not in chunk:

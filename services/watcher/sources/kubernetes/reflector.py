@@ -46,7 +46,7 @@ class Api(Protocol):
         """The body of a GET."""
 
     def lines(self, path: str, params: Mapping[str, str]) -> AsyncGenerator[list[bytes], None]:
-        """The lines of a streamed answer."""
+        """The lines of a streamed answer; an empty list first, when it has begun."""
 
 
 class Seen(Struct, frozen=True):
@@ -242,8 +242,11 @@ class Reflector:
                 async with aclosing(self._api.lines(self._path, params)) as stream:
                     async for lines in stream:
                         words += len(lines)
-                        self._take(lines)
-                        self._well()
+                        if lines:
+                            self._take(lines)
+                            self._well()
+                        else:
+                            self._listener.trouble("")
         except TimeoutError:
             if not self._list_due:
                 raise ApiError(0, f"{self._path}: no word from the API server: the watch is dead") from None
