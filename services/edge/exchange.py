@@ -130,18 +130,25 @@ class Exchange:
         self._generation = generation
         self._head = head
         self._fell_back = False
-        self._tries = 0
         self.request_sent = request_sent
         self.connected_at = self.answered_at = 0.0
         self.upstream_status = self.upstream_length = 0
         self.sent = 0
         self.labels = forward.labels
-        balancer = self._balancer()
+        balancer = self._serving.pools.balancers.get(forward.upstream)
+        if balancer is None or not balancer.pools:
+            balancer = self._balancer()
         if balancer is None:
             self.endpoint = ""
             self._client.fail(503)
+            return
+        pool = balancer.next()
+        self.endpoint = pool.name
+        self._tries = 1
+        if pool.idle:
+            self._reuse(pool, self.started)
         else:
-            self._send(balancer)
+            self._connect(pool)
 
     def send_body(self, data: bytes, last: bool) -> None:
         """More of the request's body, already framed; what has gone cannot be sent again."""
@@ -181,6 +188,13 @@ class Exchange:
             if self.connection is not None:
                 self.connection.deadline = monotonic() + self.connection.read_timeout
                 self.connection.transport.resume_reading()
+
+    def forget(self) -> None:
+        """The request at hand reaches no endpoint."""
+        self.labels = NO_LABELS
+        self.endpoint = ""
+        self.connected_at = self.answered_at = 0.0
+        self.upstream_status = self.upstream_length = 0
 
     def record(self, now: float) -> None:
         """Put down what happened; the order is that of ``traffic.Record``."""
@@ -235,19 +249,24 @@ class Exchange:
         self.endpoint = pool.name
         self._tries += 1
         if pool.idle:
-            connection = pool.idle.pop()
-            self._serving.pools.idle -= 1
-            self._reused = True
-            self._attach(connection, self.started if self._tries == 1 else monotonic())
+            self._reuse(pool, monotonic())
         else:
             self._connect(pool)
+
+    def _reuse(self, pool: EndpointPool, now: float) -> None:
+        """Send on the connection that was used last."""
+        self._serving.pools.idle -= 1
+        self._reused = True
+        self._attach(pool.idle.pop(), now)
 
     def _attach(self, connection: UpstreamConnection, now: float) -> None:
         self.connection = connection
         self.connected_at = now
-        timeout = self._generation.settings.proxy_read_timeout
-        connection.read_timeout = timeout
-        connection.send_head(self, self._head, now + timeout)
+        connection.exchange = self
+        connection.requests += 1
+        connection.read_timeout = timeout = self._generation.settings.proxy_read_timeout
+        connection.deadline = now + timeout
+        connection.transport.write(self._head)
 
     def _connect(self, pool: EndpointPool) -> None:
         """Open a connection for this request."""
@@ -283,7 +302,7 @@ class Exchange:
         if self._tries >= TRIES:
             return False
         current = self._serving.generation
-        if current is not None and current.upstream(self._forward.upstream) is not None:
+        if current is not None:
             self._generation = current
         balancer = self._balancer()
         if balancer is None:

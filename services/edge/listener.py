@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.edge.client import ClientConnection
+from services.edge.connection import Connection
 from services.edge.serving import Serving
 from services.edge.tls import TLSConnection
 
@@ -25,7 +26,7 @@ class Listener:
         self.port = port
         self.tls = tls
         self.draining = False
-        self.connections: set[ClientConnection] = set()
+        self.connections: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
 
     async def open(self, listening: socket.socket) -> None:

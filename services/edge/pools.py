@@ -51,20 +51,23 @@ class Balancer:
 
 
 class Pools:
-    """All pools and balancers of a worker."""
+    """All pools and balancers of a worker.
 
-    __slots__ = ("_addresses", "_balancers", "_pools", "idle", "settings")
+    ``balancers``: by Upstream, those that have been asked for, each right for the generation in force.
+    """
+
+    __slots__ = ("_addresses", "_pools", "balancers", "idle", "settings")
 
     def __init__(self) -> None:
         self._pools: dict[tuple[str, int], EndpointPool] = {}
-        self._balancers: dict[str, Balancer] = {}
+        self.balancers: dict[str, Balancer] = {}
         self._addresses: dict[str, tuple[str, ...]] = {}
         self.idle = 0
         self.settings = Settings()
 
     def balancer(self, name: str, upstream: Upstream) -> Balancer:
         """The balancer of an Upstream; it may have no endpoints."""
-        balancer = self._balancers.get(name)
+        balancer = self.balancers.get(name)
         if balancer is None or balancer.upstream is not upstream:
             balancer = self._renew(name, upstream, balancer)
         return balancer
@@ -72,22 +75,22 @@ class Pools:
     def resolved(self, name: str, addresses: tuple[str, ...]) -> None:
         """An ExternalName's name has these addresses from now on."""
         self._addresses[name] = addresses
-        for upstream_name in [key for key, balancer in self._balancers.items() if balancer.upstream.dns]:
-            self._drop_unused(self._balancers.pop(upstream_name))
+        for upstream_name in [key for key, balancer in self.balancers.items() if balancer.upstream.dns]:
+            self._drop_unused(self.balancers.pop(upstream_name))
 
     def forget(self, name: str) -> None:
         """An Upstream is there no more, or changed: its endpoints' idle connections go unless somebody else's too."""
-        balancer = self._balancers.pop(name, None)
+        balancer = self.balancers.pop(name, None)
         if balancer is not None:
             self._drop_unused(balancer)
 
     def names(self) -> list[str]:
         """The Upstreams that have been asked for."""
-        return list(self._balancers)
+        return list(self.balancers)
 
     def upstream_of(self, name: str) -> Upstream | None:
         """The Upstream that a balancer was made for."""
-        balancer = self._balancers.get(name)
+        balancer = self.balancers.get(name)
         return None if balancer is None else balancer.upstream
 
     def _renew(self, name: str, upstream: Upstream, before: Balancer | None) -> Balancer:
@@ -102,7 +105,7 @@ class Pools:
             if pool is None:
                 pool = self._pools[key] = EndpointPool(*key)
             pools.append(pool)
-        balancer = self._balancers[name] = Balancer(upstream, pools)
+        balancer = self.balancers[name] = Balancer(upstream, pools)
         if before is not None:
             self._drop_unused(before)
         return balancer
@@ -110,7 +113,7 @@ class Pools:
     def _drop_unused(self, gone: Balancer) -> None:
         """Close what is idle towards endpoints that no balancer names any more; busy connections end by themselves."""
         candidates = {id(pool): pool for pool in gone.pools}
-        for balancer in self._balancers.values():
+        for balancer in self.balancers.values():
             for pool in balancer.pools:
                 candidates.pop(id(pool), None)
         for pool in candidates.values():

@@ -102,9 +102,12 @@ class UpstreamConnection(asyncio.Protocol):
             if head.status < 200:
                 self._interim(exchange, head, data[end:])
             elif head.length == len(data) - end and not exchange.bodiless:
-                self._state = _HEAD
                 now = monotonic()
-                self._release(head.persistent, now)
+                if head.persistent and exchange.request_sent:
+                    self.exchange = None
+                    self._pools.keep(self, now)
+                else:
+                    self.drop()
                 exchange.answered(head, data[end:], True, now)
             else:
                 self._begin(exchange, head, data[end:])
@@ -148,13 +151,6 @@ class UpstreamConnection(asyncio.Protocol):
             exchange.broken("timeout", answered=answered)
 
     # --- from the exchange --------------------------------------------------------------------------------------
-
-    def send_head(self, exchange: Exchange, data: bytes, deadline: float) -> None:
-        """Begin a request with its head and what there is of its body."""
-        self.exchange = exchange
-        self.requests += 1
-        self.deadline = deadline
-        self.transport.write(data)
 
     def drop(self) -> None:
         """End the connection at once; whoever worked with it is not told."""

@@ -77,9 +77,6 @@ class Told(Struct, frozen=True, gc=False):
     https: bool
 
 
-NOT_TOLD = Told(b"", b"", "", False)
-
-
 def tell(facts: ClientFacts, headers: RequestHeaders, trust: Trust) -> Told:
     """The lines about the client for one request."""
     said = headers.forwarded

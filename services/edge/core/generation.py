@@ -260,6 +260,14 @@ def _settings_in(bodies: Mapping[ResourceKind, Bodies]) -> Settings:
     return decoded
 
 
+def own_lines(generation: Generation | None, tls: bool) -> bytes:
+    """The lines that an answer of the edge itself carries besides what every page has."""
+    if generation is None:
+        return b""
+    lines = generation.security_line if tls else b""
+    return lines + b"Server: limen\r\n" if generation.settings.server_tokens else lines
+
+
 def security_line(settings: Settings) -> bytes:
     """The Strict-Transport-Security line of https responses, with its CRLF; empty if there is none."""
     if not settings.hsts:

@@ -1,0 +1,237 @@
+"""How a client's connection lives and ends, whatever it says: waiting, back-pressure, half-close, draining, lingering.
+
+Owns the state, the deadline and the flow of reading. Must not know heads or bodies: ``services.edge.client`` adds them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from time import monotonic
+from typing import TYPE_CHECKING, Final, cast
+
+from services.edge.core.forwarded import client_facts
+from services.edge.deadlines import NEVER, Timed
+
+if TYPE_CHECKING:
+    from services.edge.core.generation import Generation
+    from services.edge.exchange import Exchange
+    from services.edge.listener import Listener
+
+FIRST_TIME: Final = 60.0
+"""Seconds until the first byte of the first request (nginx: client_header_timeout)."""
+SEND_TIME: Final = 60.0
+"""Seconds that a client may take none of the bytes sent to it (nginx: send_timeout)."""
+LINGER_TIME: Final = 2.0
+"""Seconds to read on after a refused request, so that the client gets to read the answer."""
+HALF_CLOSED_TIME: Final = 1.0
+"""Seconds without progress after which a client that sends no more is taken to have left."""
+
+FIRST, IDLE, HEAD, BODY, WAIT, STALLED, TUNNEL, LINGER, CLOSED = range(9)
+"""Nothing came yet; between requests; in a head; in a body (an endpoint may be at work); an endpoint is at work;
+between requests, but the client has to take responses first; bytes both ways; answered for the last time; over."""
+
+
+class Connection(asyncio.Protocol):
+    """See the module. ``_persistent``: stays after this response; ``_lingers``: ends with reading on for a little;
+    ``_responding``: some of the response was written; ``_congested``: the client does not take what is written."""
+
+    __slots__ = (
+        "_congested",
+        "_ending",
+        "_exchange",
+        "_facts",
+        "_generation",
+        "_half_closed",
+        "_lingers",
+        "_listener",
+        "_pending",
+        "_persistent",
+        "_plain",
+        "_progress",
+        "_reading",
+        "_responding",
+        "_serving",
+        "_state",
+        "_watched",
+        "deadline",
+        "transport",
+    )
+
+    def __init__(self, listener: Listener, exchange: Exchange) -> None:
+        self._listener = listener
+        self._serving = listener.serving
+        self._exchange = exchange
+        self._generation: Generation | None = None
+        self.transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self.deadline = NEVER
+        self._state = FIRST
+        self._pending = b""
+        self._reading = True
+        self._half_closed = False
+        self._congested = False
+        self._progress = 0
+        self._persistent = True
+        self._responding = False
+        self._lingers = False
+        self._plain = False
+        self._ending = b""
+
+    @abstractmethod
+    def _too_slow(self) -> None:
+        """A head or a body took too long."""
+
+    @abstractmethod
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+
+    # --- from the event loop ------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client came."""
+        self.transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self._facts = client_facts(str(peer[0]) if peer else "", self._listener.port, self._listener.tls)
+        self._exchange.address = self._facts.address
+        self._watched: set[Timed] = self._serving.deadlines.watch(self)
+        self.deadline = monotonic() + FIRST_TIME
+        self._listener.connections.add(self)
+
+    def eof_received(self) -> bool:
+        """The client sends no more; it may still read."""
+        self._half_closed = True
+        state = self._state
+        if state == WAIT:
+            self._progress = -1
+            self.deadline = monotonic() + HALF_CLOSED_TIME
+            return True
+        if state == STALLED or (state == IDLE and self._pending):
+            return True
+        if state in (BODY, TUNNEL):
+            self._leave()
+        else:
+            self._end()
+        return False
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """The client is gone."""
+        if self._state in (BODY, WAIT, TUNNEL):
+            self._abandon()
+        self._state = CLOSED
+        self._watched.discard(self)
+        self._listener.connections.discard(self)
+
+    def pause_writing(self) -> None:
+        """The client takes bytes slower than they come."""
+        self._congested = True
+        if self._state != CLOSED:
+            self._exchange.pause_upstream()
+            self.deadline = monotonic() + SEND_TIME
+
+    def resume_writing(self) -> None:
+        """The client takes bytes again."""
+        self._congested = False
+        if self._state != CLOSED:
+            self.deadline = NEVER
+            self._exchange.resume_upstream()
+            if self._state == STALLED:
+                self._state = WAIT
+                self._go_on()
+
+    def expire(self, now: float) -> None:
+        """Something took too long; what, the state tells."""
+        state = self._state
+        if self._congested and state not in (LINGER, CLOSED):
+            self._leave()
+        elif state == HEAD or (state == BODY and self._reading):
+            self._too_slow()
+        elif state == WAIT and self._half_closed:
+            if self._progress == self._exchange.sent:
+                self._leave()
+            else:
+                self._progress = self._exchange.sent
+                self.deadline = now + HALF_CLOSED_TIME
+        elif state in (BODY, WAIT, TUNNEL):
+            self.deadline = NEVER  # it is the endpoint that is waited for: its connection has a deadline of its own
+        elif state == CLOSED:
+            self.transport.abort()
+        else:
+            self._end()
+
+    # --- between requests, and the end --------------------------------------------------------------------------
+
+    def _go_on(self) -> None:
+        """After a response: the next request if the connection stays, else one of the ways to end it."""
+        if self._persistent and self._congested:
+            self._state = STALLED
+        elif self._persistent and (self._pending or not self._half_closed):
+            self._state = IDLE
+            self.deadline = monotonic() + SEND_TIME
+            self._serving.loop.call_soon(self._next)
+        elif self._lingers or self._state == BODY:
+            self._linger()
+        else:
+            self._end()
+
+    def _next(self) -> None:
+        """Read the request that came ahead."""
+        if self._state != IDLE:
+            return
+        data, self._pending = self._pending, b""
+        self._read(True)
+        if data:
+            self.data_received(data)
+        if self._half_closed and (self._state == HEAD or (self._state == IDLE and not self._pending)):
+            self._end()
+
+    def drain(self) -> None:
+        """End when nothing is under way; a response under way is the last."""
+        if self._state == FIRST or (self._state == IDLE and not self._pending):
+            self._end()
+        else:
+            self._persistent = False
+
+    def cut(self) -> None:
+        """The response broke off: so does the connection."""
+        self._exchange.record(monotonic())
+        self._state = CLOSED
+        self.transport.abort()
+
+    def _read(self, flows: bool) -> None:
+        if flows is not self._reading and not self.transport.is_closing():
+            self._reading = flows
+            if flows:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
+
+    def _end(self) -> None:
+        self._state = CLOSED
+        self.deadline = monotonic() + SEND_TIME
+        self.transport.close()
+
+    def _linger(self) -> None:
+        """Send what is written, then read on a little: bytes unread at a close would destroy the answer on its way."""
+        self._state = LINGER
+        self.deadline = monotonic() + LINGER_TIME
+        self._pending = b""
+        self._read(True)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def _leave(self) -> None:
+        """The client has left, or takes nothing any more."""
+        self._abandon()
+        self._state = CLOSED
+        self.transport.abort()
+
+    def _abandon(self) -> None:
+        exchange = self._exchange
+        exchange.abort()
+        if self._state in (BODY, WAIT):
+            self._serving.traffic.counters["client-aborted"] += 1
+            if not self._responding:
+                exchange.status = 499
+                exchange.sent = 0
+        if self._state in (BODY, WAIT, TUNNEL):
+            exchange.record(monotonic())
