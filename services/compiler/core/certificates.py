@@ -17,7 +17,7 @@ from services.compiler.core.claims import Claim
 from services.contract.diagnostics import finding
 
 
-class HostTLS(Struct, frozen=True):
+class HostTLS(Struct, frozen=True, gc=False):
     """A host has TLS. ``certificate``: the name of the Certificate, empty for the default one."""
 
     certificate: str = ""

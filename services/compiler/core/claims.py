@@ -37,14 +37,14 @@ class ClaimedPath(Struct, frozen=True, array_like=True, gc=False):
     field: str
 
 
-class HostClaim(Struct, frozen=True, array_like=True):
+class HostClaim(Struct, frozen=True, array_like=True, gc=False):
     """What one Ingress says of one host. ``field``: the rule that names it first."""
 
     paths: tuple[ClaimedPath, ...]
     field: str
 
 
-class Claim(Struct, frozen=True):
+class Claim(Struct, frozen=True, gc=False):
     """What one Ingress asks for.
 
     ``name``: ``namespace/name``. ``hosts``: by lower-case host, empty text for rules without one, in the order of the
@@ -74,7 +74,7 @@ class Claim(Struct, frozen=True):
         return names
 
 
-class Judged(Struct, frozen=True):
+class Judged(Struct, frozen=True, gc=False):
     """``claim`` is None when the Ingress is not taken over as written; ``diagnostics`` say why, or what else."""
 
     claim: Claim | None

@@ -21,7 +21,7 @@ from services.contract.configmap.read import Controller
 from services.contract.diagnostics import finding
 
 
-class CompiledHost(Struct, frozen=True):
+class CompiledHost(Struct, frozen=True, gc=False):
     """What became of a host.
 
     ``records``: the VirtualHost and its RouteGroups. ``upstreams``: what its routes forward to, and how many declared

@@ -27,7 +27,7 @@ class AnnotationPolicy(Struct, frozen=True):
     blocked_words: tuple[str, ...] = ()
 
 
-class AnnotationSettings(Struct, frozen=True):
+class AnnotationSettings(Struct, frozen=True, gc=False):
     """The annotations that are honoured, typed. None: the Ingress says nothing, the ConfigMap's value holds.
 
     ``denied``: a guard of this Ingress' paths is not understood, so they answer 503; ``host_denied``: one that guards
