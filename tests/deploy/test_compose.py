@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.namespace import Namespace, namespace
 from tests.deploy.test_dockerfile import STAGES
+from tests.support.namespace import Namespace, namespace
 from tests.support.nats import nats_server_binary
 from tests.support.processes import REPOSITORY, Process
 from tests.support.waiting import eventually_sync

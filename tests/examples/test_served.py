@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.deploy.namespace import Namespace, namespace
 from tests.examples.test_folders import EXAMPLES, FOLDERS
+from tests.support.namespace import Namespace, namespace
 from tests.support.processes import Process
 from tests.support.waiting import eventually_sync
 
