@@ -13,7 +13,7 @@ from docs import generate
 from services.cli.main import COMMANDS, cli
 from tests.support.processes import REPOSITORY
 
-FOLDERS = ("", "docs", "docs/adr", "examples", "deploy/kubernetes")
+FOLDERS = ("", "docs", "docs/adr", "examples", "deploy/kubernetes", "proto")
 PAGES = sorted(page for folder in FOLDERS for page in (REPOSITORY / folder).glob("*.md"))
 NAMES = [str(page.relative_to(REPOSITORY)) for page in PAGES]
 
