@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,7 +73,7 @@ def test_refused(data: bytes) -> None:
 def test_frame_and_read_again(parts: list[bytes], rest: bytes, cuts: list[int]) -> None:
     data = b"".join(map(frame, parts)) + LAST + rest
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    pieces = [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [data[start:end] for start, end in itertools.pairwise(edges)]
     assert decode(*pieces) == (b"".join(parts), True, rest)
 
 
@@ -82,7 +84,7 @@ def test_what_leaves_is_well_framed_whatever_came(data: bytes, cuts: list[int]) 
     out = b""
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     try:
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in itertools.pairwise(edges):
             framed, last = body.take(data[start:end])
             out += framed
             if last:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -174,7 +176,7 @@ def test_pieces_change_nothing(lines: list[tuple[str, str]], cuts: list[int], re
     expected = collect([whole])
     edges = [0, *sorted(min(cut, len(whole)) for cut in cuts), len(whole)]
     for pieces in (
-        [whole[start:end] for start, end in zip(edges, edges[1:], strict=False)],
+        [whole[start:end] for start, end in itertools.pairwise(edges)],
         [whole[at : at + 1] for at in range(len(whole))],
     ):
         found = collect(pieces)

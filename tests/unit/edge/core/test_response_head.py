@@ -1,0 +1,104 @@
+"""Reading responses' heads and writing them for clients."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.edge.core import grammar
+from services.edge.core.outgoing import Wish, client_head
+from services.edge.core.response_head import (
+    CHUNKED,
+    UNTIL_CLOSE,
+    BadResponseError,
+    ResponseHead,
+    ResponseReader,
+    read_response,
+)
+
+
+def read(*lines: str, line: str = "HTTP/1.1 200 OK") -> ResponseHead:
+    """A response's head."""
+    match = grammar.response_head("\r\n".join((line, *lines, "", "")).encode())
+    assert match is not None
+    return read_response(match)
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "length", "persistent"),
+    [
+        (("Content-Length: 5",), "HTTP/1.1 200 OK", 5, True),
+        (("Content-Length: 5", "content-length: 5"), "HTTP/1.1 200 OK", 5, True),
+        (("Transfer-Encoding: Chunked",), "HTTP/1.1 200", CHUNKED, True),
+        ((), "HTTP/1.1 200 OK", UNTIL_CLOSE, True),
+        (("Content-Length: 5", "Connection: close"), "HTTP/1.1 200 OK", 5, False),
+        (("Content-Length: 5",), "HTTP/1.0 200 OK", 5, False),
+        (("Content-Length: 5", "Connection: Keep-Alive"), "HTTP/1.0 200 OK", 5, True),
+        (("Content-Length: 5",), "HTTP/1.1 304 Not Modified", 0, True),
+        (("Transfer-Encoding: chunked",), "HTTP/1.1 204 No Content", 0, True),
+    ],
+)
+def test_framing(lines: tuple[str, ...], line: str, length: int, persistent: bool) -> None:
+    head = read(*lines, line=line)
+    assert (head.length, head.persistent) == (length, persistent)
+    assert head.passed.startswith(b"HTTP/1.1 ")
+
+
+def test_what_is_taken_out() -> None:
+    head = read(
+        "Server: x", "Keep-Alive: 5", "X-Hop: 1", "Connection: keep-alive, X-Hop", "Set-Cookie: a", "Set-Cookie: b"
+    )
+    assert head.passed == b"HTTP/1.1 200 OK\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Content-Length: 1", "Content-Length: 2"),
+        ("Content-Length: -1",),
+        ("Content-Length: 1", "Transfer-Encoding: chunked"),
+        ("Transfer-Encoding: gzip",),
+        ("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"),
+    ],
+)
+def test_refused(lines: tuple[str, ...]) -> None:
+    with pytest.raises(BadResponseError):
+        read(*lines)
+
+
+def test_pieces_change_nothing() -> None:
+    data = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+    reader = ResponseReader()
+    results = [reader.feed(data[at : at + 1]) for at in range(data.index(b"hello"))]
+    assert results[:-1] == [None] * (len(results) - 1)
+    assert results[-1] == (read("Content-Length: 5"), b"")
+
+
+def test_a_head_that_is_no_head_is_refused_early() -> None:
+    with pytest.raises(BadResponseError):
+        ResponseReader().feed(b"SSH-2.0")
+    reader = ResponseReader()
+    assert reader.feed(b"HTTP/1.1 200 OK\r\nX: ") is None
+    with pytest.raises(BadResponseError):
+        reader.feed(b"a" * 40000)
+
+
+def wish(minor: int = 1, *, complete: bool = True, persistent: bool = True, bodiless: bool = False) -> Wish:
+    """A client's wish over plain http."""
+    return Wish(minor, bodiless, complete, persistent, b"", False)
+
+
+@pytest.mark.parametrize(
+    ("wished", "lines", "expected", "chunked", "persistent"),
+    [
+        (wish(), (), b"Content-Length: 7\r\n", False, True),
+        (wish(complete=False), (), b"Transfer-Encoding: chunked\r\n", True, True),
+        (wish(0, complete=False), (), b"Connection: close\r\n", False, False),
+        (wish(0), ("Content-Length: 7",), b"Content-Length: 7\r\nConnection: keep-alive\r\n", False, True),
+        (wish(persistent=False), ("Content-Length: 7",), b"Content-Length: 7\r\nConnection: close\r\n", False, False),
+        (wish(bodiless=True), ("Transfer-Encoding: chunked",), b"", False, True),
+    ],
+)
+def test_for_clients(wished: Wish, lines: tuple[str, ...], expected: bytes, chunked: bool, persistent: bool) -> None:
+    written = client_head(read(*lines), wished, 7, b"now")
+    assert written.data == b"HTTP/1.1 200 OK\r\n" + expected + b"Date: now\r\n\r\n"
+    assert (written.chunked, written.persistent) == (chunked, persistent)
