@@ -38,7 +38,7 @@ class NewerLogError(BusError):
 
 class Log:
     """See the module. ``known`` is false until the log was read, and again while the outcome of an append is unknown;
-    ``attempted`` is what was appended last, or tried.
+    ``attempted`` is what was appended last, or tried, ``written`` its bytes.
 
     ``broken``: the log stands but its table cannot be rebuilt from the bus. ``refused`` is told of each message in the
     log that no compiler of this instance wrote.
@@ -56,6 +56,7 @@ class Log:
         self.bytes_since_base = 0
         self.known = False
         self.attempted: Entry | None = None
+        self.written = b""
         self.broken = False
         self.highest = Position()
         self._bus = bus
@@ -266,7 +267,7 @@ class Log:
             delta = self._delta(position, digest, ref, cause, now, None)
             proof, data = sign(delta, self._signer)
         self.known = False
-        self.attempted = Entry(proof, delta, 0, len(data))
+        self.attempted, self.written = Entry(proof, delta, 0, len(data)), data
         sequence = await self._bus.append(self._subjects.delta, data, expected_last_subject_sequence=self._fence)
         self.known = True
         self.table.apply(change, digest)

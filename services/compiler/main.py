@@ -138,6 +138,8 @@ async def _subscribe(bus: Bus, state: State, background: Background) -> None:
             state.refuse(error)
 
     async def on_delta(message: Message) -> None:
+        if message.data == state.log.written:
+            return  # the echo of our own
         try:
             sequence = int(message.headers.get("Nats-Sequence", "0"))
             inbox.put(DeltaSeen(open_entry(message.data, state.verifier, sequence)))
