@@ -168,6 +168,21 @@ def test_tls_on_the_bus_reaches_everyone_and_the_key_only_the_server() -> None:
         assert volume["name"] in {mount["name"] for mount in spec["containers"][0]["volumeMounts"]}
 
 
+def test_beside_another_controller_nothing_of_it_is_touched() -> None:
+    folder = "overlays/beside-ingress-nginx"
+    assert objects("IngressClass", folder) == {}
+    namespaces = {found["metadata"].get("namespace") for found in rendered(folder)} - {None}
+    subjects = {
+        subject["namespace"]
+        for kind in ("ClusterRoleBinding", "RoleBinding")
+        for binding in objects(kind, folder).values()
+        for subject in binding["subjects"]
+    }
+    assert namespaces == subjects == set(objects("Namespace", folder)) == {"limen"}
+    (container,) = objects("Deployment", folder)["limen-watcher"]["spec"]["template"]["spec"]["containers"]
+    assert "--update-status=false" in container["args"]
+
+
 def test_the_overlay_differs_only_in_the_service() -> None:
     def without_service(folder: str) -> list[dict[str, Any]]:
         return [found for found in rendered(folder) if found["metadata"]["name"] != "ingress-nginx-controller"]

@@ -69,8 +69,9 @@ async def _watchers(pods: Pods, api: KubeApi, token: str, *names: str) -> AsyncI
 
 
 async def test_the_overlays_are_taken_too(api: KubeApi) -> None:
-    for manifest in rendered("overlays/nats-tls"):
-        await api.apply(manifest)
+    for overlay in ("overlays/nats-tls", "overlays/beside-ingress-nginx"):
+        for manifest in rendered(overlay):
+            await api.apply(manifest)
     for manifest in rendered("overlays/nodeport"):
         await api.apply(manifest)
     service = await api.get(f"/api/v1/namespaces/{NAMESPACE}/services/ingress-nginx-controller")
