@@ -79,6 +79,25 @@ async def test_the_overlays_are_taken_too(api: KubeApi) -> None:
     assert [port["nodePort"] for port in service["spec"]["ports"]] == [31000, 32000]
 
 
+async def test_pods_pass_the_restricted_standard_that_their_namespace_enforces(api: KubeApi) -> None:
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods?dryRun=All"
+    for found in rendered("base"):
+        if found["kind"] not in ("Deployment", "StatefulSet"):
+            continue
+        template = found["spec"]["template"]
+        claims = [
+            {"name": claim["metadata"]["name"], "persistentVolumeClaim": {"claimName": "made-by-the-controller"}}
+            for claim in found["spec"].get("volumeClaimTemplates", ())
+        ]
+        spec = {**template["spec"], "volumes": [*template["spec"]["volumes"], *claims]}
+        pod = {"metadata": {**template["metadata"], "name": found["metadata"]["name"]}, "spec": spec}
+        status, answer = await api.request("POST", path, pod)
+        assert status == 201, answer
+        spec["containers"] = [{**spec["containers"][0], "securityContext": {}}]
+        status, answer = await api.request("POST", path, pod)
+        assert status == 403, "the standard is enforced"
+
+
 @pytest.mark.parametrize("account", ["limen-edge", "limen-compiler", "limen-nats"])
 async def test_other_accounts_may_do_nothing(api: KubeApi, account: str) -> None:
     token = await _token(api, account)
