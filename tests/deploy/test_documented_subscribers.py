@@ -23,6 +23,14 @@ SUBJECT = Subjects().event(DATA.type, *place_of(DATA))
 EVENT = to_json(example_event(DATA))
 
 
+def test_the_readme_shows_the_same_program() -> None:
+    programs = [
+        re.findall(r"```python\n(.*?)```", (REPOSITORY / page).read_text(), re.DOTALL)
+        for page in ("README.md", "docs/events.md")
+    ]
+    assert programs[0] == programs[1]
+
+
 async def test_the_python_program_prints_events(nats: NatsServer, tmp_path: Path) -> None:
     text = (REPOSITORY / "docs/events.md").read_text()
     (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
