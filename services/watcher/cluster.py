@@ -112,6 +112,7 @@ class Cluster:
             StatusWriter(self._client, publish_service=service, addresses=options.publish_status_address),
             EventWriter(self._client, self._place.pod or socket.gethostname()),
             work.hub.diagnostics,
+            lambda: work.hub.listed_all,
         )
 
     def _watched(self, change: Change) -> None:

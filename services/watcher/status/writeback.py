@@ -19,10 +19,13 @@ from services.watcher.status.ingresses import StatusWriter
 ASK_EVERY: Final = 60.0
 ASK_UNTIL_KNOWN: Final = 3.0
 OWN_EVERY: Final = 2.0
+LISTED_POLL: Final = 0.1
+LISTED_WITHIN: Final = 10.0
 
 
 class WriteBack:
-    """``own``: the watcher's own diagnostics, asked every other second."""
+    """``own``: the watcher's own diagnostics, asked every other second. ``listed``: whether the source has said what
+    there is; an Event about an object that is not known yet could not be written."""
 
     def __init__(
         self,
@@ -31,11 +34,13 @@ class WriteBack:
         statuses: StatusWriter,
         events: EventWriter,
         own: Callable[[], tuple[Diagnostic, ...]],
+        listed: Callable[[], bool],
     ) -> None:
         self.following = Following(bus, subjects, self._told)
         self.statuses = statuses
         self.events = events
         self._own = own
+        self._listed = listed
         self._asked = asyncio.Event()
 
     def watched(self, change: Change) -> None:
@@ -61,6 +66,10 @@ class WriteBack:
         self.events.say(findings.diagnostics)
 
     async def _keep_asking(self) -> None:
+        for _ in range(round(LISTED_WITHIN / LISTED_POLL)):  # a kind that is forbidden must not end all write-back
+            if self._listed():
+                break
+            await asyncio.sleep(LISTED_POLL)
         while True:
             self._asked.clear()
             known = await self.following.ask()
