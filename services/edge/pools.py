@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -78,20 +79,14 @@ class Pools:
         for upstream_name in [key for key, balancer in self.balancers.items() if balancer.upstream.dns]:
             self._drop_unused(self.balancers.pop(upstream_name))
 
-    def forget(self, name: str) -> None:
-        """An Upstream is there no more, or changed: its endpoints' idle connections go unless somebody else's too."""
-        balancer = self.balancers.pop(name, None)
-        if balancer is not None:
-            self._drop_unused(balancer)
-
-    def names(self) -> list[str]:
-        """The Upstreams that have been asked for."""
-        return list(self.balancers)
-
-    def upstream_of(self, name: str) -> Upstream | None:
-        """The Upstream that a balancer was made for."""
-        balancer = self.balancers.get(name)
-        return None if balancer is None else balancer.upstream
+    def follow(self, upstream_of: Callable[[str], Upstream | None]) -> None:
+        """Go by another generation's Upstreams. Idle connections to endpoints that nobody names any more end."""
+        for name, balancer in list(self.balancers.items()):
+            upstream = upstream_of(name)
+            if upstream is None:
+                self._drop_unused(self.balancers.pop(name))
+            elif upstream is not balancer.upstream:
+                self._renew(name, upstream, balancer)
 
     def _renew(self, name: str, upstream: Upstream, before: Balancer | None) -> Balancer:
         keys: dict[tuple[str, int], None] = {}

@@ -40,9 +40,7 @@ class Serving:
         gone are closed; certificates that changed are loaded anew when asked for."""
         self.generation = generation
         self.pools.settings = generation.settings
-        for name in self.pools.names():
-            if generation.upstream(name) is not self.pools.upstream_of(name):
-                self.pools.forget(name)
+        self.pools.follow(generation.upstream)
         self.contexts.swap(generation)
 
     def resolved(self, name: str, addresses: tuple[str, ...]) -> None:

@@ -40,7 +40,7 @@ from services.edge.core.plan import (
     rewrite_policy,
 )
 
-PLANNED_AT_MOST: Final = 4096
+PLANNED_AT_MOST: Final = 16384
 """Hosts that stay planned; beyond that all plans are dropped and made again as they are asked for."""
 
 Bodies = dict[str, bytes]
@@ -71,7 +71,7 @@ class Generation:
         digest: bytes,
         settings: Settings,
         hosts: dict[str, HostPlan],
-        upstreams: dict[str, Upstream],
+        upstreams: dict[str, tuple[bytes, Upstream]],
     ) -> None:
         self.epoch = epoch
         self.version = version
@@ -82,7 +82,7 @@ class Generation:
         self._bodies = bodies
         self._hosts = bodies["virtualhost"]
         self._planned = hosts
-        self._upstreams = upstreams
+        self._upstreams = upstreams  # shared by all generations: each entry says of which bytes it was decoded
 
     @staticmethod
     def first(records: Iterable[ResourceRecord], epoch: int, version: int, digest: bytes) -> Generation:
@@ -113,26 +113,32 @@ class Generation:
 
         for key in removals:
             own(key.kind, key.name).pop(key.name, None)
+            if key.kind == "upstream":
+                self._upstreams.pop(key.name, None)
         for record in upserts:
             own(record.kind, record.name)[record.name] = record.body
-        upstreams = dict(self._upstreams)
-        for name in touched.get("upstream", ()):
-            upstreams.pop(name, None)
         settings = _settings_in(bodies) if "settings" in touched else self.settings
-        return Generation(bodies, epoch, version, digest, settings, self._plans_left(touched), upstreams)
+        default = settings.default_upstream
+        same_default = (default in bodies["upstream"]) == (default in self._bodies["upstream"])
+        plans = self._plans_left(touched) if same_default else {}
+        return Generation(bodies, epoch, version, digest, settings, plans, self._upstreams)
 
     def _plans_left(self, touched: Mapping[ResourceKind, set[str]]) -> dict[str, HostPlan]:
-        """The plans that a change leaves right: a host's own record, its groups, and its wildcard's TLS count."""
+        """The plans that a change leaves right: a host's own record, its groups, and its wildcard's TLS count.
+
+        The same dict where all stay right: what either generation plans later serves the other too.
+        """
         if "settings" in touched or "routegroup" in touched:
             return {}
         hosts = touched.get("virtualhost")
         if hosts is None:
-            return dict(self._planned)
-        return {
-            name: plan
-            for name, plan in self._planned.items()
-            if name not in hosts and (wildcard_of(name) or CATCH_ALL) not in hosts
-        }
+            return self._planned
+        plans = dict(self._planned)
+        for host in hosts:
+            plans.pop(host, None)
+        if any(host.startswith("*.") for host in hosts):
+            plans = {name: plan for name, plan in plans.items() if wildcard_of(name) not in hosts}
+        return plans
 
     def host(self, host: str) -> HostPlan:
         """The plan that answers for a canonical host: exact, else its wildcard, else the catch-all."""
@@ -152,15 +158,16 @@ class Generation:
 
     def upstream(self, name: str) -> Upstream | None:
         """The Upstream of that name; the same object as long as it does not change."""
-        found = self._upstreams.get(name)
-        if found is None:
-            body = self._bodies["upstream"].get(name)
-            if body is None:
-                return None
-            decoded = decode_resource(ResourceRecord("upstream", name, body))
-            assert isinstance(decoded, Upstream)
-            found = self._upstreams[name] = decoded
-        return found
+        body = self._bodies["upstream"].get(name)
+        if body is None:
+            return None
+        known = self._upstreams.get(name)
+        if known is not None and known[0] is body:
+            return known[1]
+        decoded = decode_resource(ResourceRecord("upstream", name, body))
+        assert isinstance(decoded, Upstream)
+        self._upstreams[name] = (body, decoded)
+        return decoded
 
     def certificate_for(self, server_name: str) -> str | None:
         """The name of the Certificate for an SNI (lower case): the host's own, its wildcard's, the default, or None."""

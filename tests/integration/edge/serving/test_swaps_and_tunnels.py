@@ -151,6 +151,15 @@ async def test_kept_connections_follow_a_swap_at_once() -> None:
         assert (await read_reply(reader)).status == 404
 
 
+async def test_idle_connections_to_endpoints_that_stay_survive_a_swap() -> None:
+    async with origin() as one, origin() as two, edge(host(), upstream(one.port)) as running:
+        for records in ([upstream(one.port, two.port)], [upstream(one.port)], [host(), settings(keep_alive=5.0)]):
+            assert (await ask(running.http)).status == 200
+            running.change(*records)
+        assert (await ask(running.http)).status == 200
+        assert one.connections == 1
+
+
 async def test_requests_are_spread_evenly() -> None:
     async with origin() as one, origin() as two, origin() as three:
         async with edge(host(), upstream(one.port, two.port, three.port)) as running:
