@@ -24,11 +24,17 @@ def run(options: WatcherOptions) -> int:
     logs.setup(f"watcher {options.name}", options.log_json)
     watcher = Watcher(options)
     registry.register(WatcherCollector(lambda: watcher.work))
-    return lifecycle.run(watcher.main)
+    code = lifecycle.run(watcher.main)
+    if watcher.refused is not None:
+        raise watcher.refused
+    return code
 
 
 class Watcher:
-    """One process. ``work`` is there while it is the active watcher, ``standby`` while another one is."""
+    """One process. ``work`` is there while it is the active watcher, ``standby`` while another one is.
+
+    ``refused``: why it could not begin, if that is the settings' fault.
+    """
 
     def __init__(self, options: WatcherOptions) -> None:
         if options.kube == bool(options.manifests):
@@ -45,6 +51,7 @@ class Watcher:
         self._software = _software()
         self.work: Work | None = None
         self.standby = False
+        self.refused: SettingsError | None = None
         self._cluster = Cluster(options, self._keys, self._bus, self._turn) if options.kube else None
 
     async def main(self, life: lifecycle.Lifecycle) -> None:
@@ -57,7 +64,10 @@ class Watcher:
             server = await admin.serve(self._options.admin, ready=lambda: self.ready, status=self.status)
         try:
             if self._cluster is not None:
-                await self._cluster.run(life.stopping)
+                try:
+                    await self._cluster.run(life.stopping)
+                except SettingsError as error:
+                    self.refused = error
             else:
                 life.spawn("watcher", self._follow_folders())
                 await life.stopping.wait()

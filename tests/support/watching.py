@@ -108,6 +108,7 @@ class FakeApi:
                 stream.put_nowait(json.dumps(event).encode())
         self._streams.add(stream)
         try:
+            yield []
             while True:
                 line = await stream.get()
                 if line is None:

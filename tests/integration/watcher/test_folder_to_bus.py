@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from proto.objects import ObjectKey
+from services.watcher.sources.folder import events as folder_events
 from services.watcher.sources.folder import source as folder_source
 from tests.support.nats import NatsServer
 from tests.support.pairs import tls_data
@@ -251,6 +252,23 @@ async def test_a_folder_that_is_not_there_yet_is_waited_for(nats: NatsServer, tm
         await view.has("service", "default/a")
         await eventually(lambda: watcher.ready)
         assert watcher.status().last_error == ""
+
+
+async def test_without_events_scans_find_changes(nats: NatsServer, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(folder_events, "_AVAILABLE", False)
+    monkeypatch.setattr(folder_source, "QUICK_RESCAN", 0.05)
+    monkeypatch.setattr(folder_source, "YOUNG", 0.2)
+    folder = tmp_path / "manifests"
+    folder.mkdir()
+    (folder / "a.yaml").write_text(service("a"))
+    options = watcher_options(tmp_path, nats.url, manifests=(folder,))
+    async with bus_view(nats.url, tmp_path) as view, watching(options):
+        replace(folder / "a.yaml", service("a", 81))
+        (folder / "b.yaml").write_text(service("b"))
+        await eventually(lambda: port_is(view, "a", 81))
+        await view.has("service", "default/b")
+        (folder / "b.yaml").unlink()
+        await view.lacks("service", "default/b")
 
 
 async def test_another_kind_of_source_takes_its_place(nats: NatsServer, tmp_path: Path) -> None:

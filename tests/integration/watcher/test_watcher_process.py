@@ -83,5 +83,6 @@ def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
         *("--sealing-key", tmp_path / "keys" / "sealing.key", "--objects-key", tmp_path / "keys" / "objects.key"),
     )
     with process(*command, log=tmp_path / "watcher.log") as child:
-        assert child.wait() != 0
-        assert str(tmp_path / "nowhere") in child.output()
+        assert child.wait() == 2
+        assert f"--kube: {tmp_path / 'nowhere'}" in child.output()
+        assert "Traceback" not in child.output()

@@ -178,11 +178,13 @@ class Client:
             return True
 
     async def _load(self) -> None:
-        configuration = await asyncio.to_thread(_import_configuration)
         self._loaded_at = time.monotonic()
         try:
+            configuration = await asyncio.to_thread(_import_configuration)
             await _configure(configuration, self._kubeconfig, self._context)
             context = _tls_context(configuration)
+        except ModuleNotFoundError as error:
+            raise ConfigError(f"needs the Python package {error.name!r}: pip install 'limen[watcher]'") from None
         except Exception as error:  # the library raises many kinds, plugins any
             raise ConfigError(f"{self._kubeconfig or 'Kubernetes configuration'}: {_words(error)}") from None
         old = self._access
