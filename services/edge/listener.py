@@ -60,34 +60,34 @@ class Listeners:
     """Listeners drained together."""
 
     def __init__(self, listeners: Sequence[Listener]) -> None:
-        self._listeners = tuple(listeners)
+        self.each = tuple(listeners)
 
     @property
     def connections(self) -> int:
         """How many connections of clients there are."""
-        return sum(len(listener.connections) for listener in self._listeners)
+        return sum(len(listener.connections) for listener in self.each)
 
     def close(self) -> None:
         """Accept no more."""
-        for listener in self._listeners:
+        for listener in self.each:
             listener.close()
 
     def last_responses(self) -> None:
         """Accept no more; every response is its connection's last; idle connections may still bring a request."""
-        for listener in self._listeners:
+        for listener in self.each:
             listener.draining = True
             listener.close()
 
     async def drain(self, timeout: float) -> bool:
         """Let what is under way finish, at most ``timeout`` seconds, then end the rest; whether nothing was cut."""
-        for listener in self._listeners:
+        for listener in self.each:
             listener.drain()
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout
         while self.connections and loop.time() < end:  # noqa: ASYNC110 - no request pays for saying it was the last
             await asyncio.sleep(0.02)
         whole = not self.connections
-        for listener in self._listeners:
+        for listener in self.each:
             listener.abort()
         return whole
 

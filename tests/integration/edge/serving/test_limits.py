@@ -1,0 +1,169 @@
+"""Clients that are slow, greedy or endless cost bounded memory and time."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from services.edge import client, connection
+from tests.support.edge import (
+    OK,
+    Edge,
+    Seen,
+    ask,
+    edge,
+    host,
+    origin,
+    read_reply,
+    request,
+    settings,
+    upstream,
+)
+from tests.support.edge import connection as connect
+from tests.support.waiting import eventually
+
+
+def unsent(running: Edge) -> int:
+    """Bytes that the edge holds for clients."""
+    return sum(
+        held.transport.get_write_buffer_size()
+        for listeners in running.listeners
+        for listener in listeners.each
+        for held in listener.connections
+    )
+
+
+async def small_window(port: int) -> socket.socket:
+    """A connected client that takes little."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    made.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(made, ("127.0.0.1", port))
+    return made
+
+
+async def test_a_head_that_drips_is_ended_whatever_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "HEAD_TIME", 0.5)
+    async with edge(host()) as running, asyncio.timeout(10), connect(running.http) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost: t.example\r\nX: ")
+
+        async def drip() -> None:
+            while True:
+                writer.write(b"a")
+                await asyncio.sleep(0.05)
+
+        dripping = asyncio.ensure_future(drip())
+        assert (await read_reply(reader)).status == 408
+        assert await reader.read() == b""
+        dripping.cancel()
+
+
+async def test_a_body_that_stops_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "BODY_TIME", 0.3)
+    async with origin() as web, edge(host(), upstream(web.port)) as running:
+        reply = await ask(running.http, request("POST", "/", "Content-Length: 10") + b"half")
+        assert (reply.status, reply.value("Connection")) == (408, b"close")
+        await eventually(lambda: web.open == 0)
+        assert not web.seen[0].complete
+
+
+async def test_idle_connections_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "FIRST_TIME", 0.2)
+    async with origin() as web, edge(host(), upstream(web.port), settings(keep_alive=0.2)) as running:
+        async with asyncio.timeout(10), connect(running.http) as (reader, writer):
+            writer.write(request())
+            assert (await read_reply(reader)).status == 200
+            assert await reader.read() == b""
+        async with asyncio.timeout(10), connect(running.http) as (reader, _writer):
+            assert await reader.read() == b""
+
+
+async def test_the_number_of_requests_of_a_connection() -> None:
+    async with origin() as web, edge(host(), upstream(web.port), settings(keep_alive_requests=3)) as running:
+        async with connect(running.http) as (reader, writer):
+            writer.write(request() * 5)
+            replies = [await read_reply(reader) for _ in range(3)]
+            assert [reply.value("Connection") for reply in replies] == [b"", b"", b"close"]
+            assert await reader.read() == b""
+        assert len(web.seen) == 3
+
+
+@pytest.mark.parametrize("tls", [None, "t.example"])
+async def test_a_body_in_chunks_that_grows_too_large_is_413(tls: str | None) -> None:
+    async with origin() as web, edge(host(), upstream(web.port)) as running:
+        port = running.https if tls else running.http
+        async with asyncio.timeout(10), connect(port, tls=tls) as (reader, writer):
+            writer.write(request("POST", "/", "Transfer-Encoding: chunked"))
+            for _ in range(20):
+                writer.write(b"10000\r\n" + bytes(65536) + b"\r\n")
+            assert (await read_reply(reader)).status == 413
+        await eventually(lambda: web.open == 0)
+        assert not web.seen[0].complete
+
+
+async def test_a_client_that_takes_nothing_holds_little_and_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "SEND_TIME", 1.0)
+    sent = 0
+
+    async def answer(_seen: Seen, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
+        while True:
+            writer.write(bytes(65536))
+            await writer.drain()
+            sent += 65536
+
+    async with origin(answer) as web, edge(host(), upstream(web.port)) as running:
+        slow = await small_window(running.http)
+        await asyncio.get_running_loop().sock_sendall(slow, request())
+        await eventually(lambda: unsent(running) > 65536)
+        assert unsent(running) < 1024 * 1024
+        await eventually(lambda: web.open == 0, what="the connection to the endpoint ends")
+        assert sent < 30_000_000
+        slow.close()
+
+
+async def test_pipelined_requests_of_a_client_that_takes_no_responses_wait() -> None:
+    body = bytes(100_000)
+
+    async def answer(_seen: Seen, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + body)
+
+    async with origin(answer) as web, edge(host(), upstream(web.port)) as running:
+        slow = await small_window(running.http)
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(slow, request() * 300)
+        await eventually(lambda: unsent(running) > 65536)
+        await asyncio.sleep(0.2)
+        assert len(web.seen) < 100
+        assert unsent(running) < 1024 * 1024
+        received = 0
+        async with asyncio.timeout(20):
+            while received < 300 * len(body):
+                received += len(await loop.sock_recv(slow, 1 << 20))
+        await eventually(lambda: running.statuses == {200: 300})
+        slow.close()
+
+
+async def test_an_endpoint_that_takes_nothing_stops_the_client() -> None:
+    gate = asyncio.Event()
+
+    async def answer(_seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await gate.wait()
+        reader._transport.resume_reading()  # type: ignore[attr-defined]
+        await reader.readexactly(900_000)
+        writer.write(OK)
+
+    async with (
+        origin(answer) as web,
+        edge(host(), upstream(web.port)) as running,
+        asyncio.timeout(20),
+        connect(running.http) as (reader, writer),
+    ):
+        writer.write(request("PUT", "/", body=bytes(900_000)))
+        await eventually(lambda: web.seen)
+        gate.set()
+        assert (await read_reply(reader)).status == 200
