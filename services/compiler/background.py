@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from proto.reports import to_json
 from proto.snapshots import BaseRef
-from services.compiler import metrics
+from services.compiler import metrics, streams
 from services.compiler.certificates import DAY, expiring
 from services.compiler.history import History
 from services.compiler.inbox import BaseWritten, CheckDue, Tick
@@ -42,6 +42,7 @@ class Background:
         self._file = file
         self._tasks: set[asyncio.Task[None]] = set()
         self._writing_base = False
+        self._was_active = True
         self._writing_accepted = False
         self._history = History(state.bus, state.subjects, state.verifier, state.options.history)
         self._bases_seen: tuple[str, int, int, int] | None = None
@@ -78,17 +79,45 @@ class Background:
             await asyncio.sleep(1.0)
             now = time.monotonic()
             self._state.inbox.put(Tick())
+            self._take_over()
             self._file.write(self._state.log.highest)
             if now >= next_check:
                 next_check = now + CHECK_EVERY * random.uniform(0.8, 1.2)  # noqa: S311
-                self._state.inbox.put(CheckDue())
-                self.write_accepted()
+                self._spawn("checking the bus", self._check())
             if now >= next_prune and self._state.active:
                 next_prune = now + PRUNE_EVERY
                 self.prune()
             if self._state.ready and now >= next_certificates:
                 next_certificates = now + DAY
                 self.look_at_certificates()
+
+    def _take_over(self) -> None:
+        """When this compiler has become the active one, it says everything again: the one before may not have come to
+        it."""
+        active = self._state.active and self._state.ready
+        if active and not self._was_active:
+            self.send(self._state.subjects.findings, *map(to_json, self._state.findings.complete()))
+        self._was_active = active
+        self.write_accepted()
+
+    async def _check(self) -> None:
+        """Compare the bus with what should be there, beside the loop; the loop looks closer only if something is off
+        (or if it was busy meanwhile: looking closer harms nothing)."""
+        state = self._state
+        head = state.log.head
+        stored = await state.bus.last(state.subjects.deltas_stream, state.subjects.delta)
+        streams_there = [await state.bus.state(spec.name) for spec in streams.specs(state.subjects, 1)]
+        sound = (
+            None not in streams_there
+            and head is not None
+            and stored is not None
+            and stored.sequence == head.sequence
+            and not await state.log.has_new_holes()
+            and await self.base_is_whole(head.delta.base)
+            and await state.accepted.agrees()
+        )
+        if not sound:
+            state.inbox.put(CheckDue())
 
     def look_at_certificates(self) -> None:
         """Say which certificates end soon."""
@@ -105,8 +134,9 @@ class Background:
 
     # --- bases --------------------------------------------------------------------------------------------------
 
-    def write_base_if_due(self, table_log: Log) -> None:
+    def write_base_if_due(self) -> None:
         """Begin to write a base of the newest version when edges that start would read too many deltas."""
+        table_log = self._state.log
         base, head = table_log.base, table_log.head
         if self._writing_base or base is None or head is None:
             return

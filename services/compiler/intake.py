@@ -12,12 +12,12 @@ from msgspec import Struct
 
 from proto.objects import ObjectKey, Source, WatcherBeacon
 from proto.snapshots import Cause
+from services.compiler import metrics
 from services.compiler.admission import Admitted
 from services.compiler.core.compiler import Compiler
 from services.compiler.feed import Feed, ObjectChange
 from services.compiler.hold import Hold
 from services.compiler.starthold import StartHold
-from services.runtime.logs import log
 
 _log = logging.getLogger(__name__)
 
@@ -104,17 +104,7 @@ class Intake:
     def release(self, now: float, received: float) -> None:
         """Show the compile what need not be held back (any longer). ``now``: Unix seconds."""
         if self.hold:
-            before = self.hold.status
             self._pass(self.hold.release(self.compiler.preview_removals, now), received)
-            held = self.hold.status
-            if held is not None and before is None:
-                log(
-                    _log,
-                    logging.WARNING,
-                    "a mass removal is held for a second look; `limen approve` lets it pass",
-                    routes_now=held.routes_now,
-                    routes_after=held.routes_after,
-                )
 
     def approve(self, received: float) -> None:
         """Let everything pass that is held."""
@@ -156,8 +146,12 @@ class Intake:
 
     def _pass(self, changes: list[ObjectChange], received: float) -> None:
         for change in changes:
-            if self.compiler.change(change.key, change.value):
-                self.dirty = True
+            try:
+                self.dirty |= self.compiler.change(change.key, change.value)
+            except Exception:  # one object must not stop the others
+                _log.exception("%s cannot be taken in; what it was before stays", change.key)
+                metrics.COMPILE_FAILURES.inc()
+                continue
             if change.key.kind == "ingress":
                 self._note_version(change)
             self.pending.add(change, received)

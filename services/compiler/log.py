@@ -123,16 +123,23 @@ class Log:
     async def _is_chained(self, head: Entry, state: StreamState) -> bool:
         """Whether every delta from the base to ``head`` is there. Looked at only when the stream has other holes than
         at the last look."""
-        start = head.delta.base.sequence + 1
-        holes = (state.created, state.last - state.first + 1 - state.messages, max(state.first, start))
+        holes = _holes(head, state)
         if holes == self._holes or head.delta.rebased:
             return True
+        start = head.delta.base.sequence + 1
         entries = await self._between(start, head)
         versions = {entry.position.version for entry in entries if entry.position.epoch == self.position.epoch}
         if not versions.issuperset(range(head.delta.base.version + 1, head.position.version + 1)):
             return False
         self._holes = holes
         return True
+
+    async def has_new_holes(self) -> bool:
+        """Whether the stream has other holes than when it was last found sound: the cheap look in between."""
+        head, state = self.head, await self._bus.state(self._subjects.deltas_stream)
+        if head is None or state is None:
+            return True
+        return not head.delta.rebased and _holes(head, state) != self._holes
 
     async def _reach(self, stored: Entry | None, same_stream: bool) -> set[ResourceKey]:
         if stored is None:
@@ -314,9 +321,22 @@ class Log:
             self.since_base += 1
             self.bytes_since_base += entry.size
 
+    def take_base(self, base: BaseRef, sequence: int) -> None:
+        """A base was written beside the log; it is named from now on if it still is the newest of this epoch."""
+        newest = self.base is None or base.version > self.base.version
+        if self.head is not None and base.epoch == self.position.epoch and newest:
+            self.rebase(base, sequence)
+
     def rebase(self, base: BaseRef, sequence: int) -> None:
         """From the next delta on, name ``base``; ``sequence``: where the stream holds the delta of its version."""
         self.base, self.base_at = base, sequence
         version = self.position.version
         self.since_base = max(version - base.version, 0)
         self.bytes_since_base = 0
+
+
+def _holes(head: Entry, state: StreamState) -> tuple[str, int, int]:
+    """What tells that messages were removed from between: the stream's life, how many are missing in it, and where what
+    ``head`` needs begins."""
+    missing = state.last - state.first + 1 - state.messages
+    return state.created, missing, max(state.first, head.delta.base.sequence + 1)

@@ -20,16 +20,13 @@ that gives the active compiler a moment. When the bus fails, what is unknown is 
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import time
 
 from proto.objects import Ingress
 from proto.reports import to_json
-from proto.resources import ResourceKey
 from services.compiler import metrics, streams
 from services.compiler.background import Background
-from services.compiler.events import Changed, Published
 from services.compiler.inbox import (
     AcceptedSeen,
     ApprovalAsked,
@@ -44,9 +41,10 @@ from services.compiler.inbox import (
     ReportSeen,
     Tick,
 )
+from services.compiler.publishing import Publishing
 from services.compiler.signed import Entry
 from services.compiler.state import State
-from services.compiler.table import Change, Position
+from services.compiler.table import Position
 from services.runtime.bus import BusError, NotConnected, SequenceConflict, StreamMissing
 from services.runtime.logs import log
 
@@ -54,6 +52,8 @@ _log = logging.getLogger(__name__)
 
 SLICE = 500
 """Objects of a complete read that are folded in before others get a turn."""
+HANDED_OVER = 0.005
+"""Seconds within which messages that have arrived in this process have come to the inbox."""
 BEACON_GRACE = 1.0
 """Seconds after which objects that a beacon counts and that did not arrive are lost, not late."""
 REREAD_PAUSE = 1.0
@@ -67,7 +67,7 @@ class Loop:
     def __init__(self, state: State, background: Background) -> None:
         self._state = state
         self._background = background
-        self._unpublished: set[ResourceKey] = set()
+        self._publishing = Publishing(state, background)
         self._streams_needed = self._accepted_needed = True
         self._log_needed = True
         self._objects_needed = ""
@@ -75,9 +75,6 @@ class Loop:
         self._behind_since = 0.0
         self._last_reread = 0.0
         self._reread_pause = REREAD_PAUSE
-        self._first = True
-        self._compiled = False  # whether the compiled table is whole: it may be published
-        self._in_doubt: Published | None = None
         self._waking: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
@@ -119,8 +116,7 @@ class Loop:
             case ApprovalAsked(reply):
                 self._approve(reply, now)
             case BaseWritten(ref, sequence):
-                if ref.epoch == state.log.position.epoch:
-                    state.log.rebase(ref, sequence)
+                state.log.take_base(ref, sequence)
             case CheckDue():
                 self._streams_needed = self._log_needed = True
             case Tick():
@@ -143,14 +139,19 @@ class Loop:
         table_log = self._state.log
         if entry.position <= table_log.position:
             return
-        self._state.leadership.read_foreign(now)
         touched = table_log.follow(entry)
         if touched is None:
             self._log_needed = True
         else:
-            self._unpublished |= touched
-            if entry.delta.cause.reason == "approve" and self._state.held is not None:
-                self._state.intake.approve(now)
+            self._publishing.moved(touched)
+            self._follow_others(now)
+
+    def _follow_others(self, now: float) -> None:
+        """Another compiler wrote the newest version."""
+        self._state.leadership.read_foreign(now)
+        if self._publishing.others_let_go():
+            log(_log, logging.WARNING, "another compiler let the held removal pass; so does this one")
+            self._state.intake.approve(now)
 
     def _tick(self, now: float) -> None:
         state = self._state
@@ -225,15 +226,12 @@ class Loop:
 
     async def _catch_up(self) -> None:
         table_log = self._state.log
-        before = table_log.head
-        self._unpublished |= await table_log.catch_up()
+        before = table_log.position
+        self._publishing.moved(await table_log.catch_up())
         self._log_needed = False
-        doubt, self._in_doubt = self._in_doubt, None
+        if not self._publishing.caught_up() and table_log.position > before > Position():
+            self._follow_others(time.monotonic())
         head = table_log.head
-        if head is not None and doubt is not None and head.proof == doubt.entry.proof:
-            self._stored(doubt)  # it had been stored after all
-        elif head is not None and before is not None and head.position > before.position:
-            self._state.leadership.read_foreign(time.monotonic())
         if head is not None and not table_log.lost and not await self._background.base_is_whole(head.delta.base):
             log(_log, logging.WARNING, "the base of the newest version is damaged; publishing a new one")
             table_log.broken = True
@@ -262,129 +260,45 @@ class Loop:
         state.intake.finish_read(held, self._last_reread)
         self._behind_since = 0.0
 
-    # --- compiling and publishing -------------------------------------------------------------------------------
+    # --- publishing ---------------------------------------------------------------------------------------------
 
     async def _publish_what_differs(self) -> None:
-        state = self._state
-        self._compile()
-        if not self._compiled or self._log_needed:
+        publishing, state = self._publishing, self._state
+        if not publishing.compile() or self._log_needed:
             return
         if state.log.must_publish:
-            await self._start_over()
+            await publishing.start_over()
             return
-        wanted, published = state.compiler.table, state.log.table
-        differs = published.change_towards(wanted, self._unpublished)
-        change = state.intake.start_hold.filter(differs, published.records, wanted, state.intake.feed, time.time())
-        if not change:
-            self._agreed(differs.touched())
-        elif not await self._waits():
-            await self._append(change, published.records, state.log.position, differs.touched() - change.touched())
-
-    def _compile(self) -> None:
-        state = self._state
-        state.intake.release(time.time(), time.monotonic())
-        if not state.intake.synced or not (state.intake.dirty or self._first):
+        change, held_back = publishing.difference()
+        if not change or self._waits():
             return
-        started = time.perf_counter()
-        try:
-            compiled = state.compiler.compile()
-        except Exception as error:  # an error of ours must not stop what is served, nor the next try
-            _log.exception("the compile failed; what is published stays")
-            metrics.COMPILE_FAILURES.inc()
-            state.last_error = f"compile failed: {error!r}"
-            state.intake.dirty = self._compiled = False
-            return
-        metrics.COMPILE_SECONDS.observe(time.perf_counter() - started)
-        state.intake.dirty = False
-        self._first = False
-        if not self._compiled:
-            self._compiled = True
-            self._unpublished = {*state.compiler.table, *state.log.table.records}
-        self._unpublished.update(record.key for record in compiled.upserts)
-        self._unpublished.update(compiled.removals)
-        state.findings.add(compiled)
+        if not state.leadership.active(time.monotonic()):
+            await self._see_what_was_said()
+            if self._needs_reading or not publishing.compile():
+                self._state.inbox.put(Tick())
+                return
+            change, held_back = publishing.difference()
+        if change:
+            await publishing.publish(change, held_back)
 
-    async def _start_over(self) -> None:
-        """The log is lost or its table cannot be rebuilt: everything that was compiled goes as a new base."""
-        state = self._state
-        served, before = state.log.table.records, state.log.position
-        lost = state.log.lost
-        state.log.start_over()
-        change = state.log.table.change_towards(state.compiler.table, state.compiler.table)
-        if lost and before > Position():
-            state.intake.reason = "log lost"
-        elif state.log.broken:
-            state.intake.reason = "repair"
-        await self._append(change, served, before, set())
-
-    async def _waits(self) -> bool:
-        """Whether somebody else is to write first. A standby whose patience is over makes sure that it has seen all
-        that the active compiler can have seen: an answer of the server comes after everything sent before it."""
-        state = self._state
-        seconds = state.leadership.wait(time.monotonic())
-        if seconds > 0:
-            self._wake_in(seconds)
-            return True
-        if state.leadership.active(time.monotonic()):
+    def _waits(self) -> bool:
+        """Whether somebody else is to write first; then the loop is woken when this one's patience is over."""
+        seconds = self._state.leadership.wait(time.monotonic())
+        if seconds <= 0:
             return False
-        await state.bus.state(state.subjects.objects_stream)
-        await asyncio.sleep(0.005)
-        return len(state.inbox) > 0  # then the news is folded first, and we are here again
-
-    def _wake_in(self, seconds: float) -> None:
         if self._waking is not None:
             self._waking.cancel()
         self._waking = asyncio.get_running_loop().call_later(seconds, self._state.inbox.put, Tick())
+        return True
 
-    async def _append(
-        self, change: Change, served: dict[ResourceKey, bytes], before: Position, left: set[ResourceKey]
-    ) -> None:
-        """Publish ``change``. ``served``, ``before``: the table and the position that it replaces; ``left``: resources
-        that differ and are not published yet."""
-        state = self._state
-        started = time.perf_counter()
-        changed = _changed(change, served, whole=state.log.must_publish)
-        cause = state.intake.carried()
-        try:
-            entry = await state.log.append(change, cause, time.time())
-        except SequenceConflict:
-            raise
-        except BusError:
-            doubt = state.log.attempted
-            self._in_doubt = Published(doubt, before, changed, state.counts()) if doubt else None
-            raise
-        metrics.PUBLISH_SECONDS.observe(time.perf_counter() - started)
-        if state.intake.pending.received:
-            metrics.REACTION_SECONDS.observe(time.monotonic() - state.intake.pending.received)
-        self._stored(Published(entry, before, changed, state.counts()))
-        self._agreed(left)
+    async def _see_what_was_said(self) -> None:
+        """Fold in all that the active compiler can have seen before it wrote its last version: an answer of the server
+        comes after everything that it sent before. So a standby that was slow does not write what is old."""
+        await self._state.bus.state(self._state.subjects.objects_stream)
+        await asyncio.sleep(HANDED_OVER)
+        for event in self._state.inbox.take_now():
+            self._fold(event)
 
-    def _stored(self, published: Published) -> None:
-        """A version of ours is in the log."""
-        state, entry = self._state, published.entry
-        state.leadership.wrote(time.monotonic())
-        state.version_since = time.time()
-        state.last_error = ""
-        metrics.PUBLISHED.labels("base" if entry.delta.rebased else "delta").inc()
-        state.announcer.published(published)
-        self._background.write_base_if_due(state.log)
-
-    def _agreed(self, left: set[ResourceKey]) -> None:
-        """The log holds what is compiled, but for ``left``, which a hold keeps back."""
-        state = self._state
-        self._unpublished = left
-        state.leadership.agreed()
-        state.intake.published()
-        self._background.tell()
-        if not state.in_step:
-            state.in_step = True
-            gc.collect()
-            gc.freeze()  # the world as it was at the start stays, by and large
-
-
-def _changed(change: Change, served: dict[ResourceKey, bytes], *, whole: bool) -> tuple[Changed, ...]:
-    """Every resource that is another afterwards than in ``served``. ``whole``: ``change`` is all of the new table."""
-    upserts = {record.key: record.body for record in change.upserts}
-    gone = [key for key in served if key not in upserts] if whole else change.removals
-    put = (Changed(key, served.get(key), body) for key, body in upserts.items() if served.get(key) != body)
-    return (*put, *(Changed(key, served[key], None) for key in gone if key in served))
+    @property
+    def _needs_reading(self) -> bool:
+        return bool(self._log_needed or self._accepted_needed or self._objects_needed or self._state.intake.feed.gap)

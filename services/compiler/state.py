@@ -72,7 +72,6 @@ class State:
         self.leadership = Leadership()
         self.verifier = keys.verifier
         self.started_at = time.time()
-        self.version_since = 0.0
         self.beacon_at = 0.0
         self.in_step = False
         self.last_error = ""
@@ -167,7 +166,7 @@ class State:
             epoch=position.epoch,
             version=position.version,
             digest=head.delta.digest.hex() if head else "",
-            age=max(time.time() - self.version_since, 0.0) if head else 0.0,
+            age=max(time.time() - head.delta.published_at, 0.0) if head else 0.0,
             counts=counts,
             last_error=self.last_error,
             connected=self.bus.connected,
