@@ -142,9 +142,10 @@ class Connection:
                 except Exception as error:  # whatever it is, it must not end the trying
                     self._note_failure(server, error)
                     continue
-                delay = FIRST_DELAY
                 self._failure = ""
                 await self._stay(client, closed)
+                delay = FIRST_DELAY
+                break  # what is known of servers may have changed
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, guards nothing
             delay = min(delay * 2, LONGEST_DELAY)
 
@@ -213,7 +214,6 @@ class Connection:
     async def _stay(self, client: Client, closed: asyncio.Event) -> None:
         """Use ``client`` until it is gone."""
         self._client = client
-        self._discovered = [server.geturl() for server in client.discovered_servers]
         self._connected.set()
         self._announce.set()
         _log.info("connected to %s", self.url)
@@ -224,6 +224,8 @@ class Connection:
                 except TimeoutError:
                     continue
         finally:
+            # asked at the end: servers that join later are announced over the connection
+            self._discovered = [_with_login_of(self._servers[0], found.netloc) for found in client.discovered_servers]
             if self._client is client:
                 self._client = None
                 self._connected.clear()
@@ -350,6 +352,13 @@ def _checked(server: str) -> str:
             f"NATS server {_without_credentials(server)}: {scheme}:// is not supported, use nats:// or tls://"
         )
     return server if separator else f"nats://{server}"
+
+
+def _with_login_of(server: str, place: str) -> str:
+    """The URL of another server of the same cluster: its ``host:port``, with the scheme and login of ``server``."""
+    parts = urlsplit(server)
+    login, at, _ = parts.netloc.rpartition("@")
+    return f"{parts.scheme}://{login}{at}{place}"
 
 
 def _without_credentials(server: str) -> str:

@@ -131,6 +131,7 @@ async def test_a_server_in_lame_duck_mode_is_left_for_another(tmp_path: Path) ->
 
     def cluster(own: int, other: int) -> str:
         return f"""server_name: s{own}
+            authorization {{ user: u, password: p }}
             cluster {{ name: c, host: 127.0.0.1, port: {own}, routes: ["nats://127.0.0.1:{other}"] }}
             jetstream: disabled"""
 
@@ -139,24 +140,30 @@ async def test_a_server_in_lame_duck_mode_is_left_for_another(tmp_path: Path) ->
         NatsServer(tmp_path / "b", cluster(routes[1], routes[0])),
     ]
     try:
-        for server in servers:
-            await server.start()
+        await servers[0].start()
         seen: list[bytes] = []
 
         async def note(message: Message) -> None:
             seen.append(message.data)
 
-        moving = Bus(BusOptions(servers=(servers[0].url,), name="moving"))
-        staying = Bus(BusOptions(servers=(servers[1].url,), name="staying"))
+        moving = Bus(BusOptions(servers=(servers[0].url.replace("//", "//u:p@"),), name="moving"))
+        staying = Bus(BusOptions(servers=(servers[1].url.replace("//", "//u:p@"),), name="staying"))
         await moving.subscribe("t.x", note)
         await _connects(moving)
+        await servers[1].start()  # joins while the connection stands
         await _connects(staying)
         assert moving.url == servers[0].url
-        await eventually(lambda: "Route connection created" in servers[0].log.read_text())
+        await staying.subscribe("t.there", note)
+
+        async def routed() -> bool:
+            await moving.publish("t.there", b"there")
+            return b"there" in seen
+
+        await eventually(routed)
         os.kill(servers[0].pid, signal.SIGUSR2)
         await eventually(lambda: moving.url == servers[1].url, 10)
         await staying.publish("t.x", b"here")
-        await eventually(lambda: seen == [b"here"])
+        await eventually(lambda: b"here" in seen)
         await moving.close()
         await staying.close()
     finally:
