@@ -48,31 +48,34 @@ class Pods:
         folders = {"limen-keys": "", "limen-nats": "nats", "limen-nats-tls": "nats-tls"}
         return self.keys / folders[name]
 
-    def arguments(self, role: str, name: str, replace: Mapping[str, str | None]) -> list[str]:
-        """The container's arguments here: ``replace`` gives options other values, or takes them out (None)."""
+    def call(self, role: str, name: str, replace: Mapping[str, str | None]) -> tuple[list[str], dict[str, str]]:
+        """The container's arguments and environment here. ``replace`` gives options other values, or takes them out
+        (None)."""
         spec = pod_spec(role, self._overlay)
         (container,) = spec["containers"]
         volumes = {volume["name"]: volume for volume in spec["volumes"]}
-        root = self._folder / name
-        places = {}
+        texts = {"$(POD_NAME)": name, "$(POD_NAMESPACE)": NAMESPACE, "nats://limen-nats:4222": self.nats.url}
         for mount in container["volumeMounts"]:
-            place = places[mount["mountPath"]] = root / mount["name"]
+            place = self._folder / name / mount["name"]
             place.mkdir(parents=True, exist_ok=True)
+            texts[mount["mountPath"]] = str(place)
             secret = volumes[mount["name"]].get("secret", {"items": ()})
             for item in secret["items"]:
                 shutil.copy(self._secret(secret["secretName"]) / item["key"], place / item["path"])
-        texts = {"$(POD_NAME)": name, "$(POD_NAMESPACE)": NAMESPACE, "nats://limen-nats:4222": self.nats.url}
-        texts |= {f"={path}": f"={place}" for path, place in places.items()}
-        known = re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))))
+        known = re.compile("(?<![^=])(?:" + "|".join(map(re.escape, sorted(texts, key=len, reverse=True))) + ")")
+
+        def local(text: str) -> str:
+            return known.sub(lambda match: texts[match[0]], text)
+
         words = []
         for word in container["args"]:
             option, _, _ = word.partition("=")
-            if option in replace:
-                if replace[option] is not None:
-                    words.append(f"{option}={replace[option]}")
-                continue
-            words.append(known.sub(lambda match: texts[match[0]], word))
-        return words
+            if option not in replace:
+                words.append(local(word))
+            elif replace[option] is not None:
+                words.append(f"{option}={replace[option]}")
+        given = {entry["name"]: local(entry["value"]) for entry in container["env"] if "value" in entry}
+        return words, {"POD_NAME": name, "POD_NAMESPACE": NAMESPACE, **given}
 
     def refusals(self) -> list[str]:
         """What the server of the bus did not permit."""
@@ -87,9 +90,8 @@ class Pods:
         env: Mapping[str, str] = {},
     ) -> Process:
         """Run a pod's container. ``more``: further arguments."""
-        words = [*self.arguments(role, name, {"--admin": None, **replace}), *more]
-        environment = {"POD_NAME": name, "POD_NAMESPACE": NAMESPACE, **env}
-        return Process(limen(*words), self._folder / f"{name}.log", env=environment)
+        words, environment = self.call(role, name, {"--admin": None, **replace})
+        return Process(limen(*words, *more), self._folder / f"{name}.log", env={**environment, **env})
 
 
 def make_server_certificate(folder: Path) -> None:

@@ -108,7 +108,9 @@ def test_a_pod_gets_only_the_keys_of_its_role(name: str, keys: set[str], login: 
     assert found == {"limen-keys": keys, "limen-nats": {login}}
     arguments = " ".join(spec["containers"][0]["args"])
     assert all(f"/etc/limen/keys/{key}" in arguments for key in keys)
-    assert f"--nats-nkey=/etc/limen/nats/{login}" in arguments
+    environment = {entry["name"]: entry.get("value") for entry in spec["containers"][0]["env"]}
+    assert environment["LIMEN_NATS_NKEY"] == f"/etc/limen/nats/{login}"
+    assert environment["LIMEN_NATS_INBOX"] == f"_INBOX_{login.removesuffix('.nk')}"
 
 
 def test_the_server_of_the_bus_holds_public_keys_only() -> None:

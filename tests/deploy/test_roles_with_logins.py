@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -47,14 +48,15 @@ async def test_a_change_reaches_the_edge_and_nothing_is_refused(tmp_path: Path, 
             ingress.write_text(ingress.read_text().replace("/coffee", "/espresso"))
             await eventually(lambda: _get(port, "/espresso", *status) == "503", 10, what="the change is live")
             assert _get(port, "/coffee", *status) == "404"
-            operator = limen(
-                "status",
-                f"--nats={pods.nats.url}",
-                f"--nats-nkey={pods.keys / 'nats/operator.nk'}",
-                "--nats-inbox=_INBOX_operator",
-                *([f"--nats-ca={pods.keys / 'nats-tls/ca.crt'}"] if overlay.endswith("nats-tls") else []),
+            _, environment = pods.call("compiler", "compiler-1", {})  # as kubectl exec has it
+            shown = await asyncio.to_thread(
+                subprocess.run,
+                limen("status"),
+                env={**os.environ, **environment},
+                capture_output=True,
+                text=True,
+                timeout=20,
             )
-            shown = await asyncio.to_thread(subprocess.run, operator, capture_output=True, text=True, timeout=20)
             assert shown.returncode == 0, shown.stderr
             assert all(name in shown.stdout for name in ("compiler-1", "compiler-2", "watcher-1", "edge-1")), shown
             for child in children:
@@ -70,16 +72,15 @@ async def test_a_role_with_the_login_of_an_observer_gets_nowhere(tmp_path: Path,
     async with guarded_bus(tmp_path) as pods:
         seed = pods.keys / "nats/observer.nk"
         replace = {
-            "--nats-nkey": str(seed),
-            "--nats-inbox": "_INBOX_observer",
             "--http": "127.0.0.1:0",
             "--https": None,
         }
+        env = {"LIMEN_NATS_NKEY": str(seed), "LIMEN_NATS_INBOX": "_INBOX_observer"}
         more: list[str] = []
         if role == "watcher":
             replace |= {"--kube": None, "--publish-service": None}
             more = [f"--manifests={REPOSITORY / 'examples'}"]
-        child = pods.start(role, "stranger", replace, *more)
+        child = pods.start(role, "stranger", replace, *more, env=env)
         try:
             await eventually(pods.refusals, 20, what="the server refuses it")
         finally:
