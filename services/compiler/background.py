@@ -22,7 +22,7 @@ from services.compiler.inbox import BaseWritten, CheckDue, Tick
 from services.compiler.log import Log
 from services.compiler.state import State
 from services.compiler.statefile import StateFile
-from services.runtime.bus import BusError, NotConnected
+from services.runtime.bus import BusError, NotConnected, StreamMissing
 from services.runtime.logs import log
 
 _log = logging.getLogger(__name__)
@@ -103,21 +103,23 @@ class Background:
     async def _check(self) -> None:
         """Compare the bus with what should be there, beside the loop; the loop looks closer only if something is off
         (or if it was busy meanwhile: looking closer harms nothing)."""
+        try:
+            sound = await self._is_sound()
+        except StreamMissing:
+            sound = False
+        if not sound:
+            self._state.inbox.put(CheckDue())
+
+    async def _is_sound(self) -> bool:
         state = self._state
         head = state.log.head
         stored = await state.bus.last(state.subjects.deltas_stream, state.subjects.delta)
-        streams_there = [await state.bus.state(spec.name) for spec in streams.specs(state.subjects, 1)]
-        sound = (
-            None not in streams_there
-            and head is not None
-            and stored is not None
-            and stored.sequence == head.sequence
-            and not await state.log.has_new_holes()
-            and await self.base_is_whole(head.delta.base)
-            and await state.accepted.agrees()
-        )
-        if not sound:
-            state.inbox.put(CheckDue())
+        for spec in streams.specs(state.subjects, state.options.replicas):
+            if await state.bus.state(spec.name) is None:
+                return False
+        if head is None or stored is None or stored.sequence != head.sequence or await state.log.has_new_holes():
+            return False
+        return await self.base_is_whole(head.delta.base) and await state.accepted.agrees()
 
     def look_at_certificates(self) -> None:
         """Say which certificates end soon."""

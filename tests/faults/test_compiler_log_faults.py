@@ -10,10 +10,10 @@ import pytest
 
 from proto.signing import Signer, key_id_of
 from proto.snapshots import BaseRef, Cause, Delta
-from services.compiler.inbox import CheckDue
+from services.compiler import metrics
 from services.compiler.signed import open_entry, sign
 from services.runtime.bus import NoAnswer
-from tests.support.compiling import SUBJECTS, FollowingEdge, Plant, endpoints, ingress, plant, world
+from tests.support.compiling import SUBJECTS, FollowingEdge, Plant, RunningCompiler, endpoints, ingress, plant, world
 from tests.support.nats import NatsServer
 from tests.support.waiting import eventually
 
@@ -22,6 +22,11 @@ from tests.support.waiting import eventually
 async def made(nats: NatsServer, tmp_path: Path) -> AsyncIterator[Plant]:
     async with plant(nats.url, tmp_path) as made:
         yield made
+
+
+async def check_now(compiler: RunningCompiler) -> None:
+    """What the compiler does every 30 seconds."""
+    await compiler.service._background._check()
 
 
 def never_went_back(edge: FollowingEdge) -> bool:
@@ -120,7 +125,7 @@ async def test_streams_that_an_operator_removed_come_back(made: Plant, how: str,
             await made.bus.purge(stream)
         else:
             await made.bus.ask(f"$JS.API.STREAM.DELETE.{stream}", timeout=5, at_most=1)
-    compiler.state.inbox.put(CheckDue())  # as it comes every 30 seconds
+    await check_now(compiler)
     fresh = await made.edge("edge-2")
     await eventually(lambda: fresh.holds(compiler))
     await watcher.put(ingress("after"))
@@ -128,6 +133,24 @@ async def test_streams_that_an_operator_removed_come_back(made: Plant, how: str,
     await eventually(lambda: edge.holds(compiler))
     assert never_went_back(edge)
     await made.bus.last_of_each(SUBJECTS.accepted_stream, SUBJECTS.all_accepted)
+
+
+async def test_the_regular_check_finds_nothing_to_do_on_a_sound_bus(made: Plant) -> None:
+    watcher, compiler, edge = made.publisher(), made.compiler(), await made.edge()
+    await watcher.put(*world(3))
+    for number in range(3):
+        await watcher.put(ingress("app-0", path=f"/{number}"))
+        await eventually(lambda: edge.holds(compiler))
+    await eventually(lambda: not compiler.service._background._tasks)
+    await check_now(compiler)  # the first look at the deltas since the base may look closer
+    await eventually(lambda: not len(compiler.state.inbox))
+    seen = metrics.EVENTS.labels("CheckDue")._value.get()
+    position = compiler.position
+    for _ in range(3):
+        await check_now(compiler)
+    assert metrics.EVENTS.labels("CheckDue")._value.get() == seen
+    assert not len(compiler.state.inbox)
+    assert compiler.position == position
 
 
 async def test_a_delta_removed_from_the_middle_is_repaired(made: Plant) -> None:
@@ -139,7 +162,7 @@ async def test_a_delta_removed_from_the_middle_is_repaired(made: Plant) -> None:
     head = compiler.state.log.head
     assert head is not None
     await made.bus.delete(SUBJECTS.deltas_stream, head.sequence - 2)
-    compiler.state.inbox.put(CheckDue())
+    await check_now(compiler)
     fresh = await made.edge("edge-2")
     await eventually(lambda: fresh.holds(compiler))
     await eventually(lambda: edge.positions[-1] == compiler.position)
