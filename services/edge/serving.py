@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Coroutine
 from email.utils import formatdate
 from time import time
+from typing import Final
 
 from proto.sealing import Sealer
 from services.edge.certificates import Contexts
@@ -18,6 +19,9 @@ from services.edge.deadlines import Deadlines
 from services.edge.identifiers import RequestIds
 from services.edge.pools import Pools
 from services.edge.traffic import Traffic
+
+SERIES_AT_MOST: Final = 20_000
+"""Series of metrics beyond which those of hosts that are gone are dropped."""
 
 
 class Serving:
@@ -42,6 +46,8 @@ class Serving:
         self.pools.settings = generation.settings
         self.pools.follow(generation.upstream)
         self.contexts.swap(generation)
+        if self.traffic.series > SERIES_AT_MOST:
+            self.traffic.forget(lambda labels: not labels.host or generation.has_host(labels.host))
 
     def resolved(self, name: str, addresses: tuple[str, ...]) -> None:
         """The name of an ExternalName Service has these addresses from now on."""

@@ -184,6 +184,11 @@ class Traffic:
             found = self._series[key] = _Series()
         return found.pending
 
+    @property
+    def series(self) -> int:
+        """How many series there are."""
+        return len(self._series)
+
     def snapshot(self) -> list[Series]:
         """Everything counted so far."""
         self.flush()

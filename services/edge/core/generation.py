@@ -148,13 +148,20 @@ class Generation:
         if host not in self._hosts:
             wildcard = wildcard_of(host)
             host = wildcard if wildcard is not None and wildcard in self._hosts else CATCH_ALL
-            plan = self._planned.get(host)
-            if plan is not None:
-                return plan
-        if len(self._planned) >= PLANNED_AT_MOST:
-            self._planned.clear()
-        plan = self._planned[host] = self._plan_host(self._virtual_host(host))
+        return self._plan(host)
+
+    def _plan(self, host: str) -> HostPlan:
+        """The plan of exactly this host."""
+        plan = self._planned.get(host)
+        if plan is None:
+            if len(self._planned) >= PLANNED_AT_MOST:
+                self._planned.clear()
+            plan = self._planned[host] = self._plan_host(self._virtual_host(host))
         return plan
+
+    def has_host(self, host: str) -> bool:
+        """Whether somebody declared ``host``, spelled like this."""
+        return host in self._hosts
 
     def upstream(self, name: str) -> Upstream | None:
         """The Upstream of that name; the same object as long as it does not change."""
@@ -173,7 +180,7 @@ class Generation:
         """The name of the Certificate for an SNI (lower case): the host's own, its wildcard's, the default, or None."""
         for host in (server_name, wildcard_of(server_name)):
             if host and host in self._hosts:
-                name = self._virtual_host(host).certificate
+                name = self._plan(host).certificate
                 if name in self._bodies["certificate"]:
                     return name
         default = self.settings.default_certificate
@@ -237,6 +244,7 @@ class Generation:
             app_root=host.app_root.encode(),
             not_found=self._not_found(host.host),
             https_code=self.settings.http_redirect_code,
+            certificate=host.certificate,
         )
 
     def _plan_route(self, host: str, tls: bool, route: Route) -> RoutePlan:

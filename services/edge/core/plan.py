@@ -95,6 +95,7 @@ class HostPlan(Struct, frozen=True):
     app_root: bytes
     not_found: Decision
     https_code: int
+    certificate: str
 
 
 class Question(Struct, frozen=True, gc=False):
