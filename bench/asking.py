@@ -8,10 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
+
+import uvloop
 
 
 class Backend(asyncio.Protocol):
@@ -23,8 +27,7 @@ class Backend(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         """Requests here have no bodies, so each blank line is one."""
@@ -95,19 +98,100 @@ class Connection:
         self._reader = self._writer = None
 
 
-async def connect_to_each(
+class Probe(asyncio.Protocol):
+    """Asks over one kept connection, the next time ``pause`` after each answer, and remembers since when the answers
+    have been right. Cheap, so that asking disturbs little of what it measures."""
+
+    def __init__(self, host: str, pause: float) -> None:
+        self.request = f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+        self.asked = 0
+        self.lost: list[str] = []
+        self.right_since: float | None = None
+        self._pause = pause
+        self._wanted = b""
+        self._asking = False
+        self._waiting = False
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def start(self, wanted: bytes) -> None:
+        """Ask from now on; ``wanted`` is right."""
+        self._wanted = wanted
+        self.right_since = None
+        self._asking = True
+        if not self._waiting:
+            self._ask()
+
+    def stop(self) -> None:
+        """Ask no more after the answer that is on its way."""
+        self._asking = False
+
+    def data_received(self, data: bytes) -> None:
+        """An answer; small ones come in one piece."""
+        now = time.perf_counter()
+        self._waiting = False
+        if not data.startswith(b"HTTP/1.1 200"):
+            self.lost.append(data[:30].decode("latin-1"))
+            self.right_since = None
+        elif not data.endswith(self._wanted):
+            self.right_since = None
+        elif self.right_since is None:
+            self.right_since = now
+        if self._asking:
+            asyncio.get_running_loop().call_later(self._pause, self._ask)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Count it: the edge has no reason to close a connection that is asked often enough."""
+        if self._waiting:
+            self.lost.append("connection lost")
+        self._transport = None
+
+    def _ask(self) -> None:
+        if self._asking and not self._waiting and self._transport is not None:
+            self.asked += 1
+            self._waiting = True
+            self._transport.write(self.request)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._asking = False
+        if self._transport is not None:
+            self._transport.close()
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run on uvloop, as the measured processes do."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+async def probe_each(port: int, host: str, candidates: Iterable[int], count: int, pause: float = 0.001) -> list[Probe]:
+    """A probe for each of ``count`` processes among ``candidates``."""
+    sockets = await asyncio.to_thread(connect_to_each, port, host, candidates, count)
+    loop = asyncio.get_running_loop()
+    return [(await loop.create_connection(lambda: Probe(host, pause), sock=sock))[1] for sock in sockets.values()]
+
+
+def connect_to_each(
     port: int, host: str, candidates: Iterable[int], count: int, patience: float = 20.0
-) -> dict[int, Connection]:
-    """One connection to each of ``count`` processes among ``candidates``. Raises TimeoutError if the kernel does not
-    give them."""
-    found: dict[int, Connection] = {}
+) -> dict[int, socket.socket]:
+    """A connection to each of ``count`` processes among ``candidates``, each asked once so that it is accepted.
+
+    Raises TimeoutError if the kernel does not give them.
+    """
+    found: dict[int, socket.socket] = {}
     deadline = time.monotonic() + patience
     pids = list(candidates)
     while len(found) < count:
         if time.monotonic() > deadline:
             raise TimeoutError(f"only {len(found)} of {count} edges ever took a connection")
-        connection = Connection(port, host)
-        owner = await owner_of(port, await connection.open(), pids, connection)
+        connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+        connection.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        connection.recv(65536)
+        owner = _owner_of(port, connection.getsockname()[1], pids)
         if owner is None or owner in found:
             connection.close()
         else:
@@ -115,9 +199,8 @@ async def connect_to_each(
     return found
 
 
-async def owner_of(port: int, peer: int, candidates: Iterable[int], connection: Connection) -> int | None:
-    """The process that holds the accepted end of a connection (asked once, so that it has been accepted)."""
-    await connection.ask()
+def _owner_of(port: int, peer: int, candidates: Iterable[int]) -> int | None:
+    """The process that holds the accepted end of a connection."""
     inode = _inode(port, peer)
     return next((pid for pid in candidates if inode is not None and f"socket:[{inode}]" in _sockets(pid)), None)
 

@@ -21,11 +21,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.asking import AskError, Connection, connect_to_each
+from bench.asking import AskError, Connection, probe_each, run
 from bench.figures import Results, arguments, say
 from bench.pipeline import Pipeline
 from bench.processes import ended
-from bench.propagation import Change, Prober
+from bench.propagation import served_by_all
 from bench.sources import HOST, Source, source
 from bench.world import World
 
@@ -107,14 +107,16 @@ async def measure(options: argparse.Namespace, results: Results, folder: Path) -
             wanted = await _flip(objects, options.flips, options.rate)
             if killer is not None:
                 killer.cancel()
-            prober = Prober(await connect_to_each(pipeline.ports.http, HOST, pipeline.processes("edge"), options.edges))
-            seconds = await prober.follow(Change(wanted, time.perf_counter()), 60)
+            probes = await probe_each(pipeline.ports.http, HOST, pipeline.processes("edge"), options.edges)
+            seconds = await served_by_all(probes, wanted, time.perf_counter(), 60)
             load.stopping = True
             await asyncio.gather(*clients)
     asked = load.answers.total() + load.lost.total()
     reasons = "; ".join(f"{count} × {reason}" for reason, count in load.lost.most_common(3))
     kills = ", ".join(f"{role} {count} times" for role, count in killed.items()) or "nobody"
-    results.add("requests lost", load.lost.total() + len(prober.lost), f"of {asked:,}", 0, note=reasons)
+    results.add(
+        "requests lost", load.lost.total() + sum(len(probe.lost) for probe in probes), f"of {asked:,}", 0, note=reasons
+    )
     results.add("flips", options.flips, "", note=f"killed meanwhile: {kills}")
     results.add("edges that never served the last state", 0 if seconds is not None else 1, "", 0)
     if seconds is not None:
@@ -135,7 +137,7 @@ def main() -> int:
         options.flips, options.kill_every = 500, min(options.kill_every, 1.5)
     results = Results("flips")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        asyncio.run(measure(options, results, Path(folder)))
+        run(measure(options, results, Path(folder)))
     return results.print(as_json=options.json)
 
 

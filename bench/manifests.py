@@ -72,6 +72,17 @@ def ingress_class() -> Manifest:
     }
 
 
+def configmap() -> Manifest:
+    """Settings for measuring: connections may be kept as long as somebody asks, as the peers are told too."""
+    data = {"keep-alive-requests": "1000000000", "upstream-keepalive-requests": "1000000000"}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "limen", "namespace": "default"},
+        "data": data,
+    }
+
+
 def tls_secret(name: str, certificate: Path, key: Path) -> Manifest:
     """A TLS Secret from PEM files."""
     data = {"tls.crt": certificate, "tls.key": key}

@@ -22,7 +22,7 @@ class Pipeline:
         self.admin = free_port()
         folder.mkdir(parents=True, exist_ok=True)
         limen = [sys.executable, "-m", "services.cli.main", "up"]
-        command: list[str | Path] = [*limen, *source, "--state", folder / "state"]
+        command: list[str | Path] = [*limen, *source, "--configmap", "default/limen", "--state", folder / "state"]
         command += ["--http", f"127.0.0.1:{self.ports.http}", "--https", f"127.0.0.1:{self.ports.https}"]
         command += ["--admin", f"127.0.0.1:{self.admin}", "--edges", str(edges), "--workers", str(workers)]
         self.child = Child(command, folder / "output.log", core=core)

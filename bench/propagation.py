@@ -1,10 +1,9 @@
 """How long a change takes to be served by every edge, found out by asking each of them.
 
 The clock starts when the rename of the changed file has returned, or with ``--kube`` when a real API server has
-answered the write. Each edge is asked over a connection of its own, an
-answer after the other; a change is live at the first right answer that no wrong one follows within 50 ms, and counts
-as served when the last edge has it live. Two kinds of change: an Ingress names another Service; a Service's only
-endpoint is replaced by another.
+answered the write. Each edge is asked over a connection of its own, a millisecond after each answer; a change is live
+at the first right answer that no wrong one follows within 50 ms, and counts as served when the last edge has it live.
+Two kinds of change: an Ingress names another Service; a Service's only endpoint is replaced by another.
 """
 
 from __future__ import annotations
@@ -15,10 +14,9 @@ import random
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.asking import AskError, Connection, connect_to_each
+from bench.asking import Probe, probe_each, run
 from bench.figures import Results, arguments, median, percentile, say
 from bench.pipeline import Pipeline
 from bench.processes import ended
@@ -28,54 +26,23 @@ from bench.world import World
 SETTLED = 0.05
 """Seconds without a wrong answer after which the first right one counts."""
 
-_PAUSE_BETWEEN_ASKS = 0.0005
+PATIENCE = 20.0
 
 
-@dataclass
-class Change:
-    """One change on its way: what the right answer is, since when, and who has given it at last."""
-
-    wanted: bytes
-    since: float
-    first: dict[int, float] = field(default_factory=dict)
-    wrong: int = 0
-
-
-@dataclass
-class Prober:
-    """Asks the edges while a change is on its way."""
-
-    connections: dict[int, Connection]
-    lost: list[str] = field(default_factory=list)
-    requests: int = 0
-
-    async def follow(self, change: Change, patience: float = 20.0) -> float | None:
-        """Seconds until the last edge serves ``change``; None if that does not happen in time."""
-        deadline = change.since + patience
-        askers = [self._ask_until_settled(pid, change, deadline) for pid in self.connections]
-        settled = await asyncio.gather(*askers)
-        return max(change.first.values()) - change.since if all(settled) else None
-
-    async def _ask_until_settled(self, pid: int, change: Change, deadline: float) -> bool:
-        connection = self.connections[pid]
-        while (now := time.perf_counter()) < deadline:
-            first = change.first.get(pid)
-            if first is not None and now - first > SETTLED:
-                return True
-            self.requests += 1
-            try:
-                answer = await connection.ask()
-            except AskError as error:
-                self.lost.append(str(error))
-                continue
-            if answer.status != 200:
-                self.lost.append(f"status {answer.status}")
-            if answer.body != change.wanted:
-                change.first.pop(pid, None)
-            else:
-                change.first.setdefault(pid, answer.at)
-            await asyncio.sleep(_PAUSE_BETWEEN_ASKS)
-        return False
+async def served_by_all(probes: list[Probe], wanted: bytes, since: float, patience: float = PATIENCE) -> float | None:
+    """Seconds from ``since`` until the last edge serves ``wanted``; None if that does not happen in time."""
+    for probe in probes:
+        probe.start(wanted)
+    try:
+        while time.perf_counter() < since + patience:
+            await asyncio.sleep(SETTLED / 5)
+            right = [probe.right_since for probe in probes]
+            if all(moment is not None and time.perf_counter() - moment > SETTLED for moment in right):
+                return max(moment for moment in right if moment is not None) - since
+        return None
+    finally:
+        for probe in probes:
+            probe.stop()
 
 
 async def measure(options: argparse.Namespace, results: Results, folder: Path) -> None:
@@ -87,19 +54,19 @@ async def measure(options: argparse.Namespace, results: Results, folder: Path) -
             children.append(pipeline.child)
             await asyncio.to_thread(pipeline.wait_ready, 180.0)
             await asyncio.to_thread(pipeline.wait_quiet)
-            prober = Prober(await connect_to_each(pipeline.ports.http, HOST, pipeline.processes("edge"), options.edges))
-            say(f"{len(prober.connections)} edges are asked")
+            probes = await probe_each(pipeline.ports.http, HOST, pipeline.processes("edge"), options.edges)
+            say(f"{len(probes)} edges are asked")
             churning = asyncio.create_task(_churn(objects, options.churn))
             try:
-                await _flip_routes(prober, objects, options, results)
-                await _flip_endpoints(prober, objects, options, results)
+                await _flip_routes(probes, objects, options, results)
+                await _flip_endpoints(probes, objects, options, results)
             finally:
                 churning.cancel()
-                for connection in prober.connections.values():
-                    connection.close()
-    results.add(
-        "requests lost meanwhile", len(prober.lost), f"of {prober.requests:,}", 0, note="; ".join(prober.lost[:3])
-    )
+                for probe in probes:
+                    probe.close()
+    lost = [reason for probe in probes for reason in probe.lost]
+    asked = sum(probe.asked for probe in probes)
+    results.add("requests lost meanwhile", len(lost), f"of {asked:,}", 0, note="; ".join(lost[:3]))
 
 
 async def _churn(objects: Source, rate: float) -> None:
@@ -110,28 +77,28 @@ async def _churn(objects: Source, rate: float) -> None:
         await asyncio.sleep(1 / rate)
 
 
-async def _flip_routes(prober: Prober, objects: Source, options: argparse.Namespace, results: Results) -> None:
+async def _flip_routes(probes: list[Probe], objects: Source, options: argparse.Namespace, results: Results) -> None:
     took = []
     for number in range(options.changes):
         since = await objects.route_to("ba"[number % 2])
-        took.append(await _one(prober, b"BA"[number % 2 :][:1], since))
+        took.append(await _one(probes, b"BA"[number % 2 :][:1], since))
     _add(results, "an Ingress names another Service", took, options)
 
 
-async def _flip_endpoints(prober: Prober, objects: Source, options: argparse.Namespace, results: Results) -> None:
-    await _one(prober, b"A", await objects.route_to("moving"))
+async def _flip_endpoints(probes: list[Probe], objects: Source, options: argparse.Namespace, results: Results) -> None:
+    await _one(probes, b"A", await objects.route_to("moving"))
     took = []
     for number in range(options.changes):
         name = b"BA"[number % 2 :][:1]
-        took.append(await _one(prober, name, await objects.endpoint_at(name)))
+        took.append(await _one(probes, name, await objects.endpoint_at(name)))
     _add(results, "an endpoint is replaced", took, options)
 
 
 _pauses = random.Random(5)
 
 
-async def _one(prober: Prober, wanted: bytes, since: float) -> float | None:
-    seconds = await prober.follow(Change(wanted, since))
+async def _one(probes: list[Probe], wanted: bytes, since: float) -> float | None:
+    seconds = await served_by_all(probes, wanted, since)
     await asyncio.sleep(_pauses.uniform(0.01, 0.05))
     return seconds
 
@@ -166,7 +133,7 @@ def main() -> int:
         options.changes = 10
     results = Results(f"propagation through {'a kube-apiserver' if options.kube else 'a folder'}")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        asyncio.run(measure(options, results, Path(folder)))
+        run(measure(options, results, Path(folder)))
     return results.print(as_json=options.json)
 
 

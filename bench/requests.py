@@ -104,6 +104,7 @@ def start_limen(folder: Path, backend: int, hosts: int) -> Pipeline:
         objects / "measured.json",
         [
             manifests.ingress_class(),
+            manifests.configmap(),
             manifests.service("measured"),
             manifests.endpoints("measured", ["127.0.0.1"], backend),
             manifests.tls_secret("measured", certificate, key),

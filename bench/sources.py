@@ -56,7 +56,11 @@ class Source(Protocol):
 
 
 def _fixed(addresses: dict[bytes, str], ports: dict[bytes, int]) -> list[Manifest]:
-    found = [manifests.ingress_class(), *(manifests.service(name) for name in ("a", "b", "moving"))]
+    found = [
+        manifests.ingress_class(),
+        manifests.configmap(),
+        *(manifests.service(name) for name in ("a", "b", "moving")),
+    ]
     return found + [manifests.endpoints(name.decode().lower(), [addresses[name]], ports[name]) for name in ports]
 
 

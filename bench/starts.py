@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.asking import Connection, connect_to_each
+from bench.asking import Connection, connect_to_each, run
 from bench.figures import Results, arguments, median, say
 from bench.pipeline import Pipeline
 from bench.processes import Child, command_of, ended, environment_of, free_port, rss_of
@@ -94,7 +94,7 @@ def _start_pipeline(folder: Path, objects: list[str | Path]) -> float:
 
 
 async def _memory(pipeline: Pipeline, world: World, results: Results) -> None:
-    workers = await connect_to_each(pipeline.ports.http, HOST, pipeline.processes("edge"), 1)
+    workers = await asyncio.to_thread(connect_to_each, pipeline.ports.http, HOST, pipeline.processes("edge"), 1)
     (pid, connection), *_ = workers.items()
     results.add("edge worker's memory, ready", rss_of(pid) / _MIB, "MiB", 120.0)
     say("asking every host once")
@@ -132,7 +132,7 @@ def main() -> int:
     options = parser.parse_args()
     results = Results("starts")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        asyncio.run(measure(options, results, Path(folder)))
+        run(measure(options, results, Path(folder)))
     return results.print(as_json=options.json)
 
 
