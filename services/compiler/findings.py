@@ -19,7 +19,7 @@ from services.compiler.core.compiler import Compiler
 from services.compiler.core.result import Compiled, Rejected
 
 MAX_SERVED: Final = 4000
-MAX_DIAGNOSTICS: Final = 1000
+MAX_DIAGNOSTICS: Final = 500
 """So many names and diagnostics travel in one message; more go in several."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from proto.codec import decode_resource
 from proto.objects import Ingress
 from proto.resources import PathMatch, ResourceRecord, VirtualHost
+from services.compiler.core.options import CompileOptions
 from services.edge.follow.follower import Follower
 from tests.support.compiling import SUBJECTS, FollowingEdge, Plant, Publisher, ingress, plant, world
 from tests.support.nats import NatsServer
@@ -153,3 +155,19 @@ async def _log_is_dense(made: Plant, follower: Follower) -> None:
     assert state is not None
     assert state.messages == state.last - state.first + 1
     assert follower.error == ""
+
+
+async def test_two_that_compile_different_things_do_not_fight_at_full_speed(made: Plant) -> None:
+    """As during an upgrade, when a newer release makes something else of the same objects."""
+    watcher, edge = made.publisher(), await made.edge()
+    one = made.compiler("one")
+    await watcher.put(*world(5))
+    await eventually(lambda: edge.holds(one))
+    other = made.compiler("other", compile=CompileOptions(default_backend_service="default/web"))
+    await eventually(lambda: other.state.ready)
+    started, before = time.monotonic(), one.position[1]
+    await eventually(lambda: time.monotonic() - started > 4)
+    assert one.position[1] - before <= 8
+    await other.kill()
+    await watcher.put(count(1))
+    await eventually(lambda: edge.holds(one), 35)
