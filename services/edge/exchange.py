@@ -132,7 +132,7 @@ class Exchange:
         self._fell_back = False
         self.request_sent = request_sent
         self.connected_at = self.answered_at = 0.0
-        self.upstream_status = self.upstream_length = 0
+        self.status = self.upstream_status = self.upstream_length = 0
         self.sent = 0
         self.labels = forward.labels
         balancer = self._serving.pools.balancers.get(forward.upstream)
@@ -158,6 +158,8 @@ class Exchange:
             self._head += data
         else:
             self._head = b""
+            if not self.answered_at:
+                connection.deadline = monotonic() + connection.read_timeout if last else NEVER
             connection.transport.write(data)
 
     def send_raw(self, data: bytes) -> None:
@@ -265,7 +267,7 @@ class Exchange:
         connection.exchange = self
         connection.requests += 1
         connection.read_timeout = timeout = self._generation.settings.proxy_read_timeout
-        connection.deadline = now + timeout
+        connection.deadline = now + timeout if self.request_sent else NEVER
         connection.transport.write(self._head)
 
     def _connect(self, pool: EndpointPool) -> None:
@@ -376,9 +378,15 @@ class Exchange:
         self._connect(pool)
 
     def pause_client(self) -> None:
-        """The endpoint takes the body slower than it comes."""
+        """The endpoint takes the body slower than it comes; how long it may take nothing is ``proxy-send-timeout``."""
+        if self.connection is not None:
+            self.connection.deadline = monotonic() + self._generation.settings.proxy_send_timeout
         self._client.request_may_flow(False)
 
     def resume_client(self) -> None:
         """The endpoint takes more of the body."""
+        connection = self.connection
+        if connection is not None:
+            waits = self.request_sent or self.status == 101
+            connection.deadline = monotonic() + connection.read_timeout if waits else NEVER
         self._client.request_may_flow(True)

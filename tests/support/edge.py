@@ -210,10 +210,13 @@ async def read_body(seen: Seen, reader: asyncio.StreamReader) -> None:
 
 
 @asynccontextmanager
-async def origin(answer: bytes | Answer = OK, *, port: int = 0) -> AsyncIterator[Origin]:
-    """A running origin on 127.0.0.1."""
+async def origin(answer: bytes | Answer = OK, *, receive_buffer: int = 0) -> AsyncIterator[Origin]:
+    """A running origin on 127.0.0.1; ``receive_buffer``: how much the kernel takes for it, 0: as usual."""
     made = Origin(answer)
-    server = await asyncio.start_server(made.serve, "127.0.0.1", port)
+    listening = bound()
+    if receive_buffer:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    server = await asyncio.start_server(made.serve, sock=listening)
     made.port = server.sockets[0].getsockname()[1]
     try:
         yield made

@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from services.edge import client, connection
+from services.edge.core import plan
 from tests.support.edge import (
     OK,
     Edge,
@@ -145,6 +146,39 @@ async def test_pipelined_requests_of_a_client_that_takes_no_responses_wait() -> 
                 received += len(await loop.sock_recv(slow, 1 << 20))
         await eventually(lambda: running.statuses == {200: 300})
         slow.close()
+
+
+async def test_an_upload_may_take_longer_than_the_endpoint_may_be_silent() -> None:
+    """The endpoint has nothing to say before it has the whole request."""
+    async with (
+        origin() as web,
+        edge(host(), upstream(web.port), settings(proxy_read_timeout=0.3)) as running,
+        asyncio.timeout(10),
+        connect(running.http) as (reader, writer),
+    ):
+        writer.write(request("PUT", "/", "Content-Length: 10"))
+        for byte in b"0123456789":
+            await asyncio.sleep(0.15)
+            writer.write(bytes((byte,)))
+        assert (await read_reply(reader)).status == 200
+        assert web.seen[0].body == b"0123456789"
+
+
+async def test_an_endpoint_that_never_takes_the_body_is_504(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "BODY_LIMIT", 1 << 30)  # more than the kernel takes on the endpoint's behalf
+
+    async def answer(_seen: Seen, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await asyncio.sleep(5)
+
+    async with (
+        origin(answer, receive_buffer=4096) as web,
+        edge(host(), upstream(web.port), settings(proxy_send_timeout=0.3)) as running,
+        asyncio.timeout(10),
+        connect(running.http) as (reader, writer),
+    ):
+        writer.write(request("PUT", "/", body=bytes(32 << 20)))
+        assert (await read_reply(reader)).status == 504
 
 
 async def test_an_endpoint_that_takes_nothing_stops_the_client() -> None:
