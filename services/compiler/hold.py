@@ -4,8 +4,8 @@ Pure. Only removals that were inferred from a list are ever kept aside, never th
 anything else that happens to the same hosts. A removal kept aside is simply not shown to the compile, so the rest of
 the world goes on changing, endpoints of the routes in question included. What was kept aside passes
 
-- at once, while it costs at most ``FEW`` routes in all since the watcher's last beacon;
-- when the beacon that closes the list has come, if at most half of the routes go;
+- at once, while it costs at most ``FEW`` routes in all since the watcher last counted a list;
+- when the list is over (a beacon counts it), if at most half of the routes go;
 - when a second list agrees: the same watcher lists those kinds again, or another run of a watcher lists them, and the
   objects are still not there;
 - when somebody approves it.
@@ -36,27 +36,54 @@ def is_mass_removal(routes_now: int, routes_after: int) -> bool:
 
 
 class SecondLook:
-    """Whether the watcher has listed again since a removal was kept aside: the same run lists the kinds in question
-    once more, or another run of a watcher lists them."""
+    """Whether the list that lacked the objects is over, and whether another one has agreed since.
 
-    def __init__(self) -> None:
-        self._baseline: tuple[str, dict[Kind, int]] | None = None
+    ``session``: the run of the watcher that inferred the removal. ``heard``: the last beacon before that. Its lists are
+    those made before: the list that lacked the objects is one more, although its removals are heard (page by page)
+    before it is counted; a second look is the one after it, or any list of another run. Without such a beacon the
+    first one afterwards says where to count from.
+    """
+
+    def __init__(self, session: str, heard: WatcherBeacon | None) -> None:
+        self._session = session
+        self._heard = heard
+        self._over: dict[Kind, int] | None = None
+        self._agreed: dict[Kind, int] = {}
+        self.over = False
         self.confirmed = False
 
-    @property
-    def begun(self) -> bool:
-        """Whether the list that the removal came from is over."""
-        return self._baseline is not None
-
     def beacon(self, beacon: WatcherBeacon, kinds: Collection[Kind]) -> None:
-        """A beacon that was sent after the removal: the first is the one to compare with."""
-        lists = {kind.kind: kind.lists for kind in beacon.kinds}
-        if self._baseline is None:
-            self._baseline = (beacon.session, lists)
+        """A beacon that was sent after the removal, which concerns ``kinds``."""
+        lists = _lists_of(beacon)
+        if self._over is None:
+            self._count_from(lists, kinds)
+        if beacon.session != self._session:
+            self.over = self.confirmed = self.confirmed or _reached(lists, {}, kinds)
             return
-        session, before = self._baseline
-        least = before if session == beacon.session else {}
-        self.confirmed = self.confirmed or all(lists.get(kind, 0) > least.get(kind, 0) for kind in kinds)
+        self.over = self.over or _reached(lists, self._over or {}, kinds)
+        self.confirmed = self.confirmed or _reached(lists, self._agreed, kinds)
+
+    def _count_from(self, lists: dict[Kind, int], kinds: Collection[Kind]) -> None:
+        if self._heard is None:  # this process has only begun to listen: the list may be counted already, or not yet
+            self._over = {kind: lists.get(kind, 0) for kind in kinds}
+            self._agreed = {kind: number + 2 for kind, number in self._over.items()}
+            return
+        before = _lists_of(self._heard) if self._heard.session == self._session else {}
+        self._over = {kind: before.get(kind, 0) + 1 for kind in kinds}
+        self._agreed = {kind: number + 1 for kind, number in self._over.items()}
+
+
+def _reached(lists: dict[Kind, int], least: dict[Kind, int], kinds: Collection[Kind]) -> bool:
+    return all(lists.get(kind, 0) >= least.get(kind, 1) for kind in kinds)
+
+
+def _lists_of(beacon: WatcherBeacon) -> dict[Kind, int]:
+    """The complete lists that this run of the watcher has made of each kind."""
+    return {kind.kind: kind.lists for kind in beacon.kinds}
+
+
+def _count(beacon: WatcherBeacon) -> tuple[str, dict[Kind, int]]:
+    return beacon.session, _lists_of(beacon)
 
 
 class Hold:
@@ -67,7 +94,8 @@ class Hold:
         self._aside: dict[ObjectKey, ObjectChange] = {}
         self._passed = 0
         self._too_many = False
-        self._second_look = SecondLook()
+        self._last: WatcherBeacon | None = None
+        self._second_look = SecondLook("", None)
 
     def __len__(self) -> int:
         return len(self._aside)
@@ -79,24 +107,28 @@ class Hold:
                 self.approve()  # everything came back: nothing is held any more
             return False
         self._aside[change.key] = change
-        self._second_look = SecondLook()
+        self._second_look = SecondLook(change.session, self._last)
         return True
 
     def beacon(self, beacon: WatcherBeacon) -> None:
         """A beacon, everything before which has arrived."""
-        self._passed = 0
-        if self._second_look.begun or all(_covers(beacon, change) for change in self._aside.values()):
+        if self._last is None or _count(self._last) != _count(beacon):
+            self._passed = 0
+        self._last = beacon
+        if not self._aside:
+            return
+        if all(_covers(beacon, change) for change in self._aside.values()):
             self._second_look.beacon(beacon, {key.kind for key in self._aside})
 
     def release(self, preview: Preview, now: float) -> list[ObjectChange]:
         """What passes now. ``now``: Unix seconds, shown to people as the begin of a hold."""
-        if not self._aside or (self._too_many and not self._second_look.begun):
-            return []  # more of the list may be coming; its beacon closes it
+        if not self._aside or (self._too_many and not self._second_look.over):
+            return []  # more of the list may be coming
         if self._second_look.confirmed:
             return self.approve()
         routes_now, routes_after = preview(self._aside.keys())
         lost = routes_now - routes_after
-        if self._passed + lost <= FEW or (self._second_look.begun and not is_mass_removal(routes_now, routes_after)):
+        if self._passed + lost <= FEW or (self._second_look.over and not is_mass_removal(routes_now, routes_after)):
             self._passed += lost
             return self.approve()
         self._too_many = True
@@ -111,7 +143,7 @@ class Hold:
         released = list(self._aside.values())
         self._aside = {}
         self._too_many = False
-        self._second_look = SecondLook()
+        self._second_look = SecondLook("", None)
         self.status = None
         return released
 

@@ -33,7 +33,7 @@ class StartHold:
         self._decided = False
         self._owners: dict[ResourceKey, frozenset[str]] = {}
         self._held: frozenset[str] = frozenset()
-        self._second_look = SecondLook()
+        self._second_look: SecondLook | None = None
 
     def filter(
         self, change: Change, published: Mapping[ResourceKey, bytes], wanted: Mapping[ResourceKey, bytes], feed: Feed,
@@ -47,7 +47,7 @@ class StartHold:
         if self.status is None:
             return change
         self._held = frozenset(owner for owner in self._held if _inferred(owner, feed))
-        if not self._held or self._second_look.confirmed:
+        if not self._held or (self._second_look is not None and self._second_look.over):
             self.approve()
             return change
         hosts = {host_of(key) for key, owners in self._owners.items() if owners & self._held}
@@ -59,6 +59,8 @@ class StartHold:
     def beacon(self, beacon: WatcherBeacon) -> None:
         """A beacon, everything before which has arrived."""
         if self.status is not None:
+            if self._second_look is None:  # whoever inferred the removal, what is listed from now on is a second look
+                self._second_look = SecondLook(beacon.session, beacon)
             self._second_look.beacon(beacon, _KINDS)
 
     def approve(self) -> None:

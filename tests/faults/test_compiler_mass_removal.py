@@ -105,7 +105,7 @@ async def test_a_mass_removal_that_arrives_bit_by_bit_is_one(made: Plant) -> Non
     for number in range(ALL):
         await watcher.remove(*apps(number, number + 1), relisted=True, beacon=False)
         await eventually(lambda: len(compiler.state.intake.hold) or app_hosts(edge) < ALL)
-    await watcher.beacon()
+    await watcher.list_again()  # now it is counted
     await eventually(lambda: compiler.state.held)
     assert app_hosts(edge) >= ALL - 10
 

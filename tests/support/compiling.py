@@ -107,10 +107,12 @@ class Publisher:
         await self.flush(beacon=beacon)
 
     async def remove(self, *keys: ObjectKey, relisted: bool = False, beacon: bool = True) -> None:
-        """Publish that objects are gone."""
+        """Publish that objects are gone. ``relisted``: a list lacked them, which is counted once they are told."""
         for key in keys:
             self.outbox.want(key, None, time.time(), relisted=relisted)
         await self.flush(beacon=beacon)
+        if relisted and beacon:
+            await self.list_again()
 
     async def flush(self, *, beacon: bool = True) -> None:
         """Send what is wanted and not sent."""
