@@ -70,6 +70,12 @@ class Follower:
         self.error = ""
         """Why a version that the compiler did sign was refused; empty while everything signed is in force."""
         self._error_listeners: list[Callable[[], None]] = []
+        self._older_listeners: list[Callable[[], None]] = []
+
+    def on_older(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` whenever the bus shows a version older than what is served: whoever writes may not know of
+        it. It must not block."""
+        self._older_listeners.append(listener)
 
     def on_error_changed(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` whenever ``error`` changes; it must not block."""
@@ -146,6 +152,8 @@ class Follower:
     def _refuse_old(self, opened: Opened) -> None:
         if opened.position == self._generations.position:
             self._check_same(opened)
+        else:
+            self._tell_older()
         raise RejectedError("old", f"version {opened.position} is not newer than {self._generations.position}")
 
     def _check_same(self, opened: Opened) -> None:
@@ -268,8 +276,13 @@ class Follower:
         """Once for each version: a log that was rolled back stays so until a compiler begins a new epoch."""
         if position != self._said_older:
             self._said_older = position
+            self._tell_older()
             fields = {"bus": str(position), "served": str(self._generations.position)}
             log(_log, logging.WARNING, "the bus holds an older version; serving on", **fields)
+
+    def _tell_older(self) -> None:
+        for listener in self._older_listeners:
+            listener()
 
     # --- what became of it ------------------------------------------------------------------------------------
 

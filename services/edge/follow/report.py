@@ -55,6 +55,7 @@ class Reporter:
         self._announced: Applied | None = None
         generations.on_applied(self._applied)
         follower.on_error_changed(self._wake.set)
+        follower.on_older(self._wake.set)  # a compiler that lost the log learns from reports what was in it
         bus.on_connected(self._on_connected)
 
     def report(self) -> EdgeReport:
