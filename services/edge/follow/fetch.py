@@ -84,8 +84,8 @@ class Fetcher:
             start = max(1, end - step)
             entries = await self._range(start, end)
             found.update((one.delta.version, one) for _, one in entries if self._belongs(one, after, head))
-            if not entries:
-                break
+            if not entries and step >= LOOK_BACK:
+                break  # pruned; a smaller hole is where a stranger's message was removed
             end, step = start, max(min(found) - after - 1, LOOK_BACK)
         chain = [found[version] for version in range(after + 1, delta.version + 1) if version in found]
         if len(chain) != delta.version - after:
