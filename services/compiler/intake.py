@@ -75,6 +75,12 @@ class Intake:
         """Whether a source has listed every kind, and no source has yet to: nothing is compiled before."""
         return bool(self.sources) and all(source.synced for source in self.sources.values())
 
+    @property
+    def doubted(self) -> bool:
+        """Whether the watcher has not confirmed that the objects known here are those that it published: no beacon has
+        come, or it counts others."""
+        return self.beacon is None or self.feed.agreement(self.beacon) in ("behind", "differs")
+
     def live(self, admitted: Admitted, received: float) -> None:
         """An object message of the live subject."""
         change = self.feed.listen(admitted)

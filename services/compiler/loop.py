@@ -59,6 +59,9 @@ BEACON_GRACE = 1.0
 REREAD_PAUSE = 1.0
 LONGEST_REREAD_PAUSE = 60.0
 """Seconds between complete reads while the watcher's digest stays another, doubled each time."""
+DOUBT_PATIENCE = 35.0
+"""Seconds for which objects that may not be the watcher's word are not published although it speaks: it compares the
+bus with what it left every 30."""
 
 
 class Loop:
@@ -76,6 +79,8 @@ class Loop:
         self._last_reread = 0.0
         self._reread_pause = REREAD_PAUSE
         self._waking: asyncio.TimerHandle | None = None
+        self._overwritten = False
+        self._doubted_since = 0.0
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -250,11 +255,14 @@ class Loop:
             self._objects_needed = cause
             raise
         held = set()
+        self._overwritten = False
         for number, stored in enumerate(messages, 1):
             admitted = state.admit(stored.subject, stored.data)
             if admitted is not None:
                 held.add(admitted.envelope.key)
                 state.intake.read(admitted, self._last_reread)
+            else:
+                self._overwritten = True
             if number % SLICE == 0:
                 await asyncio.sleep(0)
         state.intake.finish_read(held, self._last_reread)
@@ -264,7 +272,7 @@ class Loop:
 
     async def _publish_what_differs(self) -> None:
         publishing, state = self._publishing, self._state
-        if not publishing.compile() or self._log_needed:
+        if not publishing.compile() or self._log_needed or self._doubts_objects(time.monotonic()):
             return
         if state.log.must_publish:
             await publishing.start_over()
@@ -280,6 +288,27 @@ class Loop:
             change, held_back = publishing.difference()
         if change:
             await publishing.publish(change, held_back)
+
+    def _doubts_objects(self, now: float) -> bool:
+        """Whether nothing is published yet because what the bus holds may not be the watcher's word: the log was rolled
+        back, so objects may be older ones too; or somebody without the key wrote over an object. What edges serve
+        is newer or more complete; a watcher that is there puts the bus right and says so in a beacon."""
+        state = self._state
+        rolled_back = state.log.lost and state.log.head is not None
+        if not ((rolled_back or self._overwritten) and state.intake.doubted):
+            self._doubted_since = 0.0
+            return False
+        if not self._doubted_since:
+            _log.warning(
+                "objects on the bus may be old or forged: nothing is published before the watcher confirms them"
+            )
+        if not self._doubted_since or state.intake.beacon is None:
+            self._doubted_since = now
+        if now - self._doubted_since < DOUBT_PATIENCE:
+            return True
+        _log.warning("the watcher counts other objects than the bus holds; publishing what the bus holds")
+        self._overwritten, self._doubted_since = False, 0.0
+        return False
 
     def _waits(self) -> bool:
         """Whether somebody else is to write first; then the loop is woken when this one's patience is over."""
