@@ -22,6 +22,7 @@ from services.compiler.feed import ObjectChange
 
 FEW: Final = 10
 """So many routes may always go."""
+LOOK_EVERY: Final = 1.0
 NAMED: Final = 100
 """So many of the objects kept aside are named in the status."""
 
@@ -94,6 +95,7 @@ class Hold:
         self._aside: dict[ObjectKey, ObjectChange] = {}
         self._passed = 0
         self._too_many = False
+        self._looked_at = 0.0
         self._last: WatcherBeacon | None = None
         self._second_look = SecondLook("", None)
 
@@ -121,21 +123,23 @@ class Hold:
             self._second_look.beacon(beacon, {key.kind for key in self._aside})
 
     def release(self, preview: Preview, now: float) -> list[ObjectChange]:
-        """What passes now. ``now``: Unix seconds, shown to people as the begin of a hold."""
-        if not self._aside or (self._too_many and not self._second_look.over):
-            return []  # more of the list may be coming
+        """What passes now. ``now``: Unix seconds, shown to people as the begin of a hold; while a list may still be
+        going on, it is judged again at most every ``LOOK_EVERY`` seconds (judging costs, and lists are long)."""
+        over = self._second_look.over
+        if not self._aside or (self._too_many and not over and abs(now - self._looked_at) < LOOK_EVERY):
+            return []
         if self._second_look.confirmed:
             return self.approve()
         routes_now, routes_after = preview(self._aside.keys())
         lost = routes_now - routes_after
-        if self._passed + lost <= FEW or (self._second_look.over and not is_mass_removal(routes_now, routes_after)):
+        if self._passed + lost <= FEW or (over and not is_mass_removal(routes_now, routes_after)):
             self._passed += lost
             return self.approve()
-        self._too_many = True
-        if is_mass_removal(routes_now, routes_after):
+        if is_mass_removal(routes_now, routes_after) and (over or self._too_many):
             since = self.status.since if self.status else now
             named = tuple(str(key) for key in sorted(self._aside)[:NAMED])
             self.status = HeldRemoval(since=since, routes_now=routes_now, routes_after=routes_after, objects=named)
+        self._too_many, self._looked_at = True, now
         return []
 
     def approve(self) -> list[ObjectChange]:

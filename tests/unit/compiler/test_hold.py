@@ -108,10 +108,19 @@ def test_more_than_half_is_held_until_a_second_list() -> None:
         assert hold.release(routes.preview, 8.0) == []
     assert hold.status is not None
     assert (hold.status.routes_now, hold.status.routes_after) == (100, 40)
-    assert hold.status.since == 7.0
+    assert hold.status.since == 8.0
     hold.beacon(beacon(61, 4))
     assert len(hold.release(routes.preview, 9.0)) == 60
     assert hold.status is None
+
+
+def test_a_list_that_never_ends_is_shown_all_the_same() -> None:
+    hold, routes = hold_of(60), Routes(100)
+    assert hold.release(routes.preview, 7.0) == []
+    assert hold.release(routes.preview, 7.5) == []
+    assert hold.status is None
+    assert hold.release(routes.preview, 8.5) == []
+    assert hold.status is not None
 
 
 def test_another_run_that_has_listed_is_a_second_look() -> None:
