@@ -1,7 +1,7 @@
 """What a worker tells the others: its report in the edges' bucket, and the events edge.joined, edge.applied, edge.left.
 
-Owns their pace: the first word after a pause at once, under churn at most one every 50 ms, and a heartbeat. Must not
-know how the values come about.
+Owns their pace: the first word after a pause when the change has had its way, under churn at most one every 50 ms, and
+a heartbeat. Must not know how the values come about.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ _log = logging.getLogger(__name__)
 HEARTBEAT: Final = 10.0
 """Seconds between two reports when nothing happens; the bucket forgets a report after 30."""
 AT_MOST_EVERY: Final = 0.05
+AFTER_A_CHANGE: Final = 0.02
+"""Seconds by which the word comes after what it tells of: other edges on this machine, and the requests that wait, go
+first (three edges on two cores serve a change a millisecond earlier)."""
 
 
 class Reporter:
@@ -112,6 +115,8 @@ class Reporter:
                     await self._wake.wait()
             except TimeoutError:
                 pass
+            else:
+                await asyncio.sleep(0 if self._draining else AFTER_A_CHANGE)
             self._wake.clear()
             await self._send()
             self._announce()
