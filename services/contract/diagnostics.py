@@ -170,7 +170,7 @@ _ALL = (
         "service-external-name-refused",
         "warning",
         "A backend's Service has an external name that is not a DNS name, "
-        "is this machine itself, or is switched off. Its routes answer 503.",
+        "is this machine itself or an address of its link, or is switched off. Its routes answer 503.",
     ),
     Code(
         "secret-not-found",

@@ -17,6 +17,7 @@ from proto.resources import Endpoint, Upstream
 
 _DNS_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.IGNORECASE)
 _MAX_NAME: Final = 253
+_PORT: Final = re.compile(r"[0-9]{1,5}")
 EMPTY: Final = Upstream()
 
 
@@ -82,20 +83,30 @@ def _numbers(slice_: EndpointSlice, port: ServicePort) -> list[int]:
     numbers = [
         candidate.port
         for candidate in slice_.ports
-        if candidate.protocol == "TCP" and candidate.port and (not port.name or candidate.name == port.name)
+        if candidate.protocol == "TCP" and _is_port(candidate.port) and (not port.name or candidate.name == port.name)
     ]
     if numbers:
         return numbers
-    target = port.target_port or str(port.port)
-    if target.isdecimal() and (not slice_.ports or any(candidate.protocol == "TCP" for candidate in slice_.ports)):
-        return [int(target)]
+    target = _port_number(port.target_port or str(port.port))
+    if target and (not slice_.ports or any(candidate.protocol == "TCP" for candidate in slice_.ports)):
+        return [target]
     return []
+
+
+def _is_port(number: int) -> bool:
+    return 0 < number < 65536
+
+
+def _port_number(text: str) -> int:
+    """The number of a port, 0 for what is none: manifests of a folder were checked by no API server."""
+    number = int(text) if _PORT.fullmatch(text) is not None else 0
+    return number if _is_port(number) else 0
 
 
 def _external(port: str, service: Service) -> CompiledUpstream:
     """The one endpoint of an ExternalName Service; the port needs no entry in the Service."""
     number = _external_port(port, service)
-    if number is None:
+    if not number:
         return CompiledUpstream(EMPTY, "service-port-not-found")
     name = service.external_name.rstrip(".").lower()
     try:
@@ -104,14 +115,22 @@ def _external(port: str, service: Service) -> CompiledUpstream:
         refused = name == "localhost" or len(name) > _MAX_NAME or _DNS_NAME.fullmatch(name) is None
         dns = True
     else:
-        refused, dns = address.is_loopback, False
+        refused, dns = _is_local(address), False
     if refused:
         return CompiledUpstream(EMPTY, "service-external-name-refused")
     return CompiledUpstream(Upstream((Endpoint(name, number),), dns))
 
 
-def _external_port(port: str, service: Service) -> int | None:
+def _is_local(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether the address is this machine's own or only means something on its link (such as a cloud's metadata
+    service), in whatever spelling: the edge asks the same of what names resolve to."""
+    plain = (address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None) or address
+    return plain.is_loopback or plain.is_unspecified or plain.is_link_local
+
+
+def _external_port(port: str, service: Service) -> int:
+    """0: there is none."""
     for candidate in service.ports:
         if not port or port in (candidate.name, str(candidate.port)):
-            return int(candidate.target_port) if candidate.target_port.isdecimal() else candidate.port
-    return int(port) if port.isdecimal() and 0 < int(port) < 65536 else None
+            return _port_number(candidate.target_port) or _port_number(str(candidate.port))
+    return _port_number(port)

@@ -112,7 +112,12 @@ def test_external_names(name: str, port: str, ports: tuple[ServicePort, ...], ex
 
 
 @pytest.mark.parametrize(
-    "name", ["localhost", "LOCALHOST.", "127.0.0.1", "::1", "", "a b", "a..b", "-a.test", "a" * 254]
+    "name",
+    [
+        *("localhost", "LOCALHOST.", "127.0.0.1", "::1", "::ffff:127.0.0.1", "0.0.0.0", "::"),
+        *("169.254.169.254", "fe80::1"),
+        *("", "a b", "a..b", "-a.test", "a" * 254),
+    ],
 )
 def test_external_names_that_are_refused(name: str) -> None:
     external = service_with(type="ExternalName", external_name=name)
@@ -137,3 +142,16 @@ def test_addresses_that_are_names_are_resolved() -> None:
 def test_names_of_upstreams() -> None:
     assert parse_name("shop/web:80") == ("shop", "web", "80")
     assert parse_name("shop/web:") == ("shop", "web", "")
+
+
+@pytest.mark.parametrize("number", [-1, 65536, 10**12])
+def test_numbers_that_are_no_ports_are_passed_over(number: int) -> None:
+    web = service_with(ServicePort(80, "http", "named"))
+    assert reach("80", web, slice_of(READY, ports=(EndpointPort(number, "http"),))) == ([], "")
+
+
+@pytest.mark.parametrize("target", ["0", "65536", "9" * 5000])
+def test_target_ports_that_are_none_reach_nothing(target: str) -> None:
+    port = ServicePort(80, "http", target)
+    assert reach("80", service_with(port), slice_of(READY, ports=())) == ([], "")
+    assert reach("80", service_with(port, type="ExternalName", external_name="a.test")) == (["a.test:80"], "")
