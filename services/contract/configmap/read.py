@@ -23,7 +23,8 @@ from services.contract.configmap.registry import KEYS
 from services.contract.diagnostics import RAW, finding
 
 _NUMBER: Final = re.compile(r"[0-9]{1,10}")
-_DURATION: Final = re.compile(r"(?:([0-9]{1,10})(ms|s|m|h|d|w|M|y)?\s*)+")
+_DURATION: Final = re.compile(r"(?:[0-9]{1,10}+(?![0-9])(?:ms|[smhdwMy])?\s*+)++")
+"""Possessive, so that a long value that is none is refused in linear time."""
 _DURATION_PART: Final = re.compile(r"([0-9]+)(ms|s|m|h|d|w|M|y)?")
 _UNITS: Final = {
     "ms": 0.001,

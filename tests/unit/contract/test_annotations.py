@@ -46,7 +46,7 @@ def test_whole_numbers(text: str, value: int) -> None:
     assert parse_int(text) == value
 
 
-@pytest.mark.parametrize("text", ["", " 1", "1s", "1.0", "1_000", "0x10", "٣", str(2**63)])
+@pytest.mark.parametrize("text", ["", " 1", "1s", "1.0", "1_000", "0x10", "٣", str(2**63), "1" * 5000])
 def test_no_whole_number(text: str) -> None:
     with pytest.raises(MalformedError):
         parse_int(text)

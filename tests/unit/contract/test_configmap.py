@@ -65,13 +65,15 @@ def test_values(name: str, text: str, value: Any) -> None:
         ("forwarded_for_header", "X Forwarded"),
         ("proxy_real_ip_cidr", "10.0.0.0/8,nonsense"),
         ("keep_alive", "99999999999"),
+        ("upstream_keepalive_time", "1" * 5000),
+        ("upstream_keepalive_time", "1" * 60 + "x"),
     ],
 )
 def test_a_bad_value_falls_to_its_default(name: str, text: str) -> None:
     reading = read(**{name: text})
     assert reading.settings == Settings()
     (found,) = reading.diagnostics
-    assert (found.code, found.object, found.value) == ("configmap-invalid", KEY, text)
+    assert (found.code, found.object, found.value[:60]) == ("configmap-invalid", KEY, text[:60])
     assert found.field == f"data[{name.replace('_', '-')}]"
 
 
