@@ -168,7 +168,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-async def probe_each(port: int, host: str, candidates: Iterable[int], count: int, pause: float = 0.001) -> list[Probe]:
+async def probe_each(port: int, host: str, candidates: Iterable[int], count: int, pause: float = 0.0003) -> list[Probe]:
     """A probe for each of ``count`` processes among ``candidates``."""
     sockets = await asyncio.to_thread(connect_to_each, port, host, candidates, count)
     loop = asyncio.get_running_loop()

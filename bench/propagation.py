@@ -1,9 +1,10 @@
 """How long a change takes to be served by every edge, found out by asking each of them.
 
 The clock starts when the rename of the changed file has returned, or with ``--kube`` when a real API server has
-answered the write. Each edge is asked over a connection of its own, a millisecond after each answer; a change is live
-at the first right answer that no wrong one follows within 50 ms, and counts as served when the last edge has it live.
-Two kinds of change: an Ingress names another Service; a Service's only endpoint is replaced by another.
+answered the write. From 1.5 ms on each edge is asked over a connection of its own, 0.3 ms after each answer (asking
+earlier would only take processor time from the change). A change is live at the first right answer that no wrong one
+follows within 50 ms, and counts as served when the last edge has it live. Two kinds of change: an Ingress names another
+Service; a Service's only endpoint is replaced by another.
 """
 
 from __future__ import annotations
@@ -27,10 +28,13 @@ SETTLED = 0.05
 """Seconds without a wrong answer after which the first right one counts."""
 
 PATIENCE = 20.0
+HEAD_START = 0.0015
+"""Seconds that a change gets before anybody is asked."""
 
 
 async def served_by_all(probes: list[Probe], wanted: bytes, since: float, patience: float = PATIENCE) -> float | None:
     """Seconds from ``since`` until the last edge serves ``wanted``; None if that does not happen in time."""
+    await asyncio.sleep(since + HEAD_START - time.perf_counter())
     for probe in probes:
         probe.start(wanted)
     try:
