@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from services.edge.connection import BODY, HEAD, IDLE, STALLED, TUNNEL, WAIT, Connection
+from services.edge.connection import BODY, HEAD, IDLE, NEXT, STALLED, TUNNEL, WAIT, Connection
 from services.edge.core import grammar, pages
 from services.edge.core.chunked import LAST, FramingError, frame
 from services.edge.core.generation import own_lines
@@ -88,7 +88,7 @@ class ClientConnection(Connection):
             self._receive_body(data)
         elif state == HEAD:
             self._receive_head(data)
-        elif state in (WAIT, STALLED):
+        elif state in (WAIT, NEXT, STALLED):
             self._pending += data
             if len(self._pending) > PIPELINE_LIMIT:
                 self._read(False)
@@ -301,10 +301,12 @@ class ClientConnection(Connection):
         self._exchange.record(now)
         if self._persistent and not self._half_closed and not self._congested:
             generation = self._generation
-            self._state = IDLE
             self.deadline = now + (generation.settings.keep_alive if generation is not None else 0.0)
             if self._pending:
+                self._state = NEXT
                 self._serving.loop.call_soon(self._next)
+            else:
+                self._state = IDLE
         else:
             self._go_on()
 

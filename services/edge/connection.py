@@ -27,9 +27,10 @@ LINGER_TIME: Final = 2.0
 HALF_CLOSED_TIME: Final = 1.0
 """Seconds without progress after which a client that sends no more is taken to have left."""
 
-FIRST, IDLE, HEAD, BODY, WAIT, STALLED, TUNNEL, LINGER, CLOSED = range(9)
+FIRST, IDLE, HEAD, BODY, WAIT, NEXT, STALLED, TUNNEL, LINGER, CLOSED = range(10)
 """Nothing came yet; between requests; in a head; in a body (an endpoint may be at work); an endpoint is at work;
-between requests, but the client has to take responses first; bytes both ways; answered for the last time; over."""
+between requests, with bytes that came ahead and go first; the same, but the client has to take responses before; bytes
+both ways; answered for the last time; over."""
 
 
 class Connection(asyncio.Protocol):
@@ -105,7 +106,7 @@ class Connection(asyncio.Protocol):
             self._progress = -1
             self.deadline = monotonic() + HALF_CLOSED_TIME
             return True
-        if state == STALLED or (state == IDLE and self._pending):
+        if state in (NEXT, STALLED):
             return True
         if state in (BODY, TUNNEL):
             self._leave()
@@ -165,7 +166,7 @@ class Connection(asyncio.Protocol):
         if self._persistent and self._congested:
             self._state = STALLED
         elif self._persistent and (self._pending or not self._half_closed):
-            self._state = IDLE
+            self._state = NEXT
             self.deadline = monotonic() + SEND_TIME
             self._serving.loop.call_soon(self._next)
         elif self._lingers or self._state == BODY:
@@ -175,18 +176,19 @@ class Connection(asyncio.Protocol):
 
     def _next(self) -> None:
         """Read the request that came ahead."""
-        if self._state != IDLE:
+        if self._state != NEXT:
             return
+        self._state = IDLE
         data, self._pending = self._pending, b""
         self._read(True)
         if data:
             self.data_received(data)
-        if self._half_closed and (self._state == HEAD or (self._state == IDLE and not self._pending)):
+        if self._half_closed and self._state in (IDLE, HEAD):
             self._end()
 
     def drain(self) -> None:
         """End when nothing is under way; a response under way is the last."""
-        if self._state == FIRST or (self._state == IDLE and not self._pending):
+        if self._state in (FIRST, IDLE) or (self._state == NEXT and not self._pending):
             self._end()
         else:
             self._persistent = False

@@ -187,6 +187,26 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
         assert (await read_reply(reader)).status == 404
 
 
+async def test_a_pipelined_request_whose_rest_comes_along_with_the_answer_before_stays_whole() -> None:
+    """The bytes read ahead go first, however close behind the next ones follow."""
+
+    async def answer(_seen: Seen, _reader: asyncio.StreamReader, endpoint: asyncio.StreamWriter) -> None:
+        endpoint.write(OK)
+        writer.write(rest)  # both are in the edge's sockets before it looks at either
+
+    second = request("GET", "/second")
+    beginning, rest = second[:10], second[10:]
+    async with (
+        asyncio.timeout(10),
+        origin(answer) as web,
+        edge(host(), upstream(web.port)) as running,
+        connection(running.http) as (reader, writer),
+    ):
+        writer.write(request("GET", "/first") + beginning)
+        assert [(await read_reply(reader)).status for _ in range(2)] == [200, 200]
+        assert [seen.line.split()[1] for seen in web.seen] == [b"/first", b"/second"]
+
+
 async def test_a_client_that_half_closes_still_gets_its_answers() -> None:
     async with (
         origin() as web,
