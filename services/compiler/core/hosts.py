@@ -69,7 +69,7 @@ def compile_host(
         tls is not None,
         certificate,
         _app_root(locations),
-        any(claim.settings.host_denied for claim in claims),
+        any(claim.settings.host_denied for claim in (*claims, *catch_alls[:1])),
     )
     records = [ResourceRecord("virtualhost", host, encode(head))]
     records.extend(record_of(name, group) for name, group in groups.items())
