@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 import pytest
 
@@ -357,6 +359,24 @@ def _fail_on(word: str):  # type: ignore[no-untyped-def]
         real(self)
 
     return inspect
+
+
+class TestHostileIngresses:
+    @pytest.mark.parametrize("text", ["/alias" + " " * 400_000, "/" + "alias" * 80_000, "/" + "root " * 80_000])
+    def test_a_long_path_is_inspected_in_linear_time(self, text: str) -> None:
+        began = time.process_time()
+        compiler = compiler_with(ingress("long", rule("long.test", path(text, "web:80", "ImplementationSpecific"))))
+        compiler.compile()
+        assert time.process_time() - began < 2
+        assert host(compiler, "long.test").routes[0].path == text
+        put(compiler, ingress("worse", rule("worse.test", path(text + ";", "web:80", "ImplementationSpecific"))))
+        compiler.compile()
+        assert ResourceKey("virtualhost", "worse.test") not in compiler.table
+
+    def test_client_certificates_close_the_catch_all_too(self) -> None:
+        compiler = compiler_with(ingress("all", default="web:80", auth_tls_secret="shop/ca"), service("web"))
+        compiler.compile()
+        assert host(compiler, "").denied
 
 
 class TestFindings:
