@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from hashlib import blake2b
 from hmac import compare_digest
 
@@ -49,7 +50,7 @@ def parse_keys(purpose: str, text: str) -> list[tuple[str, bytes]]:
             continue
         words = line.split()
         if len(words) != 3 or words[0] != f"limen-{purpose}-v1":
-            raise KeyFileError(f"line {number}: expected 'limen-{purpose}-v1 <key id> <base64>', found {words[0]!r}")
+            raise KeyFileError(f"line {number}: expected 'limen-{purpose}-v1 <key id> <base64>', found {_kind(words)}")
         try:
             found.append((words[1], base64.b64decode(words[2], validate=True)))
         except binascii.Error as error:
@@ -57,6 +58,13 @@ def parse_keys(purpose: str, text: str) -> list[tuple[str, bytes]]:
     if not found:
         raise KeyFileError(f"holds no limen-{purpose}-v1 key")
     return found
+
+
+def _kind(words: list[str]) -> str:
+    """What a line seems to be, without a word of it that may be secret."""
+    if re.fullmatch(r"limen-[a-z]+-v[0-9]+", words[0]):
+        return repr(words[0]) + ("" if len(words) == 3 else f" and {len(words) - 1} more words")
+    return "something else"
 
 
 class Signer(Struct, frozen=True):

@@ -93,12 +93,23 @@ def test_a_rotated_sealing_key_opens_what_the_old_one_sealed() -> None:
     assert rotated.seal("p", b"x")[:8] == bytes.fromhex("02" * 8)
 
 
+@pytest.mark.parametrize(
+    "line", ["c2VjcmV0", "c2VjcmV0 00 x", "limen-c2VjcmV0-v1 00 x", "limen-objects-v1 00 c2VjcmV0 x"]
+)
+def test_what_is_wrong_with_a_key_file_is_said_without_its_words(line: str) -> None:
+    with pytest.raises(KeyFileError, match="line 1: expected") as caught:
+        parse_keys("objects", line)
+    assert "c2VjcmV0" not in str(caught.value)
+
+
 def test_key_files_round_trip_and_name_what_is_wrong() -> None:
     key = os.urandom(32)
     text = "# made for tests\n\n" + format_key("objects", key, key_id_of(key))
     assert parse_keys("objects", text) == [(key_id_of(key), key)]
     with pytest.raises(KeyFileError, match=r"line 3: expected 'limen-signing-v1 .* found 'limen-objects-v1'"):
         parse_keys("signing", text)
+    with pytest.raises(KeyFileError, match="'limen-objects-v1' and 1 more words"):
+        parse_keys("objects", "limen-objects-v1 00")
     with pytest.raises(KeyFileError, match="holds no"):
         parse_keys("signing", "\n")
     with pytest.raises(KeyFileError, match="not base64"):
