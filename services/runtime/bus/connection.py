@@ -346,12 +346,18 @@ async def _end(client: Client) -> None:
 
 
 def _checked(server: str) -> str:
-    scheme, separator, _ = server.rpartition("://")
-    if scheme not in ("", "nats", "tls"):
-        raise BusError(
-            f"NATS server {_without_credentials(server)}: {scheme}:// is not supported, use nats:// or tls://"
-        )
-    return server if separator else f"nats://{server}"
+    whole = server if "://" in server else f"nats://{server}"
+    try:
+        parts = urlsplit(whole)
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise BusError(f"NATS server {whole.rpartition('@')[2]!r} is not a URL such as nats://127.0.0.1:4222")
+    if parts.scheme not in ("nats", "tls"):
+        shown = _without_credentials(whole)
+        raise BusError(f"NATS server {shown}: {parts.scheme}:// is not supported, use nats:// or tls://")
+    return whole
 
 
 def _with_login_of(server: str, place: str) -> str:

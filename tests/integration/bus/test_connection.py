@@ -232,3 +232,10 @@ def test_what_cannot_be_reached_is_said() -> None:
         Bus(BusOptions(servers=("ws://user:secret@127.0.0.1:1",), name="x"))
     with pytest.raises(BusError, match="no NATS server"):
         Bus(BusOptions(servers=(), name="x"))
+
+
+@pytest.mark.parametrize("server", ["garbage::", "nats://user:secret@h:port", "nats://", "nats://h:0", "nats://[::1"])
+def test_what_is_no_address_is_said_without_its_login(server: str) -> None:
+    with pytest.raises(BusError, match="is not a URL such as nats://") as caught:
+        Bus(BusOptions(servers=(server,), name="x"))
+    assert "secret" not in str(caught.value)
