@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import socket
 from collections.abc import Awaitable, Callable
 
@@ -72,7 +73,8 @@ async def serve(
         await site.start()
     except OSError as error:
         await runner.cleanup()
-        raise SettingsError(f"--admin {address}: {error.strerror or error}") from None
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        raise SettingsError(f"--admin {address}: {reason}") from None
     host, port = runner.addresses[0][:2]
     bound = HostPort(str(host) if address.inherited else address.host, int(port))
     _log.info("admin endpoint on %s", bound)

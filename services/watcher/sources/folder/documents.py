@@ -88,7 +88,7 @@ def read_json(data: bytes) -> Document:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         place = re.search(r"\(byte (\d+)\)", str(error))
         line = data.count(b"\n", 0, int(place[1])) + 1 if place else 1
-        return Document((), (Mistake(line, str(error)),))
+        return Document((), (Mistake(line, f"not JSON: {error}"),))
     return _document(tree, data.decode())
 
 
