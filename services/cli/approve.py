@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from services.cli.client import CHANGES, OPTIONS, connected, run_client
+from services.cli.client import CHANGES, OPTIONS, connected, nobody_answers, run_client
 from services.cli.options import with_options
 
 ANSWERS_WITHIN: Final = 2.0
@@ -18,7 +18,10 @@ PASSES_WITHIN: Final = 10.0
 @click.command("approve")
 @with_options(OPTIONS, **CHANGES)
 def command(**values: Any) -> None:
-    """Let a held mass removal pass (`limen status` shows it)."""
+    """Let a held mass removal pass (`limen status` shows it).
+
+    Exit code 1 if no compiler answers, or if it is still held after that.
+    """
     sys.exit(run_client(lambda: _approve(values)))
 
 
@@ -27,7 +30,11 @@ async def _approve(values: dict[str, Any]) -> int:
     from services.runtime.status import gather_status
 
     async with connected(values, "approve") as (bus, subjects):
-        held = overview(await gather_status(bus, subjects)).held
+        roles = await gather_status(bus, subjects)
+        if not any(role.role == "compiler" for role in roles):
+            click.echo(nobody_answers(values, "compiler"), err=True)
+            return 1
+        held = overview(roles).held
         if held is None:
             click.echo("nothing is held")
             return 0

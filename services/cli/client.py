@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from proto.subjects import Subjects
+from services.cli.embedded_nats import without_password
 from services.cli.option_table import BUS, DEFAULT_NATS, INSTANCE, STATE
 from services.cli.options import bus_options, servers
 from services.cli.running import find
@@ -42,7 +43,7 @@ async def connected(values: Mapping[str, Any], who: str) -> AsyncIterator[tuple[
         try:
             await asyncio.wait_for(bus.wait_connected(), CONNECTS_WITHIN)
         except TimeoutError:
-            shown = ", ".join(server.rpartition("@")[2] for server in options.servers)
+            shown = ", ".join(without_password(server) for server in options.servers)
             raise click.ClickException(f"cannot reach NATS at {shown} (say where it is with --nats)") from None
         yield bus, Subjects(values["instance"])
     except BusError as error:
@@ -56,16 +57,32 @@ def _options(values: Mapping[str, Any], who: str) -> BusOptions:
     if not given:
         running = find(values["instance"], Path(values["state"]) if values["state"] else None)
         if len(running) > 1:
-            raise click.UsageError("several `limen up` run: say which one with --state, or its bus with --nats")
+            places = ", ".join(f"{each.state} (process {each.pid})" for each in running)
+            raise click.UsageError(f"several `limen up` run: say which one with --state: {places}")
         given = servers((running[0].nats,)) if running else (DEFAULT_NATS,)
     return bus_options({**values, "nats": given}, who)
+
+
+def nobody_answers(values: Mapping[str, Any], what: str = "process") -> str:
+    """Why a request to every process stayed without an answer, as far as one can tell, and what to do."""
+    options = _options(values, "")
+    bus = ", ".join(without_password(server) for server in options.servers)
+    text = f"no {what} of instance {values['instance']!r} answers at {bus}: is it running, and is that its bus?"
+    if options.creds or options.nkey or options.cert or any("@" in server for server in options.servers):
+        return text
+    return (
+        f"{text} Without a login one may only hear route events at the bus of `limen up`: name its state folder with "
+        f"--state (as its user), or log in with --nats-nkey"
+    )
 
 
 def run_client(main: Callable[[], Awaitable[int]]) -> int:
     """Run ``main`` for a person at a terminal: Ctrl-C is a way to end, not an error."""
     import logging
 
-    logging.getLogger("services").setLevel(logging.ERROR)
+    logger = logging.getLogger("services")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
 
     async def whole() -> int:
         return await main()
@@ -74,3 +91,5 @@ def run_client(main: Callable[[], Awaitable[int]]) -> int:
         return asyncio.run(whole())
     except KeyboardInterrupt:
         return 130
+    finally:
+        logger.setLevel(level)

@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from services.cli.option_types import ADDRESS, ANY_PATH
+from services.cli.running import DEMO, held
 from services.runtime.settings import HostPort, SettingsError
 
 EDGES: Final = 2
@@ -50,10 +51,11 @@ def command(
     Prints requests to try, and what happens when a file is edited, until Ctrl-C.
     """
     folder = _examples(manifests)
-    with tempfile.TemporaryDirectory(prefix="limen-demo-") as state:
+    with tempfile.TemporaryDirectory(prefix=DEMO) as state:
         values = _values(folder, _or_free(http, 8080), _or_free(https, 8443), _or_free(admin, 10254))
         try:
-            code = _run(values, Path(state), once)
+            with held(Path(state)):
+                code = _run(values, Path(state), once)
         except SettingsError as error:
             raise click.ClickException(str(error)) from None
     sys.exit(code)

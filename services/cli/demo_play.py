@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -18,18 +20,23 @@ from rich.text import Text
 from proto.events import SnapshotPublished
 from proto.subjects import Subjects
 from services.cli.demo_calls import CALLS, complaint, curl_words, echo_round_trip, make, shown
-from services.cli.demo_timeline import Timeline, Told
+from services.cli.demo_timeline import Timeline, Told, told
+from services.cli.demo_troubles import Looks
 from services.cli.event_lines import read
+from services.cli.overview import overview
 from services.cli.sample_backend import serving
 from services.cli.supervisor import Supervisor
 from services.runtime import admin
-from services.runtime.bus import Bus, BusOptions, Message
+from services.runtime.bus import Bus, BusError, BusOptions, Message
 from services.runtime.lifecycle import Lifecycle
 from services.runtime.settings import HostPort
+from services.runtime.status import gather_status
 
 READY_WITHIN: Final = 30.0
 QUIET_FOR: Final = 0.5
 """Seconds without a new version after which the start is over."""
+LOOKS_EVERY: Final = 0.3
+"""Seconds between two looks at what is wrong."""
 SAMPLES: Final = {
     "coffee": ("127.0.0.11:9001", "127.0.0.12:9001"),
     "tea": ("127.0.0.21:9001",),
@@ -48,6 +55,8 @@ class Demo:
         self._life = life
         self._console = Console(highlight=False)
         self._timeline = Timeline(values["edges"])
+        self._subjects = Subjects(values["instance"])
+        self._looks = Looks()
         self._last_version_at = 0.0
 
     async def play(self, once: bool) -> int:
@@ -61,6 +70,7 @@ class Demo:
                 self._values["admin"], ready=supervisor.ready, status=supervisor.status, metrics=supervisor.metrics
             )
             stack.push_async_callback(server.close)
+            supervisor.note(str(server.address))
             await stack.enter_async_context(self._telling(supervisor))
             self._say(f"started NATS, watcher, compiler, {self._values['edges']} edges and sample servers")
             if not await self._ready(supervisor):
@@ -127,14 +137,28 @@ class Demo:
                 await asyncio.sleep(0.2)
                 self._tell(self._timeline.tick(time.monotonic()))
 
-        await bus.subscribe(Subjects(self._values["instance"]).events, take)
+        async def look() -> None:
+            while True:
+                await asyncio.sleep(LOOKS_EVERY)
+                with contextlib.suppress(BusError):
+                    await self._look(bus)
+
+        await bus.subscribe(self._subjects.events, take)
         await bus.start()
-        ticking = asyncio.get_running_loop().create_task(tick())
+        loop = asyncio.get_running_loop()
+        running = [loop.create_task(tick()), loop.create_task(look())]
         try:
             yield
         finally:
-            ticking.cancel()
+            for task in running:
+                task.cancel()
             await bus.close()
+
+    async def _look(self, bus: Bus) -> None:
+        """Tell what is wrong now and was not before, and the other way round."""
+        roles = await gather_status(bus, self._subjects, timeout=LOOKS_EVERY, at_most=2 + self._values["edges"])
+        if {"watcher", "compiler"} <= {role.role for role in roles if role.ready}:
+            self._tell(told(self._looks.look(overview(roles))))
 
     def _invite(self, supervisor: Supervisor, admin_address: HostPort) -> None:
         http, https = supervisor.http[0], supervisor.https[0]
@@ -143,10 +167,11 @@ class Demo:
             self._console.print(Text(f"# {call.title}", style="dim"))
             self._console.print(Text(shown(curl_words(call, http, https)), style="bold"), soft_wrap=True)
         folder = self._values["manifests"][0]
+        limen = "limen" if shutil.which("limen") else sys.argv[0]  # as it was called, e.g. .venv/bin/limen
         self._console.print()
         self._say(f"edit a file in {folder} and see it go live here; Ctrl-C ends")
         self._say(
-            f"`limen status`, `limen events` and `nats sub 'limen.events.>' -s {supervisor.nats_public}` work too"
+            f"`{limen} status`, `{limen} events` and `nats sub 'limen.events.>' -s {supervisor.nats_public}` work too"
         )
         self._say(f"http://{admin_address}/status, /metrics; logs in {self._state / 'logs'}")
 

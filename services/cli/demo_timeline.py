@@ -1,4 +1,4 @@
-"""What ``limen demo`` tells about each change: route events in, lines out. Pure: the clock is given."""
+"""What ``limen demo`` tells about each change: route events and troubles in, lines out. Pure: the clock is given."""
 
 from __future__ import annotations
 
@@ -7,17 +7,27 @@ from typing import Final
 from msgspec import Struct
 
 from proto.events import EdgeApplied, IngressRejected, SnapshotPublished
-from services.cli.event_lines import describe
+from services.cli.demo_troubles import AT_MOST, Changes
 
 GIVE_UP_AFTER: Final = 3.0
 """Seconds after which a version that is not live everywhere is told as it is."""
 
 
 class Told(Struct, frozen=True):
-    """A line. ``good``: False for what somebody should look at."""
+    """A line. ``good``: False for what somebody should look at, None for what asks nothing of anybody."""
 
     text: str
-    good: bool = True
+    good: bool | None = True
+
+
+def told(changes: Changes) -> list[Told]:
+    """The lines of troubles that came and went."""
+    lines = [Told(f"no longer: {each.head}") for each in changes.gone[:AT_MOST]]
+    for each in changes.new[:AT_MOST]:
+        good = None if each.mild else False
+        lines += [Told(each.head, good), Told(f"  {each.detail}", good)]
+    more = len(changes.gone[AT_MOST:]) + len(changes.new[AT_MOST:])
+    return [*lines, Told(f"and {more} more changes: see `limen status`", None)] if more else lines
 
 
 class _Version(Struct):
@@ -37,7 +47,8 @@ class Timeline:
     def add(self, data: Struct, now: float) -> list[Told]:
         """Take an event; the lines that are complete now. Events of several processes may come in any order."""
         if isinstance(data, IngressRejected):
-            return [Told(f"rejected: {describe(data)}", good=False)]
+            kept = "its last good version is served on" if data.keeps_last_good else "it is not served"
+            return [Told(f"ingress {data.namespace}/{data.name} is rejected: {kept}", good=False)]
         if isinstance(data, SnapshotPublished):
             version = _Version(data, now)
             for worker, (epoch, number, seconds) in self._serving.items():

@@ -36,7 +36,7 @@ def command(subject_filter: str, as_json: bool, **values: Any) -> None:
     FILTER is the end of a subject, after `<instance>.events.`: `route.>`, `ingress.rejected`, `*.*.shop.>` (everything
     of namespace shop).
     """
-    sys.exit(run_client(lambda: _events(values, subject_filter, as_json)))
+    sys.exit(run_client(lambda: _events(values, _checked(subject_filter), as_json)))
 
 
 def subject_of(everything: str, subject_filter: str) -> str:
@@ -48,6 +48,15 @@ def subject_of(everything: str, subject_filter: str) -> str:
     return prefix + tail
 
 
+def _checked(subject_filter: str) -> str:
+    tokens = subject_filter.strip(".").split(".")
+    if any(not token or any(c.isspace() or not c.isprintable() for c in token) for token in tokens):
+        raise click.UsageError(f"FILTER {subject_filter!r}: words with dots between them, e.g. route.> or *.*.shop.>")
+    if ">" in tokens[:-1]:
+        raise click.UsageError(f"FILTER {subject_filter!r}: > stands for all that follows, so nothing comes after it")
+    return subject_filter
+
+
 async def _events(values: dict[str, Any], subject_filter: str, as_json: bool) -> int:
     from rich.console import Console
     from rich.text import Text
@@ -56,8 +65,9 @@ async def _events(values: dict[str, Any], subject_filter: str, as_json: bool) ->
     from services.runtime.bus import Message
 
     console = Console(highlight=False)
+    arrived: asyncio.Queue[Message] = asyncio.Queue()
 
-    async def show(message: Message) -> None:
+    def show(message: Message) -> None:
         if as_json:
             click.echo(message.data.decode())
             return
@@ -70,6 +80,6 @@ async def _events(values: dict[str, Any], subject_filter: str, as_json: bool) ->
         console.print(Text.assemble((line.time, "dim"), "  ", (f"{line.type:<20}", style), line.text), soft_wrap=True)
 
     async with connected(values, "events") as (bus, subjects):
-        await bus.subscribe(subject_of(subjects.events, subject_filter), show)
-        await asyncio.Event().wait()
-    return 0
+        await bus.subscribe(subject_of(subjects.events, subject_filter), arrived.put)
+        while True:  # printed here, so that a reader who goes away (`| head`) ends the command quietly
+            show(await arrived.get())

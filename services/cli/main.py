@@ -16,7 +16,7 @@ COMMANDS: Final = {
     "watcher": "Read Kubernetes or a folder; publish objects.",
     "compiler": "Compile objects to snapshots; publish them.",
     "edge": "Take traffic.",
-    "status": "What every process says: versions, sync, findings.",
+    "status": "What every process says: versions, sync, diagnostics.",
     "events": "Route events as they happen.",
     "approve": "Let a held mass removal pass.",
     "keys": "Make the keys of an installation.",

@@ -8,8 +8,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,15 +22,18 @@ from services.runtime.settings import SettingsError
 
 NOTE: Final = "running.json"
 LOCK: Final = "lock"
+DEMO: Final = "limen-demo-"
+"""How the temporary state folder of ``limen demo`` begins."""
 
 
 class Running(Struct, frozen=True):
-    """A ``limen up`` that runs. ``nats``: the bus, with its password."""
+    """A ``limen up`` or ``limen demo`` that runs. ``nats``: the bus, with its password. ``state``: its folder."""
 
     pid: int
     instance: str
     nats: str
     admin: str
+    state: str = ""
 
 
 def default_folder(instance: str, source: str) -> Path:
@@ -68,9 +72,20 @@ def leave_note(folder: Path, running: Running) -> None:
 
 
 def find(instance: str, folder: Path | None) -> list[Running]:
-    """Every ``limen up`` of this user that runs ``instance``: in ``folder``, or wherever state lies by default."""
-    folders = [folder] if folder else sorted(default_state_base().glob("*/"))
+    """Every ``limen up`` of this user that runs ``instance``: in ``folder``, or wherever state lies by default; there
+    also ``limen demo``, whose state is in a temporary folder."""
+    folders = [folder] if folder else [*sorted(default_state_base().glob("*/")), *_demos()]
     return [running for each in folders if (running := _read(each)) and running.instance == instance]
+
+
+def _demos() -> list[Path]:
+    """Temporary folders that are this user's own: anybody can make one of that name."""
+    found = []
+    for folder in sorted(Path(tempfile.gettempdir()).glob(f"{DEMO}*/")):
+        with suppress(OSError):
+            if not folder.is_symlink() and folder.stat().st_uid == os.geteuid():
+                found.append(folder)
+    return found
 
 
 def _read(folder: Path) -> Running | None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from services.cli.client import CHANGES, OPTIONS, connected, run_client
+from services.cli.client import CHANGES, OPTIONS, connected, nobody_answers, run_client
 from services.cli.options import with_options
+
+NOT_A_TERMINAL: Final = 200
+"""Columns of what goes into a pipe or a file, where nothing need be folded."""
 
 
 @click.command("status")
 @click.option("--json", "as_json", is_flag=True, envvar="LIMEN_JSON", show_envvar=True, help="JSON, for programs.")
 @with_options(OPTIONS, **CHANGES)
 def command(as_json: bool, **values: Any) -> None:
-    """What every process says about itself: versions, what is live on how many edges, sync of the sources, findings.
+    """What every process says about itself: versions, what is live on how many edges, sync of the sources,
+    diagnostics.
 
     Exit code 1 if nobody answers.
     """
@@ -35,13 +39,16 @@ async def _status(values: dict[str, Any], as_json: bool) -> int:
         click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
     elif roles:
         from rich.console import Console
+        from rich.text import Text
 
         from services.cli.status_tables import tables
 
         console = Console()
+        if not console.is_terminal:
+            console.width = max(console.width, NOT_A_TERMINAL)
         for part in tables(found):
-            console.print(part)
+            console.print(part, soft_wrap=isinstance(part, Text))
     if not roles:
-        click.echo(f"no process of instance {subjects.instance!r} answers", err=True)
+        click.echo(nobody_answers(values), err=True)
         return 1
     return 0

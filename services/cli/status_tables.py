@@ -11,16 +11,20 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from proto.diagnostics import Diagnostic
 from proto.reports import HeldRemoval, RoleStatus
+from services.cli.diagnostic_lines import STYLE, advice, place
 from services.cli.overview import EdgeLine, Overview
+from services.runtime.status import MAX_DIAGNOSTICS
 
-_SEVERITY: Final = {"error": "red", "warning": "yellow", "notice": "dim"}
 _COUNTS: Final = {
     "watcher": ("objects", "published"),
     "compiler": ("ingresses", "routes", "objects", "resources"),
-    "edge": ("hosts", "upstreams", "connections", "workers"),
+    "edge": ("hosts", "upstreams", "connections"),
 }
 """What is worth a word of each role's counts; --json has them all."""
+NAMED_NOTICES: Final = 3
+"""Notices of one code that are named; more are counted."""
 
 
 def tables(found: Overview) -> Iterator[RenderableType]:
@@ -48,7 +52,7 @@ def _head(found: Overview) -> Text:
 
 def _held(held: HeldRemoval) -> Text:
     return Text(
-        f"HELD since {_ago(time.time() - held.since)}: a removal would leave {held.routes_after} of {held.routes_now} "
+        f"HELD for {_ago(time.time() - held.since)}: a removal would leave {held.routes_after} of {held.routes_now} "
         f"routes ({', '.join(held.objects[:5])}{' …' if len(held.objects) > 5 else ''}). "
         "It passes when a second list agrees, or with `limen approve`.",
         style="bold yellow",
@@ -67,9 +71,14 @@ def _roles(roles: tuple[RoleStatus, ...]) -> Table:
             _state(role),
             f"{role.epoch}.{role.version}" if role.version else "",
             _ago(time.time() - role.started_at),
-            Text.assemble(has, (f"  {role.last_error}" if role.last_error else "", "red")),
+            Text.assemble(has, (f"  {_error(role)}", "red")),
         )
     return table
+
+
+def _error(role: RoleStatus) -> str:
+    """Its last error, unless the table of sources says the same in more words."""
+    return "" if any(source.error for source in role.sources) else role.last_error
 
 
 def _state(role: RoleStatus) -> Text:
@@ -118,20 +127,32 @@ def _sources(found: Overview) -> Table:
 
 
 def _diagnostics(found: Overview) -> Iterator[RenderableType]:
-    """Errors and warnings one by one; notices, which ask nothing of anybody, by number."""
-    loud = [diagnostic for diagnostic in found.diagnostics if diagnostic.severity != "notice"]
-    yield Text(f"findings ({len(loud)})", style="italic")
-    for diagnostic in loud:
-        line = Text.assemble(" ", (diagnostic.code, _SEVERITY[diagnostic.severity]), f"  {diagnostic.object}")
-        if diagnostic.field:
-            line.append(f"  {diagnostic.field}" + (f" = {diagnostic.value!r}" if diagnostic.value else ""), style="dim")
-        line.append(f"\n   {diagnostic.message}")
-        if diagnostic.remedy:
-            line.append(f" {diagnostic.remedy}", style="dim")
-        yield line
-    quiet = Counter(diagnostic.code for diagnostic in found.diagnostics if diagnostic.severity == "notice")
-    for code, number in sorted(quiet.items()):
-        yield Text(f" {number} × {code} (--json names them)", style="dim")
+    """Errors and warnings one by one; notices, which ask nothing of anybody, by number where they are many."""
+    counts: Counter[str] = Counter(diagnostic.severity for diagnostic in found.diagnostics)
+    numbers = ", ".join(_number(counts[severity], severity) for severity in STYLE if counts[severity])
+    yield Text(f"diagnostics: {numbers}", style="italic")
+    notices: dict[str, list[Diagnostic]] = {}
+    for diagnostic in found.diagnostics:
+        if diagnostic.severity == "notice":
+            notices.setdefault(diagnostic.code, []).append(diagnostic)
+        else:
+            yield _diagnostic(diagnostic)
+    for code, same in sorted(notices.items()):
+        if len(same) <= NAMED_NOTICES:
+            yield from map(_diagnostic, same)
+        else:
+            yield Text(f" {len(same)} × {code} (--json names them)", style="dim")
+    if any(len(role.diagnostics) >= MAX_DIAGNOSTICS for role in found.roles):
+        yield Text(f" … and more: a process names its first {MAX_DIAGNOSTICS} only", style="yellow")
+
+
+def _diagnostic(diagnostic: Diagnostic) -> Text:
+    style = STYLE[diagnostic.severity]
+    return Text.assemble(" ", (diagnostic.code, style), f"  {place(diagnostic)}\n   ", (advice(diagnostic), "dim"))
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def _ago(seconds: float) -> str:

@@ -6,6 +6,7 @@ Owns the children and the sockets reserved for them. Must not know options' name
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import socket
@@ -207,7 +208,10 @@ class Supervisor:
 
     def note(self, admin: str) -> None:
         """Leave word for other commands of this user."""
-        leave_note(self._state, Running(os.getpid(), self._values["instance"], ",".join(self._nats_url), admin))
+        leave_note(
+            self._state,
+            Running(os.getpid(), self._values["instance"], ",".join(self._nats_url), admin, str(self._state)),
+        )
 
     def _reserve(self, address: HostPort, option: str) -> HostPort:
         """Keep ``address`` for the edges: bound and shared (SO_REUSEPORT), but not listening, so that it gets no
@@ -307,5 +311,7 @@ def _bound(address: HostPort, option: str, *, share: bool) -> socket.socket:
         hint = ""
         if isinstance(error, PermissionError):
             hint = " (ports below 1024 need the capability NET_BIND_SERVICE, or net.ipv4.ip_unprivileged_port_start)"
+        elif error.errno == errno.EADDRINUSE:
+            hint = f" (end what listens there, or name another address with {option})"
         raise SettingsError(f"{option} {address}: {error.strerror or error}{hint}") from None
     return bound

@@ -52,7 +52,8 @@ def command(**values: Any) -> None:
     Ctrl-C end all of them gracefully, edges first.
     """
     if bool(values["kube"]) == bool(values["manifests"]):
-        raise click.UsageError("say what to serve: --manifests DIR, or --kube")
+        both = "--manifests and --kube exclude each other: " if values["kube"] else ""
+        raise click.UsageError(f"{both}say what to serve: --manifests DIR, or --kube")
     from services.runtime import logs
 
     logs.setup("up", values["log_format"] == "json")

@@ -60,6 +60,23 @@ def test_an_edit_is_told_and_served(tmp_path: Path) -> None:
         assert child.wait(15) == 0, child.output()
 
 
+def test_a_broken_manifest_is_told_and_status_finds_the_demo(tmp_path: Path) -> None:
+    folder, own = tmp_path / "examples", {"TMPDIR": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)}
+    shutil.copytree(REPOSITORY / "examples" / "hosts-and-paths", folder)
+    with process(*limen("demo", f"--manifests={folder}", *PORTS), log=tmp_path / "log", env=own) as child:
+        eventually_sync(lambda: "Ctrl-C ends" in child.output(), 40, what=f"invitation in {child.output()[-3000:]}")
+        broken = folder / "broken.yaml"
+        broken.write_text("kind: [")
+        head = f"error: manifest-invalid  source folder  {broken}"
+        eventually_sync(lambda: f"✗ {head}" in child.output(), 10, what="the broken manifest in the timeline")
+        with process(*limen("status"), log=tmp_path / "status", env=own) as status:
+            assert status.wait(20) == 0, status.output()
+            assert "live on 2/2 edges" in status.output()
+            assert f"manifest-invalid  source folder  {broken} document 1 line" in status.output()
+        broken.unlink()
+        eventually_sync(lambda: f"✓ no longer: {head}" in child.output(), 10, what="that it is gone")
+
+
 async def test_python_asks_the_same_where_curl_is_missing() -> None:
     port = free_port()
     address = HostPort("127.0.0.1", port)

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from services.cli.main import cli
-from services.cli.running import NOTE, Running, default_folder, find, held, leave_note
+from services.cli.running import DEMO, NOTE, Running, default_folder, find, held, leave_note
 from services.runtime.settings import SettingsError
 
 
@@ -18,7 +18,7 @@ def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _note(folder: Path, instance: str = "limen") -> Running:
-    running = Running(1, instance, "nats://u:p@127.0.0.1:1", "127.0.0.1:2")
+    running = Running(1, instance, "nats://u:p@127.0.0.1:1", "127.0.0.1:2", str(folder))
     leave_note(folder, running)
     return running
 
@@ -39,6 +39,17 @@ def test_a_note_counts_only_while_its_folder_is_held(tmp_path: Path) -> None:
     assert find("limen", None) == []
 
 
+def test_a_demo_is_found_in_its_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = tmp_path / f"{DEMO}x"
+    with held(folder):
+        running = _note(folder)
+        (tmp_path / f"{DEMO}link").symlink_to(folder)
+        assert find("limen", None) == [running]
+        monkeypatch.setattr("os.geteuid", lambda: -1)  # somebody else's
+        assert find("limen", None) == []
+
+
 def test_several_are_not_guessed_among() -> None:
     first, second = default_folder("limen", "a"), default_folder("limen", "b")
     assert first != second
@@ -48,6 +59,7 @@ def test_several_are_not_guessed_among() -> None:
         result = CliRunner().invoke(cli, ["status"])
         assert result.exit_code == 2
         assert "say which one with --state" in result.output
+        assert f"{first} (process 1)" in result.output
 
 
 def test_damaged_notes_are_passed_over() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 
+import msgspec
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
 from proto.diagnostics import Diagnostic
@@ -22,10 +24,12 @@ from proto.events import (
 from proto.objects import ObjectKey
 from proto.reports import EdgeReport, HeldRemoval, RoleStatus, SourceStatus, to_json
 from services.cli.demo_calls import CALLS, Answer, complaint, curl_words, shown
-from services.cli.demo_timeline import Timeline
+from services.cli.demo_timeline import Timeline, told
+from services.cli.demo_troubles import AT_MOST, Looks
 from services.cli.event_lines import read
+from services.cli.events import command as events_command
 from services.cli.events import subject_of
-from services.cli.overview import overview
+from services.cli.overview import Overview, overview
 from services.cli.status_tables import tables
 from services.runtime.settings import HostPort
 
@@ -94,7 +98,34 @@ def test_status_tables_hold_what_matters() -> None:
     for expected in ("version 1.9", "live on 1/3 edges", "HELD", "limen approve", "standby", "silent", "bad signature"):
         assert expected in text, text
     assert "annotation-invalid  ingress shop/web  metadata.annotations[x] = 'y'" in text
-    assert "mend it" in text
+    assert "\n   bad → mend it\n" in text
+    assert "diagnostics: 1 error\n" in text
+
+
+def test_few_notices_are_named_and_many_counted() -> None:
+    def shown_for(number: int) -> str:
+        out = io.StringIO()
+        for part in tables(overview([_role("compiler", "c", diagnostics=tuple(map(_notice, range(number))))])):
+            Console(file=out, width=160).print(part)
+        return out.getvalue()
+
+    assert "class-not-found  ingress shop/n2" in shown_for(3)
+    assert " 4 × class-not-found (--json names them)" in shown_for(4)
+    assert "diagnostics: 4 notices" in shown_for(4)
+    assert "and more" not in shown_for(4)
+    assert "… and more: a process names its first 1000 only" in shown_for(1000)
+
+
+def test_an_error_of_a_source_is_said_once() -> None:
+    out = io.StringIO()
+    watcher = _role("watcher", "w", sources=(SourceStatus(kind="ingress", error="gone"),), last_error="ingress: gone")
+    for part in tables(overview([watcher])):
+        Console(file=out, width=160).print(part)
+    assert out.getvalue().count("gone") == 1
+
+
+def _notice(number: int) -> Diagnostic:
+    return Diagnostic(ObjectKey("ingress", "shop", f"n{number}"), "class-not-found", "notice", "", "", "passed over")
 
 
 @pytest.mark.parametrize(
@@ -157,6 +188,13 @@ def test_event_filters(given: str, subject: str) -> None:
     assert subject_of("blue.events.>", given) == subject
 
 
+@pytest.mark.parametrize("given", ["foo bar", "", "a..b", ">.x"])
+def test_an_event_filter_that_can_match_nothing_is_said(given: str) -> None:
+    result = CliRunner().invoke(events_command, [given])
+    assert result.exit_code == 2
+    assert f"FILTER {given!r}" in result.output
+
+
 def _published(version: int, *objects: str) -> SnapshotPublished:
     return SnapshotPublished(
         epoch=1, from_version=version - 1, to_version=version, digest="", cause="change", objects=objects
@@ -186,6 +224,52 @@ def test_the_timeline_tells_what_does_not_get_live() -> None:
     (line,) = timeline.tick(4.0)
     assert (line.good, "live on 1/2" in line.text) == (False, True)
     assert timeline.tick(9.0) == []
+
+
+def test_the_timeline_tells_a_rejection() -> None:
+    rejected = IngressRejected(namespace="shop", name="web", keeps_last_good=True, diagnostics=(FINDING,))
+    (line,) = Timeline(2).add(rejected, 0.0)
+    assert (line.text, line.good) == ("ingress shop/web is rejected: its last good version is served on", False)
+    (line,) = Timeline(2).add(IngressRejected(namespace="shop", name="web"), 0.0)
+    assert line.text == "ingress shop/web is rejected: it is not served"
+
+
+def _texts(looks: Looks, found: Overview) -> list[tuple[str, bool | None]]:
+    return [(line.text, line.good) for line in told(looks.look(found))]
+
+
+def test_diagnostics_are_told_as_they_come_and_go() -> None:
+    looks, head = Looks(), "error: annotation-invalid  ingress shop/web  metadata.annotations[x] = 'y'"
+    assert _texts(looks, Overview(diagnostics=(_notice(1),))) == []
+    assert _texts(looks, Overview(diagnostics=(_notice(1), _notice(2), FINDING))) == [
+        (head, False),
+        ("  bad → mend it", False),
+        ("notice: class-not-found  ingress shop/n2", None),
+        ("  passed over", None),
+    ]
+    assert _texts(looks, Overview(diagnostics=(_notice(1), FINDING))) == []
+    assert _texts(looks, Overview()) == [(f"no longer: {head}", True)]
+
+
+def test_a_diagnostic_that_moved_is_told_as_new_only() -> None:
+    looks = Looks()
+    assert _texts(looks, Overview(diagnostics=(FINDING,)))[0][1] is False
+    moved = msgspec.structs.replace(FINDING, field="metadata.annotations[z]")
+    assert [text for text, _ in _texts(looks, Overview(diagnostics=(moved,)))] == [
+        "error: annotation-invalid  ingress shop/web  metadata.annotations[z] = 'y'",
+        "  bad → mend it",
+    ]
+
+
+def test_sources_and_held_removals_are_troubles_and_many_are_cut() -> None:
+    looks = Looks()
+    sources = tuple(SourceStatus(kind=kind, error="/m is gone") for kind in ("ingress", "service"))
+    held = HeldRemoval(since=1.0, routes_now=100, routes_after=3)
+    texts = [text for text, _ in _texts(looks, Overview(sources=sources, held=held))]
+    assert texts[1].startswith("  it would leave 3 of 100 routes; ")
+    assert texts[2:] == ["source: /m is gone", "  what was read before stays (ingress, service)"]
+    many = tuple(map(_notice, range(AT_MOST + 5)))
+    assert _texts(looks, Overview(diagnostics=many))[-1] == ("and 5 more changes: see `limen status`", None)
 
 
 def test_printed_requests_are_the_ones_that_are_made() -> None:
