@@ -253,7 +253,9 @@ class _Reader:
 
 
 def _is_unsafe(text: str) -> bool:
-    """What ingress-nginx's deep inspection refuses (contract P9). ``alias`` and ``root`` up to a ``;`` are looked for in
-    two steps: one pattern for both takes time with the square of the length, and a path may have a megabyte."""
+    """What ingress-nginx's deep inspection refuses (contract P9).
+
+    ``alias`` and ``root`` up to a ``;`` are looked for in two steps: one pattern for both takes time with the square of
+    the length, and a path may have a megabyte."""
     directive = _DIRECTIVE.search(text)
     return (directive is not None and ";" in text[directive.end() :]) or _UNSAFE.search(text) is not None

@@ -223,10 +223,9 @@ class Compiler:
         records = self._table.records
         looked_at = self.records() if self._suspect else upserts
         self._suspect = True
-        for record in looked_at:
-            for key in self._hosts.references(record):
-                if key not in records:
-                    raise InconsistentTableError(f"{record.key} refers to {key}, which is not in the table")
+        for host, key in self._hosts.references(looked_at):
+            if key not in records:
+                raise InconsistentTableError(f"virtualhost {host} refers to {key}, which is not in the table")
         for key in removals:
             if self._hosts.is_referenced(key):
                 raise InconsistentTableError(f"{key} is gone from the table and still referred to")

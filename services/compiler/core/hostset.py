@@ -49,6 +49,7 @@ class HostSet:
         self._shown_by: dict[str, int] = {}
         self._default_certificate = ""
         self._dirty: set[str] = set()
+        self._dirty_tls: set[str] = set()
         self._dirty_secrets: set[str] = set()
         self._poisoned: dict[str, frozenset[str]] = {}
         self.route_count = 0
@@ -74,7 +75,7 @@ class HostSet:
     def touch_secret(self, secret: str) -> bool:
         """A Secret changed. Returns whether a host may show it."""
         hosts = self._index.hosts_of_secret(secret)
-        self._dirty |= hosts
+        self._dirty_tls |= hosts  # a renewed certificate is the same decision, and may be shown by thousands of hosts
         self._dirty_secrets.add(secret)
         return bool(hosts)
 
@@ -106,16 +107,16 @@ class HostSet:
         before, self._default_certificate = self._default_certificate, name
         self._show(before, name)
 
-    def references(self, record: ResourceRecord) -> Iterable[ResourceKey]:
-        """What a host or group of the table refers to."""
-        if record.kind not in ("virtualhost", "routegroup"):
-            return
-        host = record.name if record.kind == "virtualhost" else record.name.rpartition("#")[0]
-        compiled = self._compiled[host]
-        yield from (record.key for record in compiled.records)
-        yield from (ResourceKey("upstream", name) for name in compiled.upstreams)
-        if compiled.certificate:
-            yield ResourceKey("certificate", compiled.certificate)
+    def references(self, records: Iterable[ResourceRecord]) -> Iterable[tuple[str, ResourceKey]]:
+        """The hosts among ``records`` of the table (whole or in groups), each once, with what each refers to."""
+        for host in {
+            record.name.partition("#")[0] for record in records if record.kind in ("virtualhost", "routegroup")
+        }:
+            compiled = self._compiled[host]
+            yield from ((host, record.key) for record in compiled.records)
+            yield from ((host, ResourceKey("upstream", name)) for name in compiled.upstreams)
+            if compiled.certificate:
+                yield host, ResourceKey("certificate", compiled.certificate)
 
     def is_referenced(self, key: ResourceKey) -> bool:
         """Whether anything refers to a resource."""
@@ -124,8 +125,10 @@ class HostSet:
         return key.kind == "certificate" and key.name in self._shown_by
 
     def _decide_tls(self) -> None:
-        """Decide for dirty hosts; children of a wildcard whose decision changed are dirty too."""
-        for host in tuple(self._dirty):
+        """Decide for hosts that may show another certificate. Where the decision changed the host is dirty, and so are
+        a wildcard's children."""
+        undecided, self._dirty_tls = self._dirty | self._dirty_tls, set()
+        for host in undecided:
             before = self._tls.get(host)
             after = None if host == CATCH_ALL_HOST else self._own_tls(host)
             if before == after:
@@ -134,6 +137,7 @@ class HostSet:
                 del self._tls[host]
             else:
                 self._tls[host] = after
+            self._dirty.add(host)
             if host.startswith("*"):
                 self._dirty.update(self._index.children(host))
 
