@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from proto.codec import encode
 from proto.objects import Ingress, IngressBackend, IngressPath, IngressRule, ObjectEnvelope, ObjectKey, key_of
@@ -17,9 +18,11 @@ from services.compiler.core.compiler import Compiler
 from services.compiler.core.options import CompileOptions
 from services.compiler.edges import MAX_REPORT, SILENT_AFTER, Edges, ReportError, read_report
 from services.compiler.findings import MAX_SERVED, FindingsBook
+from services.compiler.log import Log
 from services.compiler.signed import RefusedError, open_entry, sign
 from services.compiler.statefile import StateFile
 from services.compiler.table import Position
+from services.runtime.bus import Bus, BusOptions
 
 SUBJECTS = Subjects("limen")
 AUTHENTICATOR = ObjectAuthenticator([("00", bytes(32))])
@@ -149,6 +152,17 @@ class TestEdges:
         for data in (b"{", b"[]", b'{"edge": 1}', b" " * (MAX_REPORT + 1)):
             with pytest.raises(ReportError):
                 read_report("a", data)
+
+    @pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**30])
+    def test_a_proof_with_numbers_that_no_compiler_writes_proves_nothing(self, number: int) -> None:
+        proof = replace(open_entry(sign(delta(), SIGNER)[1], VERIFIER).proof, epoch=number)
+        report = read_report("s", to_json(EdgeReport(edge="e", worker=0, proof=proof)))
+        assert report is not None
+        assert report.proof == proof
+        log = Log(
+            Bus(BusOptions(servers=("nats://127.0.0.1:1",), name="test")), SUBJECTS, SIGNER, VERIFIER, lambda _: None
+        )
+        assert log.proven(proof) is None
 
     def test_who_refuses_is_counted(self) -> None:
         edges = Edges()
