@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from services.edge.connection import BODY, HEAD, IDLE, NEXT, STALLED, TUNNEL, WAIT, Connection
+from services.edge.connection import BODY, HEAD, IDLE, NEXT, PIPELINE_LIMIT, STALLED, TUNNEL, WAIT, Connection
 from services.edge.core import grammar, pages
 from services.edge.core.chunked import LAST, FramingError, frame
 from services.edge.core.generation import own_lines
@@ -29,8 +29,6 @@ HEAD_TIME: Final = 10.0
 """Seconds for a whole head, from its first byte (a drip of bytes does not extend it)."""
 BODY_TIME: Final = 60.0
 """Seconds between two reads of a body (nginx: client_body_timeout)."""
-PIPELINE_LIMIT: Final = 64 * 1024
-"""Bytes of further requests that are read ahead."""
 
 _match_line: Final = grammar.request_line
 _match_block: Final = grammar.plain_block
@@ -40,14 +38,13 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 class ClientConnection(Connection):
     """See the module."""
 
-    __slots__ = ("_body", "_chunked_out", "_prepared", "_reader", "_requests")
+    __slots__ = ("_body", "_chunked_out", "_prepared", "_reader")
 
     def __init__(self, listener: Listener) -> None:
         super().__init__(listener, Exchange(listener.serving, self))
         self._reader: HeadReader | None = None
         self._body: RequestBody | None = None
         self._prepared: Prepared | None = None
-        self._requests = 0
         self._chunked_out = False
 
     # --- requests -----------------------------------------------------------------------------------------------
@@ -135,9 +132,7 @@ class ClientConnection(Connection):
         self._plain = prepared.plain
         self._responding = self._lingers = False
         self._requests = requests = self._requests + 1
-        self._persistent = (
-            headers.persistent and requests < generation.settings.keep_alive_requests and not self._listener.draining
-        )
+        self._persistent = headers.persistent and requests < generation.requests_at_most and not self._listener.draining
         decision = plan(prepared.host, target, prepared.question)
         if not isinstance(decision, Forward):
             self._decide(decision, headers, rest)

@@ -26,11 +26,18 @@ LINGER_TIME: Final = 2.0
 """Seconds to read on after a refused request, so that the client gets to read the answer."""
 HALF_CLOSED_TIME: Final = 1.0
 """Seconds without progress after which a client that sends no more is taken to have left."""
+NEWCOMER_TIME: Final = 1.0
+"""Seconds in which a client that came just before draining began may still bring its first request."""
+PIPELINE_LIMIT: Final = 64 * 1024
+"""Bytes of further requests that are read ahead."""
 
 FIRST, IDLE, HEAD, BODY, WAIT, NEXT, STALLED, TUNNEL, LINGER, CLOSED = range(10)
 """Nothing came yet; between requests; in a head; in a body (an endpoint may be at work); an endpoint is at work;
 between requests, with bytes that came ahead and go first; the same, but the client has to take responses before; bytes
 both ways; answered for the last time; over."""
+
+_FLOWING: Final = frozenset((BODY, WAIT, STALLED, TUNNEL))
+"""States in which it may be the client, slow to take bytes, that is waited for."""
 
 
 class Connection(asyncio.Protocol):
@@ -51,6 +58,7 @@ class Connection(asyncio.Protocol):
         "_plain",
         "_progress",
         "_reading",
+        "_requests",
         "_responding",
         "_serving",
         "_state",
@@ -73,6 +81,7 @@ class Connection(asyncio.Protocol):
         self._congested = False
         self._progress = 0
         self._persistent = True
+        self._requests = 0
         self._responding = False
         self._lingers = False
         self._plain = False
@@ -125,19 +134,21 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client takes bytes slower than they come."""
         self._congested = True
-        if self._state != CLOSED:
+        if self._state in _FLOWING:
             self._exchange.pause_upstream()
             self.deadline = monotonic() + SEND_TIME
 
     def resume_writing(self) -> None:
         """The client takes bytes again."""
         self._congested = False
-        if self._state != CLOSED:
-            self.deadline = NEVER
-            self._exchange.resume_upstream()
-            if self._state == STALLED:
-                self._state = WAIT
-                self._go_on()
+        state = self._state
+        if state not in _FLOWING:  # what it waits for has a deadline of its own, which runs on
+            return
+        self.deadline = monotonic() + SEND_TIME if state == BODY and self._reading else NEVER
+        self._exchange.resume_upstream()
+        if state == STALLED:
+            self._state = WAIT
+            self._go_on()
 
     def expire(self, now: float) -> None:
         """Something took too long; what, the state tells."""
@@ -169,7 +180,7 @@ class Connection(asyncio.Protocol):
             self._state = NEXT
             self.deadline = monotonic() + SEND_TIME
             self._serving.loop.call_soon(self._next)
-        elif self._lingers or self._state == BODY:
+        elif self._lingers or self._state == BODY or self._ends_early():
             self._linger()
         else:
             self._end()
@@ -183,12 +194,23 @@ class Connection(asyncio.Protocol):
         self._read(True)
         if data:
             self.data_received(data)
+        if len(self._pending) > PIPELINE_LIMIT:
+            self._read(False)
         if self._half_closed and self._state in (IDLE, HEAD):
             self._end()
+        elif self._half_closed and self._state == BODY:
+            self._leave()
+
+    def _ends_early(self) -> bool:
+        """Whether it is we who keep the connection no longer: the client may have sent more in good faith."""
+        generation = self._generation
+        return self._listener.draining or (generation is not None and self._requests >= generation.requests_at_most)
 
     def drain(self) -> None:
         """End when nothing is under way; a response under way is the last."""
-        if self._state in (FIRST, IDLE) or (self._state == NEXT and not self._pending):
+        if self._state == FIRST:
+            self.deadline = min(self.deadline, monotonic() + NEWCOMER_TIME)
+        elif self._state == IDLE or (self._state == NEXT and not self._pending):
             self._end()
         else:
             self._persistent = False

@@ -48,7 +48,8 @@ Bodies = dict[str, bytes]
 
 
 class Generation:
-    """See the module. ``epoch``, ``version`` and ``digest`` are the snapshot's."""
+    """See the module. ``epoch``, ``version`` and ``digest`` are the snapshot's. ``requests_at_most``: of a client's
+    connection; 0 where connections are not kept at all (nginx: ``keepalive_timeout 0``)."""
 
     __slots__ = (
         "_bodies",
@@ -57,6 +58,7 @@ class Generation:
         "_upstreams",
         "digest",
         "epoch",
+        "requests_at_most",
         "security_line",
         "settings",
         "trust",
@@ -79,6 +81,7 @@ class Generation:
         self.settings = settings
         self.trust: Trust = trust_of(settings)
         self.security_line: bytes = security_line(settings)
+        self.requests_at_most = settings.keep_alive_requests if settings.keep_alive > 0 else 0
         self._bodies = bodies
         self._hosts = bodies["virtualhost"]
         self._planned = hosts
