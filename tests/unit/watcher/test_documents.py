@@ -107,6 +107,20 @@ INGRESS = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: w
             None,
         ),
         ("a: " + "*x " * 3 + "\n", 1, "not YAML", None),
+        ("apiVersion: [v1]\nkind: Service\nmetadata: {name: s}\n", 1, "apiVersion ['v1'] is not known", None),
+        (
+            "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 99999999999999999999}]}\n",
+            1,
+            "a number in it is too large",
+            ObjectKey("service", "default", "s"),
+        ),
+        (
+            "apiVersion: extensions/v1beta1\nkind: Ingress\nmetadata: {name: web}\n"
+            f"spec: {{backend: {{serviceName: s, servicePort: '{'1' * 5000}'}}}}\n",
+            1,
+            "Exceeds the limit",
+            ObjectKey("ingress", "default", "web"),
+        ),
     ],
 )
 def test_mistakes_are_named(text: str, line: int, reason: str, key: ObjectKey | None) -> None:

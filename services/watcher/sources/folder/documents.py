@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from proto.codec import encode
 from proto.objects import ObjectKey, key_of
 from services.watcher import manifest, trim
 from services.watcher.observed import RawSecret, Value
@@ -157,7 +158,7 @@ def _read(item: Any) -> list[Value]:
     if kind not in _TYPES:
         raise _RejectedError(f"{kind} means nothing here: passed over", ("kind",), note=True)
     versions, type_ = _TYPES[kind]
-    if version not in versions:
+    if not isinstance(version, str) or version not in versions:
         known = ", ".join(sorted(versions))
         raise _RejectedError(f"{kind} of apiVersion {version!r} is not known (known: {known})", ("apiVersion",))
     key = _identity(kind, item)
@@ -168,9 +169,13 @@ def _read(item: Any) -> list[Value]:
         path, reason = _explain(str(error))
         raise _RejectedError(reason, path, key) from None
     try:
-        return _trim(parsed)
-    except trim.TrimError as error:
+        values = _trim(parsed)
+        encode(values)  # no API server has checked it: what cannot cross the bus is found here, with its place
+    except OverflowError:
+        raise _RejectedError("a number in it is too large", (), key) from None
+    except ValueError as error:
         raise _RejectedError(str(error), (), key) from None
+    return values
 
 
 def _identity(kind: str, item: dict[str, Any]) -> ObjectKey:
