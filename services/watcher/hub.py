@@ -216,6 +216,8 @@ class Hub:
 
     def _doubt(self, inferred: Counter[Kind]) -> None:
         """Removals that a list implies are looked at a second time where they may cost many routes."""
+        if not inferred:
+            return  # counting tens of thousands of objects is not for every change
         counts = self._inventory.counts()
         kinds = {
             kind

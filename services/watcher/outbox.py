@@ -64,6 +64,7 @@ class Outbox:
         self.digest = EMPTY
         self._wanted: dict[ObjectKey, _Entry] = {}
         self._sent: dict[ObjectKey, bytes] = {}
+        self._live: Counter[str] = Counter()
         self._dirty: dict[ObjectKey, None] = {}
         self._doubtful: set[ObjectKey] = set()
         self._in_flight: Counter[ObjectKey] = Counter()
@@ -103,6 +104,7 @@ class Outbox:
         """
         foreign = []
         self._sent, self._places, self._tombstones = {}, {}, {}
+        self._live.clear()
         self._doubtful.clear()
         self.digest, self._last = EMPTY, last
         for message in held:
@@ -180,6 +182,7 @@ class Outbox:
             removed=entry_hash(key.kind, name, before) if before else 0,
         )
         self._sent[key] = data
+        self._live[key.kind] += bool(data) - bool(before)
 
     def stored(self, outgoing: Outgoing, sequence: int) -> None:
         """The stream has ``outgoing`` under ``sequence``."""
@@ -240,7 +243,7 @@ class Outbox:
 
     def counts(self) -> Counter[str]:
         """Live objects on the bus by kind."""
-        return Counter(key.kind for key, data in self._sent.items() if data)
+        return +self._live
 
     def beacon(self, lists: Callable[[Kind], int]) -> bytes:
         """The message that says how far this session is. ``lists``: complete lists made of a kind."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from proto.codec import decode, encode
 from proto.objects import (
     OBJECT_KINDS,
@@ -217,3 +219,11 @@ def test_an_object_that_is_too_large_is_named_until_it_shrinks() -> None:
     assert bench.hub.diagnostics() == ()
     assert next(iter(bench.send())) == ("ingress n/web", True, False)
     assert list(bench.outbox.on_bus("ingress")) == [encode(Ingress("n", "web"))]
+
+
+def test_a_change_counts_no_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    bench.list_all()
+    monkeypatch.setattr(Inventory, "counts", lambda self: pytest.fail("tens of thousands are counted for one change"))
+    bench.put(Service("n", "s"))
+    assert ("service n/s", True, False) in bench.send()

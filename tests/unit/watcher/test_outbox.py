@@ -229,3 +229,19 @@ def test_the_beacon_says_how_far_the_session_is() -> None:
     beacon = decode(body, WatcherBeacon)
     assert (schema, beacon.session, beacon.sequence, beacon.digest) == (SCHEMA, box.session, 1, box.digest)
     assert {(kind.kind, kind.lists, kind.count) for kind in beacon.kinds} >= {("service", 3, 1), ("ingress", 3, 0)}
+
+
+def test_live_objects_are_counted_by_kind() -> None:
+    box = fresh()
+    for name in ("s", "t", "u"):
+        box.want(ObjectKey("service", "n", name), service(name), 1.0)
+    sent = send_all(box)
+    assert box.counts() == {"service": 3}
+    box.want(S, service("s", "NodePort"), 1.0)
+    box.want(T, None, 1.0)
+    sent += send_all(box, 4)
+    assert box.counts() == {"service": 2}
+    box.adopt([Held(number, outgoing.data) for number, outgoing in enumerate(sent[:2], 1)], 2, 0.0)
+    assert box.counts() == {"service": 2}
+    box.adopt([], 2, 0.0)
+    assert box.counts() == {}
