@@ -13,7 +13,8 @@ from typing import Any
 
 _log = logging.getLogger(__name__)
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""SIGHUP comes when the terminal is closed; what ``nohup`` makes ignore it goes on ignoring it."""
 
 
 class Lifecycle:
@@ -46,7 +47,8 @@ class Lifecycle:
 
     async def _run(self, main: Callable[[Lifecycle], Awaitable[None]]) -> int:
         loop = asyncio.get_running_loop()
-        for number in STOP_SIGNALS:
+        heeded = [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        for number in heeded:
             loop.add_signal_handler(number, self._on_signal, number)
         main_task = asyncio.ensure_future(main(self))
         failed = asyncio.ensure_future(self._failed.wait())
@@ -70,7 +72,7 @@ class Lifecycle:
                 task.remove_done_callback(self._done)
                 task.cancel()
             await asyncio.gather(*running, failed, return_exceptions=True)
-            for number in STOP_SIGNALS:
+            for number in heeded:
                 loop.remove_signal_handler(number)
 
     def _on_signal(self, number: int) -> None:

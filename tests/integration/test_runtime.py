@@ -72,6 +72,24 @@ def test_signals_ask_for_a_graceful_end(number: signal.Signals) -> None:
     assert run(main) == 0
 
 
+@pytest.mark.parametrize(("before", "ends"), [(signal.SIG_DFL, True), (signal.SIG_IGN, False)])
+def test_a_closed_terminal_asks_too_unless_that_is_ignored(before: signal.Handlers, ends: bool) -> None:
+    stopped: list[bool] = []
+
+    async def main(lifecycle: Lifecycle) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGTERM if not ends else 0)
+        await lifecycle.stopping.wait()
+        stopped.append(signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN)
+
+    previous = signal.signal(signal.SIGHUP, before)
+    try:
+        assert run(main) == 0
+    finally:
+        signal.signal(signal.SIGHUP, previous)
+    assert stopped == [ends]
+
+
 def test_a_second_interrupt_ends_at_once(tmp_path: Path) -> None:
     script = textwrap.dedent("""
         import asyncio, sys
