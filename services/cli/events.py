@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from typing import Any
 
@@ -80,6 +81,7 @@ async def _events(values: dict[str, Any], subject_filter: str, as_json: bool) ->
         console.print(Text.assemble((line.time, "dim"), "  ", (f"{line.type:<20}", style), line.text), soft_wrap=True)
 
     async with connected(values, "events") as (bus, subjects):
+        logging.getLogger("services.runtime.bus").setLevel(logging.WARNING)  # a loss is worth knowing from here on
         await bus.subscribe(subject_of(subjects.events, subject_filter), arrived.put)
         while True:  # printed here, so that a reader who goes away (`| head`) ends the command quietly
             show(await arrived.get())

@@ -6,6 +6,7 @@ Run alone: ``python -m services.cli.sample_backend --name coffee --listen 127.0.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -64,7 +65,9 @@ async def serving(name: str, addresses: Sequence[HostPort]) -> AsyncIterator[Non
             try:
                 await web.TCPSite(runner, address.host or None, address.port).start()
             except OSError as error:
-                raise SettingsError(f"sample server {name} on {address}: {error.strerror or error}") from None
+                reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+                hint = " (does another demo run? the examples' endpoints are at that address)"
+                raise SettingsError(f"sample server {name} on {address}: {reason}{hint}") from None
         yield
     finally:
         await runner.cleanup()

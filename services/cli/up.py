@@ -31,11 +31,11 @@ EDGES: Final = Option(
 OPTIONS: Final = (ADMIN, EDGES, *COMMON, *(option for option in ROLE_OPTIONS if option.key not in _OWN_KEYS))
 CHANGES: Final[dict[str, dict[str, Any]]] = {
     "nats": {"default": (), "show_default": False, "help": "NATS server; repeatable. [default: starts its own]"},
-    "http": {"default": (HostPort("127.0.0.1", 8080),), "show_default": "127.0.0.1:8080"},
-    "https": {"default": (HostPort("127.0.0.1", 8443),), "show_default": "127.0.0.1:8443"},
+    "http": {"default": (HostPort("127.0.0.1", 8080),), "show_default": True},
+    "https": {"default": (HostPort("127.0.0.1", 8443),), "show_default": True},
     "admin": {
         "default": HostPort("127.0.0.1", 10254),
-        "show_default": "127.0.0.1:10254",
+        "show_default": True,
         "type": ADDRESS,
         "help": "Where /healthz, /readyz (all edges ready), /metrics (of all) and /status are served.",
     },
