@@ -1,0 +1,82 @@
+"""The behaviour cases as data, and why some are not run: derived from the registries, so that it ends by itself."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+from msgspec import Struct
+
+from services.cli.nginx_flags import WITHOUT_EFFECT
+from services.contract.annotations.registry import BY_FULL_NAME
+from services.contract.annotations.values import same_value
+from services.contract.configmap.registry import KEYS
+
+FILE = Path(__file__).parent / "nginx_semantics.yaml"
+NOT_YET = ("pending", "guarded")
+NOT_OFFERED = "not offered yet"
+WEBHOOK = "validating-webhook"
+LIFECYCLE = "steps in words about whole processes over minutes; tests of processes say the same"
+
+
+class Case(Struct, frozen=True):
+    """One case. ``then``: changes made afterwards, in words, each with its own requests."""
+
+    id: str
+    title: str
+    kind: str
+    source: str
+    ingresses: list[dict[str, Any]] = []
+    requests: list[dict[str, Any]] = []
+    then: list[dict[str, Any]] = []
+    objects: list[dict[str, Any]] = []
+    configmap: dict[str, str] = {}
+    flags: list[str] = []
+    setup: list[str] = []
+
+    def everything_asked(self) -> Iterator[dict[str, Any]]:
+        """All requests with what is expected of them."""
+        yield from self.requests
+        for step in self.then:
+            yield from step.get("requests") or []
+
+
+@functools.cache
+def all_cases() -> tuple[Case, ...]:
+    """The cases of the file, in its order."""
+    document = yaml.safe_load(FILE.read_text())
+    return tuple(msgspec.convert(entry, Case) for entry in document["cases"])
+
+
+def filled(case: Case, values: dict[str, str]) -> Case:
+    """The same case with its placeholders (``AUTH_IP`` …) replaced."""
+    words = re.compile(r"\b(" + "|".join(values) + r")\b")
+    text = json.dumps(msgspec.to_builtins(case))
+    return msgspec.convert(json.loads(words.sub(lambda found: values[found[1]], text)), Case)
+
+
+def reasons(case: Case) -> list[str]:
+    """What the case needs that is not honoured yet; empty: it is to be run."""
+    found: dict[str, None] = {}
+    for ingress in case.ingresses:
+        for name, value in (ingress["metadata"].get("annotations") or {}).items():
+            entry = BY_FULL_NAME.get(name)
+            if entry is not None and entry.state in NOT_YET and not same_value(entry, value):
+                found[f"the annotation {entry.name} is {entry.state}"] = None
+    for name, value in case.configmap.items():
+        key = KEYS.get(name)
+        if key is not None and key.state in NOT_YET and value != key.default:
+            found[f"the ConfigMap's {name} is {key.state}"] = None
+    for flag in [*case.flags, *([f"--{WEBHOOK}"] if case.kind == "admission" else [])]:
+        name = flag.lstrip("-").partition("=")[0]
+        if WITHOUT_EFFECT.get(name) == NOT_OFFERED:
+            found[f"the flag {name} is {NOT_OFFERED}"] = None
+    if case.kind == "lifecycle":
+        found[LIFECYCLE] = None
+    return list(found)

@@ -1,0 +1,95 @@
+"""ingress-nginx's behaviour, case by case: manifests through the watcher's trimming and the compile into a real edge.
+
+The cases are data (``nginx_semantics.yaml``). Those that need what is not honoured yet are not run; honouring it in its
+registry turns them on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cases.asking import KNOWN, ask
+from tests.cases.judge import fields_without_check, judge
+from tests.cases.semantics import Case, all_cases, reasons
+from tests.cases.steps import known, perform, text_of
+from tests.cases.world import World, world
+
+DIFFERENT = {
+    "RD-12": "asks that any path below /.well-known/acme-challenge be exempt; ingress-nginx exempts locations whose own "
+    "path begins so, and this Ingress has none",
+    "MISC-02": "asks that the route stays without its snippet; what a snippet guarded would then stand open, and with "
+    "the default annotations-risk-level ingress-nginx does not take such an Ingress over either",
+    "MISC-03": "as MISC-02",
+}
+"""Cases that Limen answers otherwise on purpose. They are run, and must go on failing."""
+
+
+def marks(case: Case) -> list[pytest.MarkDecorator]:
+    if why := reasons(case):
+        return [pytest.mark.skip(reason="; ".join(why))]
+    return [pytest.mark.xfail(reason=DIFFERENT[case.id], strict=True)] if case.id in DIFFERENT else []
+
+
+def parameters() -> list[object]:
+    return [pytest.param(case, id=case.id, marks=marks(case)) for case in all_cases()]
+
+
+async def play(around: World, entries: list[dict[str, object]]) -> None:
+    for entry in entries:
+        await judge(around, entry["expect"], await ask(around, entry))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("case", parameters())
+async def test_case(case: Case, tmp_path: Path) -> None:
+    async with world(case, tmp_path) as around:
+        await play(around, around.case.requests)
+        for step in around.case.then:
+            await perform(around, step)
+            await play(around, step.get("requests") or [])
+
+
+def test_every_case_is_run_or_has_a_reason_and_what_is_run_is_judged_whole() -> None:
+    assert len({case.id for case in all_cases()}) == len(all_cases()) == 131
+    run = [case for case in all_cases() if not reasons(case)]
+    assert len(run) >= 44
+    for case in run:
+        assert case.requests, f"{case.id} asks nothing"
+        for entry in case.everything_asked():
+            assert not fields_without_check(entry["expect"]), case.id
+            assert not entry["request"].keys() - KNOWN, case.id
+        for step in case.then:
+            assert known(text_of(step)), case.id
+
+
+def test_differences_kept_by_hand_are_of_cases_that_are_run() -> None:
+    assert {case.id for case in all_cases() if not reasons(case)} >= DIFFERENT.keys()
+
+
+WRONG: dict[str, object] = {
+    "status": 404,
+    "status_range": [500, 599],
+    "status_counts": {"503": 1},
+    "service": "echo",
+    "upstream_requests": 0,
+    "upstream": {"path": "/"},
+    "response_headers": {"Server": "x"},
+    "response_headers_absent": ["Date"],
+    "response_header_count": {"Date": 2},
+    "set_cookie_present": "x",
+    "set_cookie_contains": "x",
+    "tls": {"leaf_first_dns_name": "x"},
+}
+
+
+@pytest.mark.parametrize("field", WRONG)
+async def test_a_wrong_expectation_fails(field: str, tmp_path: Path) -> None:
+    case = next(case for case in all_cases() if case.id == "PATH-06")
+    async with world(case, tmp_path) as around:
+        exchanges = await ask(
+            around, case.requests[0] | {"request": {**case.requests[0]["request"], "scheme": "https"}}
+        )
+        await judge(around, {"status": 200, "service": "svc-exact"}, exchanges)
+        with pytest.raises(AssertionError):
+            await judge(around, {field: WRONG[field]}, exchanges)
