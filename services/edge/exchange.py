@@ -251,6 +251,7 @@ class Exchange:
         self.endpoint = pool.name
         self._tries += 1
         if pool.idle:
+            self._client.request_may_flow(True)  # it may have been stopped while another endpoint was tried
             self._reuse(pool, monotonic())
         else:
             self._connect(pool)
@@ -287,12 +288,17 @@ class Exchange:
             if attempt == self._attempt:
                 self._connect_failed(isinstance(error, ConnectTimeoutError))
             return
+        if connection.transport.is_closing():  # taken and ended at once: nothing more will be heard of it
+            connection.drop()
+            if attempt == self._attempt:
+                self._connect_failed(False)
+            return
         if attempt != self._attempt:  # the client left meanwhile: the connection serves the next one
             serving.pools.keep(connection, monotonic())
             return
         self._reused = False
+        self._client.request_may_flow(True)  # before the first bytes, which may already be more than is taken
         self._attach(connection, monotonic())
-        self._client.request_may_flow(True)
 
     def _connect_failed(self, timed_out: bool) -> None:
         self._serving.traffic.counters["connect-timeout" if timed_out else "connect-error"] += 1

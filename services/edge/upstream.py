@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from services.edge.exchange import Exchange
     from services.edge.pools import EndpointPool, Pools
 
+INTERIMS_AT_MOST: Final = 32
+"""Interim responses (1xx) before the final one."""
+
 _HEAD, _LENGTH, _CHUNKS, _CLOSE, _TUNNEL = range(5)
 
 _match_head: Final = grammar.response_head
@@ -36,6 +39,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "_decoder",
+        "_interim_of",
+        "_interims",
         "_left",
         "_memo",
         "_persistent",
@@ -64,6 +69,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._watched: set[Timed] = deadlines.watch(self)
         self._state = _HEAD
         self._left = 0
+        self._interim_of = self._interims = 0
         self._decoder: ChunkedDecoder | None = None
         self._reader: ResponseReader | None = None
         self._memo: ResponseHead | None = None
@@ -115,7 +121,9 @@ class UpstreamConnection(asyncio.Protocol):
     def eof_received(self) -> bool | None:
         """The endpoint sends no more: the end of a body without length, otherwise of the connection."""
         exchange = self.exchange
-        if exchange is not None and self._state in (_CLOSE, _TUNNEL):
+        if exchange is None:
+            self.drop()  # at once: the next request may come in this turn of the loop
+        elif self._state in (_CLOSE, _TUNNEL):
             self.exchange = None
             exchange.ended(monotonic())
         return False
@@ -185,12 +193,19 @@ class UpstreamConnection(asyncio.Protocol):
     def _interim(self, exchange: Exchange, head: ResponseHead, rest: bytes) -> None:
         """1xx: 101 opens a tunnel if one was asked for, the others are for us alone."""
         if head.status == 101:
-            if not exchange.wants_upgrade:
-                self._fail("upgrade that nobody asked for")
+            if not exchange.wants_upgrade or not exchange.request_sent:
+                self._fail("upgrade that nobody asked for, or before the request was whole")
                 return
             self._state = _TUNNEL
             self.deadline = monotonic() + self.read_timeout
             exchange.upgraded(head, rest)
+            return
+        if self._interim_of != self.requests:
+            self._interim_of = self.requests
+            self._interims = 0
+        self._interims += 1
+        if self._interims > INTERIMS_AT_MOST:
+            self._fail("interim responses without end")
         elif rest:
             self.data_received(rest)
 
@@ -199,6 +214,7 @@ class UpstreamConnection(asyncio.Protocol):
         now = monotonic()
         length = 0 if exchange.bodiless else head.length
         self.deadline = now + self.read_timeout
+        self._persistent = head.persistent
         if length >= 0:
             if len(rest) >= length:
                 self._release(head.persistent and len(rest) == length, now)
@@ -214,7 +230,6 @@ class UpstreamConnection(asyncio.Protocol):
                 return
         elif length == UNTIL_CLOSE:
             self._state = _CLOSE
-        self._persistent = head.persistent
         exchange.answered(head, rest, False, now)
 
     def _first_chunks(self, exchange: Exchange, head: ResponseHead, rest: bytes, now: float) -> None:
@@ -239,8 +254,8 @@ class UpstreamConnection(asyncio.Protocol):
                 self._left = left
                 exchange.body(data)
             else:
-                self._release(self._persistent and left == 0, now)
                 exchange.body(data if left == 0 else data[:left])
+                self._release(self._persistent and left == 0, now)
                 exchange.ended(now)
         elif state == _CHUNKS:
             self._chunks(exchange, data, now)
@@ -255,15 +270,17 @@ class UpstreamConnection(asyncio.Protocol):
         except FramingError as error:
             self._fail(str(error))
             return
-        if decoder.done:
-            self._release(self._persistent and not decoder.rest, now)
         if payload:
             exchange.body(payload)
         if decoder.done:
+            self._release(self._persistent and not decoder.rest, now)
             exchange.ended(now)
 
     def _release(self, persistent: bool, now: float) -> None:
-        """The response is whole: the connection goes back to its pool, or ends."""
+        """The response is whole: the connection goes back to its pool, or ends.
+
+        Only after its last bytes were handed on: a client that takes no more stops the reading of this connection.
+        """
         exchange = self.exchange
         self.exchange = None
         self._state = _HEAD

@@ -64,11 +64,15 @@ async def test_the_last_answer_of_a_connection_survives_the_requests_behind_it()
 
 
 async def test_connections_that_are_not_to_be_kept_say_so() -> None:
-    async with origin() as web, edge(host(), upstream(web.port), settings(keep_alive=0.0)) as running:
-        async with asyncio.timeout(5), connection(running.http) as (reader, writer):
-            writer.write(request())
-            assert (await read_reply(reader)).value("Connection") == b"close"
-            assert await reader.read() == b""
+    async with (
+        origin() as web,
+        edge(host(), upstream(web.port), settings(keep_alive=0.0)) as running,
+        asyncio.timeout(5),
+        connection(running.http) as (reader, writer),
+    ):
+        writer.write(request())
+        assert (await read_reply(reader)).value("Connection") == b"close"
+        assert await reader.read() == b""
 
 
 async def test_a_body_that_ends_with_the_connection_is_given_up_at_once() -> None:
@@ -80,14 +84,18 @@ async def test_a_body_that_ends_with_the_connection_is_given_up_at_once() -> Non
             await proceed.wait()
             writer.write(OK)
 
-    async with origin(answer) as web, edge(host(), upstream(web.port)) as running:
-        async with asyncio.timeout(5), connection(running.http) as (reader, writer):
-            writer.write(request() + request("POST", "/", "Content-Length: 10") + b"half")
-            writer.write_eof()
-            await eventually(lambda: web.seen)
-            proceed.set()
-            assert (await read_reply(reader)).body == b"ok"
-            await eventually(lambda: web.open == 0, what="the endpoint hears that the upload broke off")
+    async with (
+        origin(answer) as web,
+        edge(host(), upstream(web.port)) as running,
+        asyncio.timeout(5),
+        connection(running.http) as (reader, writer),
+    ):
+        writer.write(request() + request("POST", "/", "Content-Length: 10") + b"half")
+        writer.write_eof()
+        await eventually(lambda: web.seen)
+        proceed.set()
+        assert (await read_reply(reader)).body == b"ok"
+        await eventually(lambda: web.open == 0, what="the endpoint hears that the upload broke off")
 
 
 async def test_a_refused_client_that_reads_slowly_and_never_leaves_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
