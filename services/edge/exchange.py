@@ -258,9 +258,10 @@ class Exchange:
 
     def _reuse(self, pool: EndpointPool, now: float) -> None:
         """Send on the connection that was used last."""
-        self._serving.pools.idle -= 1
+        connection = pool.idle.pop()
+        del self._serving.pools.resting[connection]
         self._reused = True
-        self._attach(pool.idle.pop(), now)
+        self._attach(connection, now)
 
     def _attach(self, connection: UpstreamConnection, now: float) -> None:
         self.connection = connection

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
 
 class EndpointPool:
-    """The connections to one address and port. ``idle``: the most recently used last; ``retired``: keep none."""
+    """The connections to one address and port. ``idle``: the most recently used last; ``balancers``: how many name it;
+    ``retired``: none does any more, and no connection is kept."""
 
-    __slots__ = ("address", "idle", "name", "open", "port", "retired")
+    __slots__ = ("address", "balancers", "idle", "name", "open", "port", "retired")
 
     def __init__(self, address: str, port: int) -> None:
         self.address = address
@@ -29,6 +31,7 @@ class EndpointPool:
         self.name = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         self.idle: list[UpstreamConnection] = []
         self.open = 0
+        self.balancers = 0
         self.retired = False
 
 
@@ -54,17 +57,23 @@ class Balancer:
 class Pools:
     """All pools and balancers of a worker.
 
-    ``balancers``: by Upstream, those that have been asked for, each right for the generation in force.
+    ``balancers``: by Upstream, those that have been asked for, each right for the generation in force. ``resting``: the
+    idle connections of all pools, the one that has been idle longest first.
     """
 
-    __slots__ = ("_addresses", "_pools", "balancers", "idle", "settings")
+    __slots__ = ("_addresses", "_pools", "balancers", "resting", "settings")
 
     def __init__(self) -> None:
         self._pools: dict[tuple[str, int], EndpointPool] = {}
         self.balancers: dict[str, Balancer] = {}
         self._addresses: dict[str, tuple[str, ...]] = {}
-        self.idle = 0
+        self.resting: OrderedDict[UpstreamConnection, None] = OrderedDict()
         self.settings = Settings()
+
+    @property
+    def idle(self) -> int:
+        """How many connections are idle."""
+        return len(self.resting)
 
     def balancer(self, name: str, upstream: Upstream) -> Balancer:
         """The balancer of an Upstream; it may have no endpoints."""
@@ -76,8 +85,10 @@ class Pools:
     def resolved(self, name: str, addresses: tuple[str, ...]) -> None:
         """An ExternalName's name has these addresses from now on."""
         self._addresses[name] = addresses
-        for upstream_name in [key for key, balancer in self.balancers.items() if balancer.upstream.dns]:
-            self._drop_unused(self.balancers.pop(upstream_name))
+        for upstream_name, balancer in list(self.balancers.items()):
+            upstream = balancer.upstream
+            if upstream.dns and any(endpoint.address == name for endpoint in upstream.endpoints):
+                self._renew(upstream_name, upstream, balancer)
 
     def follow(self, upstream_of: Callable[[str], Upstream | None]) -> None:
         """Go by another generation's Upstreams. Idle connections to endpoints that nobody names any more end."""
@@ -99,6 +110,7 @@ class Pools:
             pool = self._pools.get(key)
             if pool is None:
                 pool = self._pools[key] = EndpointPool(*key)
+            pool.balancers += 1
             pools.append(pool)
         balancer = self.balancers[name] = Balancer(upstream, pools)
         if before is not None:
@@ -107,11 +119,10 @@ class Pools:
 
     def _drop_unused(self, gone: Balancer) -> None:
         """Close what is idle towards endpoints that no balancer names any more; busy connections end by themselves."""
-        candidates = {id(pool): pool for pool in gone.pools}
-        for balancer in self.balancers.values():
-            for pool in balancer.pools:
-                candidates.pop(id(pool), None)
-        for pool in candidates.values():
+        for pool in gone.pools:
+            pool.balancers -= 1
+            if pool.balancers:
+                continue
             self._pools.pop((pool.address, pool.port), None)
             pool.retired = True
             for connection in list(pool.idle):
@@ -131,21 +142,16 @@ class Pools:
             return
         connection.deadline = now + settings.upstream_keepalive_timeout
         pool.idle.append(connection)
-        self.idle += 1
-        if self.idle > settings.upstream_keepalive_connections:
-            self._drop_oldest()
-
-    def _drop_oldest(self) -> None:
-        oldest = min((pool.idle[0] for pool in self._pools.values() if pool.idle), key=lambda one: one.deadline)
-        oldest.drop()
+        resting = self.resting
+        resting[connection] = None
+        if len(resting) > settings.upstream_keepalive_connections:
+            next(iter(resting)).drop()
 
     def left(self, connection: UpstreamConnection) -> None:
         """A connection that ends is no longer idle."""
-        try:
+        if connection in self.resting:
+            del self.resting[connection]
             connection.pool.idle.remove(connection)
-        except ValueError:
-            return
-        self.idle -= 1
 
     def counts(self) -> dict[str, int]:
         """Connections to endpoints by state."""
