@@ -39,6 +39,9 @@ _log = logging.getLogger(__name__)
 
 RUN_AGAIN_AFTER = 1.0
 TELL_EVERY = 1.0
+NO_SNAPSHOT_FITS = (
+    "no snapshot on the bus is signed as --verify-key says: is it the one made with the compiler's signing.key?"
+)
 TELL_AT_MOST_EVERY = 0.1
 ORPHAN_DRAIN = 3.0
 """Seconds to finish requests when the supervisor died: whatever started it is about to start another."""
@@ -165,7 +168,10 @@ class Worker:
 
     def _last_error(self) -> str:
         certificates = (f"certificate {name}: {reason}" for name, reason in self._front.failures.items())
-        return self._follower.error or self._keeper.error or next(certificates, "")
+        error = self._follower.error or self._keeper.error or next(certificates, "")
+        if not error and not self._front.listening and self._follower.rejected["signature"]:
+            return NO_SNAPSHOT_FITS
+        return error
 
     def _asked(self, message: Parcel) -> None:
         if isinstance(message, Question):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from proto.reports import RoleStatus
+from proto.signing import format_key, key_id_of
 from proto.subjects import Subjects
 from services.runtime.bus import Bus, BusOptions
 from services.runtime.status import gather_status
@@ -126,6 +128,22 @@ async def test_wrong_keys_are_named(tmp_path: Path, change, message: str) -> Non
     assert edge.process is not None
     assert await asyncio.to_thread(edge.process.wait) != 0
     assert message in edge.output
+
+
+async def test_a_verify_key_that_fits_no_snapshot_is_said(
+    tmp_path: Path, nats: NatsServer, publisher: Publisher
+) -> None:
+    await publisher.start(answering("a.example.com", 403))
+    public = os.urandom(32)
+    async with edge_processes(tmp_path / "edge", nats.url) as edge:
+        (edge.folder / "verify.key").write_text(format_key("verify", public, key_id_of(public)))
+        edge.start()
+
+        async def said() -> bool:
+            return "--verify-key" in (await edge.status()).get("last_error", "")
+
+        await eventually(said, 20)
+        assert not await edge.is_ready()
 
 
 async def test_a_port_in_use_is_named_and_nothing_is_started(tmp_path: Path) -> None:
