@@ -14,13 +14,16 @@ from msgspec import Struct
 from proto.diagnostics import Diagnostic
 from proto.events import EventData, IngressAccepted, IngressRejected
 from proto.objects import Ingress, ObjectKey
-from proto.reports import Findings
+from proto.reports import Findings, to_json
 from services.compiler.core.compiler import Compiler
 from services.compiler.core.result import Compiled, Rejected
 
 MAX_SERVED: Final = 4000
 MAX_DIAGNOSTICS: Final = 500
-"""So many names and diagnostics travel in one message; more go in several."""
+MAX_BYTES: Final = 512 * 1024
+"""So many names, diagnostics and bytes of diagnostics travel in one message; more go in several."""
+MAX_TOLD: Final = 100
+"""So many diagnostics of an Ingress travel in its event: one of thousands of paths would be larger than a message."""
 
 
 class News(Struct, frozen=True):
@@ -105,7 +108,7 @@ class FindingsBook:
                     name=ingress.name,
                     resource_version=self._version_of(key),
                     hosts=tuple(dict.fromkeys(rule.host.lower() for rule in ingress.rules)),
-                    diagnostics=self._compiler.diagnostics.get(key, ()),
+                    diagnostics=self._compiler.diagnostics.get(key, ())[:MAX_TOLD],
                 )
 
     def _rejected_events(self) -> Iterator[EventData]:
@@ -118,7 +121,7 @@ class FindingsBook:
                 name=key.name,
                 resource_version=self._version_of(key),
                 keeps_last_good=rejected.keeps_last_good,
-                diagnostics=self._compiler.diagnostics.get(key, ()),
+                diagnostics=self._compiler.diagnostics.get(key, ())[:MAX_TOLD],
             )
 
 
@@ -130,13 +133,24 @@ def _in_pieces(
     served: Sequence[str], gone: Sequence[str], diagnostics: Sequence[Diagnostic], *, complete: bool
 ) -> Iterator[Findings]:
     while True:
+        fitting = _fitting(diagnostics)
         yield Findings(
             complete=complete,
             served=tuple(served[:MAX_SERVED]),
             gone=tuple(gone[:MAX_SERVED]),
-            diagnostics=tuple(diagnostics[:MAX_DIAGNOSTICS]),
+            diagnostics=tuple(diagnostics[:fitting]),
         )
-        served, gone, diagnostics = served[MAX_SERVED:], gone[MAX_SERVED:], diagnostics[MAX_DIAGNOSTICS:]
+        served, gone, diagnostics = served[MAX_SERVED:], gone[MAX_SERVED:], diagnostics[fitting:]
         complete = False
         if not (served or gone or diagnostics):
             return
+
+
+def _fitting(diagnostics: Sequence[Diagnostic]) -> int:
+    """How many of the first ``diagnostics`` one message takes; at least one, if there is one."""
+    size = 0
+    for number, diagnostic in enumerate(diagnostics[:MAX_DIAGNOSTICS]):
+        size += len(to_json(diagnostic))
+        if size > MAX_BYTES:
+            return max(number, 1)
+    return min(len(diagnostics), MAX_DIAGNOSTICS)

@@ -17,6 +17,8 @@ RAW: Final = "(raw configuration, not shown)"
 """Stands for a value that may hold anything, passwords too."""
 MAX_VALUE: Final = 200
 """An offending value is shortened to this many characters."""
+MAX_MESSAGE: Final = 1000
+"""A message is, too: what it quotes (the names of a certificate, a parser's words) may be of any length."""
 
 
 class Code(Struct, frozen=True):
@@ -258,18 +260,21 @@ def finding(
     remedy: str = "",
     severity: Severity | None = None,
 ) -> Diagnostic:
-    """A diagnostic of a registered code; ``value`` is shortened, names and passwords in addresses are left out, and a
-    rejection says what happens now.
+    """A diagnostic of a registered code; ``value`` and ``message`` are shortened, names and passwords in addresses are
+    left out, and a rejection says what happens now.
 
     Raises KeyError for a code that is not registered.
     """
     registered = CODES[code]
-    shown = _USER_INFO.sub("//…@", value) if "@" in value else value
-    if len(shown) > MAX_VALUE:
-        shown = shown[: MAX_VALUE - 1] + "…"
+    shown = _shortened(_USER_INFO.sub("//…@", value) if "@" in value else value, MAX_VALUE)
+    message = _shortened(message, MAX_MESSAGE)
     if registered.rejects:
         message = f"{message} {_KEPT}"
     return Diagnostic(object_, code, severity or registered.severity, field, shown, message, remedy)
+
+
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def rejects(diagnostics: Iterable[Diagnostic]) -> bool:

@@ -65,7 +65,16 @@ class EventPublisher:
         finally:
             self._sending = None
 
+    def _fitting(self, batch: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+        """``batch`` without what the server would never take, which would hold up the others."""
+        fitting = [(subject, data) for subject, data in batch if len(data) <= self._bus.max_payload]
+        if len(fitting) < len(batch):
+            _log.warning("%d route events were given up: larger than the bus takes", len(batch) - len(fitting))
+            _DROPPED.inc(len(batch) - len(fitting))
+        return fitting
+
     async def _send(self, batch: list[tuple[str, bytes]]) -> None:
+        batch = self._fitting(batch)
         for _ in range(TRIES):
             try:
                 await self._bus.append_many(batch)

@@ -25,15 +25,22 @@ async def answer_status(bus: Bus, subjects: Subjects, status: Callable[[], RoleS
     async def answer(message: Message) -> None:
         if not message.reply:
             return
-        value = status()
-        if len(value.diagnostics) > MAX_DIAGNOSTICS:
-            value = msgspec.structs.replace(value, diagnostics=value.diagnostics[:MAX_DIAGNOSTICS])
         try:
-            await bus.publish(message.reply, to_json(value))
+            await bus.publish(message.reply, _encoded(status(), bus.max_payload))
         except NotConnected:
             return  # nobody is there to read it
 
     await bus.subscribe(subjects.status_request, answer)
+
+
+def _encoded(status: RoleStatus, limit: int) -> bytes:
+    """``status`` in at most ``limit`` bytes: with fewer diagnostics rather than without any answer."""
+    shown = status.diagnostics[:MAX_DIAGNOSTICS]
+    data = to_json(msgspec.structs.replace(status, diagnostics=shown))
+    while len(data) > limit and shown:
+        shown = shown[: len(shown) // 2]
+        data = to_json(msgspec.structs.replace(status, diagnostics=shown))
+    return data
 
 
 async def gather_status(bus: Bus, subjects: Subjects, *, timeout: float = 0.5, at_most: int = 0) -> list[RoleStatus]:

@@ -8,7 +8,18 @@ import pytest
 from msgspec.structs import replace
 
 from proto.codec import encode
-from proto.objects import Ingress, IngressBackend, IngressPath, IngressRule, ObjectEnvelope, ObjectKey, key_of
+from proto.objects import (
+    Ingress,
+    IngressBackend,
+    IngressPath,
+    IngressRule,
+    IngressTLS,
+    ObjectEnvelope,
+    ObjectKey,
+    Secret,
+    TLSMaterial,
+    key_of,
+)
 from proto.reports import EdgeReport, to_json
 from proto.signing import ObjectAuthenticator, Signer, Verifier
 from proto.snapshots import SCHEMA, BaseRef, Cause, Delta, SignedDelta
@@ -17,7 +28,7 @@ from services.compiler.admission import MAX_OBJECT, Doorkeeper
 from services.compiler.core.compiler import Compiler
 from services.compiler.core.options import CompileOptions
 from services.compiler.edges import MAX_REPORT, SILENT_AFTER, Edges, ReportError, read_report
-from services.compiler.findings import MAX_SERVED, FindingsBook
+from services.compiler.findings import MAX_SERVED, MAX_TOLD, FindingsBook
 from services.compiler.log import Log
 from services.compiler.signed import RefusedError, open_entry, sign
 from services.compiler.statefile import StateFile
@@ -241,3 +252,25 @@ class TestFindings:
         pieces = book.complete()
         assert [piece.complete for piece in pieces[:2]] == [True, False]
         assert sum(len(piece.served) for piece in pieces) == MAX_SERVED + 10
+
+    def test_long_findings_come_in_pieces_that_the_bus_takes(self) -> None:
+        names = tuple(f"{'n' * 200}-{number}.test" for number in range(90))
+        tls = TLSMaterial((b"der",), names, 0, 1, "f", b"sealed")
+        listed = tuple(IngressTLS((f"app-{number}.example.com",), "cert") for number in range(600))
+        book = self.book()
+        self.compiler.change(ObjectKey("secret", "default", "cert"), Secret("default", "cert", tls=tls))
+        self.change(*(replace(ingress(f"app-{number}"), tls=(entry,)) for number, entry in enumerate(listed)))
+        pieces = book.complete()
+        assert max(len(to_json(piece)) for piece in pieces) < 1024 * 1024
+        told = [(found.object.name, found.code) for piece in pieces for found in piece.diagnostics]
+        assert len(told) == len(set(told)) == 600 * 2
+
+    def test_an_event_names_the_first_findings_of_many(self) -> None:
+        backend = IngressBackend(service="none", port_number=80)
+        paths = tuple(IngressPath(f"/{number}", "Prefix", backend) for number in range(5000))
+        many = replace(ingress(), rules=(IngressRule(host="app.example.com", paths=paths, has_http=True),))
+        news = self.book(many).take(lambda _: False)
+        assert news is not None
+        (event,) = news.events
+        assert len(to_json(event)) < 1024 * 1024
+        assert len(news.findings[0].diagnostics) > len(event.diagnostics) == MAX_TOLD  # type: ignore[union-attr]
