@@ -82,17 +82,25 @@ class Events:
         if self._inotify is None:
             await asyncio.sleep(timeout)
             return Touched()
-        try:
-            async with asyncio.timeout(timeout):
-                event = await self._inotify.get()
-        except TimeoutError:
-            return Touched()
+        await self._readable(timeout)
         files: set[str] = set()
         structure = False
-        while event is not None:
+        while (event := self._inotify.sync_get()) is not None:
             structure |= self._note(event, files)
-            event = self._inotify.sync_get()
         return Touched(frozenset(files), structure)
+
+    async def _readable(self, timeout: float) -> None:
+        """Wait until there are events, at most ``timeout`` seconds. Nothing is read meanwhile: the library's own
+        waiting reads ahead, and forgets what it has read when it is cancelled, or when more arrives at that moment."""
+        loop, readable = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._inotify.fd, readable.set)
+        try:
+            async with asyncio.timeout(timeout):
+                await readable.wait()
+        except TimeoutError:
+            return
+        finally:
+            loop.remove_reader(self._inotify.fd)
 
     def _note(self, event: Any, files: set[str]) -> bool:
         """Note the file that ``event`` is about; whether it is about folders instead."""
