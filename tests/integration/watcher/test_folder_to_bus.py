@@ -189,6 +189,7 @@ async def test_a_restart_publishes_only_what_changed_meanwhile(nats: NatsServer,
         heard = len(view.heard)
         async with watching(options):
             pass
+        await eventually(lambda: len(view.heard) >= heard + 2)
         assert sorted((e.key.name, bool(e.object), e.relisted) for e in view.heard[heard:]) == [
             ("s0", False, True),
             ("s1", True, False),
