@@ -28,6 +28,7 @@ from services.contract.matching import matcher_of
 from services.contract.regex import RegexError
 from services.contract.rewrite import RewriteError, Rewriter
 from services.edge.core.forwarded import Trust, trust_of
+from services.edge.core.layered import Layered
 from services.edge.core.plan import (
     NO_LABELS,
     Decision,
@@ -43,8 +44,8 @@ from services.edge.core.plan import (
 PLANNED_AT_MOST: Final = 16384
 """Hosts that stay planned; beyond that all plans are dropped and made again as they are asked for."""
 
-Bodies = dict[str, bytes]
-"""Name of a resource to its MessagePack."""
+Bodies = Mapping[ResourceKind, Layered]
+"""The MessagePack of every resource, by kind and name."""
 
 
 class Generation:
@@ -55,6 +56,7 @@ class Generation:
         "_bodies",
         "_hosts",
         "_planned",
+        "_upstream_bodies",
         "_upstreams",
         "digest",
         "epoch",
@@ -67,7 +69,7 @@ class Generation:
 
     def __init__(
         self,
-        bodies: Mapping[ResourceKind, Bodies],
+        bodies: Bodies,
         epoch: int,
         version: int,
         digest: bytes,
@@ -84,15 +86,17 @@ class Generation:
         self.requests_at_most = settings.keep_alive_requests if settings.keep_alive > 0 else 0
         self._bodies = bodies
         self._hosts = bodies["virtualhost"]
+        self._upstream_bodies = bodies["upstream"]
         self._planned = hosts
         self._upstreams = upstreams  # shared by all generations: each entry says of which bytes it was decoded
 
     @staticmethod
     def first(records: Iterable[ResourceRecord], epoch: int, version: int, digest: bytes) -> Generation:
         """The generation that holds exactly ``records``. Raises DecodeError for unreadable settings."""
-        bodies: dict[ResourceKind, Bodies] = {kind: {} for kind in _KINDS}
+        tables: dict[ResourceKind, dict[str, bytes]] = {kind: {} for kind in _KINDS}
         for record in records:
-            bodies[record.kind][record.name] = record.body
+            tables[record.kind][record.name] = record.body
+        bodies = {kind: Layered(table) for kind, table in tables.items()}
         return Generation(bodies, epoch, version, digest, _settings_in(bodies), {}, {})
 
     def next(
@@ -104,29 +108,23 @@ class Generation:
         digest: bytes,
     ) -> Generation:
         """This generation with a change. Plans of what the change does not touch are carried over."""
-        bodies = dict(self._bodies)
-        touched: dict[ResourceKind, set[str]] = {}
-
-        def own(kind: ResourceKind, name: str) -> Bodies:
-            if kind not in touched:
-                touched[kind] = set()
-                bodies[kind] = dict(bodies[kind])
-            touched[kind].add(name)
-            return bodies[kind]
-
+        touched: dict[ResourceKind, dict[str, bytes | None]] = {}
         for key in removals:
-            own(key.kind, key.name).pop(key.name, None)
+            touched.setdefault(key.kind, {})[key.name] = None
             if key.kind == "upstream":
                 self._upstreams.pop(key.name, None)
         for record in upserts:
-            own(record.kind, record.name)[record.name] = record.body
+            touched.setdefault(record.kind, {})[record.name] = record.body
+        bodies = dict(self._bodies)
+        for kind, changes in touched.items():
+            bodies[kind] = bodies[kind].changed(changes)
         settings = _settings_in(bodies) if "settings" in touched else self.settings
         default = settings.default_upstream
         same_default = (default in bodies["upstream"]) == (default in self._bodies["upstream"])
         plans = self._plans_left(touched) if same_default else {}
         return Generation(bodies, epoch, version, digest, settings, plans, self._upstreams)
 
-    def _plans_left(self, touched: Mapping[ResourceKind, set[str]]) -> dict[str, HostPlan]:
+    def _plans_left(self, touched: Mapping[ResourceKind, Mapping[str, object]]) -> dict[str, HostPlan]:
         """The plans that a change leaves right: a host's own record, its groups, and its wildcard's TLS count.
 
         The same dict where all stay right: what either generation plans later serves the other too.
@@ -168,7 +166,7 @@ class Generation:
 
     def upstream(self, name: str) -> Upstream | None:
         """The Upstream of that name; the same object as long as it does not change."""
-        body = self._bodies["upstream"].get(name)
+        body = self._upstream_bodies.get(name)
         if body is None:
             return None
         known = self._upstreams.get(name)
@@ -269,7 +267,7 @@ class Generation:
 _KINDS: Final[tuple[ResourceKind, ...]] = ("virtualhost", "routegroup", "upstream", "certificate", "settings")
 
 
-def _settings_in(bodies: Mapping[ResourceKind, Bodies]) -> Settings:
+def _settings_in(bodies: Bodies) -> Settings:
     body = bodies["settings"].get(SETTINGS_NAME)
     if body is None:
         return Settings()
