@@ -24,6 +24,7 @@ class Lifecycle:
         self.stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._failed = asyncio.Event()
+        self._cut = False
 
     def spawn(self, name: str, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run ``coroutine`` beside the main one. An exception that leaves it is logged and ends the process with 1."""
@@ -80,7 +81,8 @@ class Lifecycle:
         if not self.stopping.is_set():
             _log.info("%s: stopping", name)
             self.stopping.set()
-        elif number == signal.SIGINT:  # a person who asks twice does not want to wait
+        elif number == signal.SIGINT and not self._cut:  # a person who asks twice does not want to wait
+            self._cut = True  # once: what still has to be done at the end takes no time, and must not be cut too
             _log.warning("%s again: ending at once", name)
             self._main.cancel()
 

@@ -109,6 +109,24 @@ def test_a_second_interrupt_ends_at_once(tmp_path: Path) -> None:
         assert child.wait(5) == 0
 
 
+def test_a_third_interrupt_does_not_cut_the_end_short() -> None:
+    ended: list[bool] = []
+
+    async def main(lifecycle: Lifecycle) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        await lifecycle.stopping.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(0.05)  # the signal arrives here, and must not end this
+            ended.append(True)
+
+    assert run(main) == 0
+    assert ended == [True]
+
+
 async def test_admin_pages() -> None:
     ready = False
     server = await admin.serve(
