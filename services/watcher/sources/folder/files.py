@@ -61,7 +61,7 @@ class Folder:
         """``file`` holds ``data`` now."""
         old = self._files.get(file) or _File()
         if len(data) > MAX_FILE:
-            self.fail(file, f"{len(data)} bytes; {MAX_FILE} is the most that is read")
+            self.refuse(file, len(data))
             return
         if file.endswith(".json"):
             piece = Piece(data.decode(errors="replace"), 1)
@@ -80,6 +80,10 @@ class Folder:
         old = self._files.setdefault(file, _File())
         old.mistakes = (_mistake(file, None, Mistake(1, reason)),)
         self._reported.add(file)
+
+    def refuse(self, file: str, size: int) -> None:
+        """``file`` has ``size`` bytes, more than ``MAX_FILE``; it keeps its last good objects."""
+        self.fail(file, f"{size} bytes; {MAX_FILE} is the most that is read")
 
     def drop(self, file: str) -> None:
         """``file`` is gone."""

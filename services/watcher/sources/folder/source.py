@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from proto.objects import OBJECT_KINDS, Kind
 from services.watcher.observed import Change, Sink
 from services.watcher.sources.folder.events import Events
-from services.watcher.sources.folder.files import Folder
+from services.watcher.sources.folder.files import MAX_FILE, Folder
 from services.watcher.sources.folder.tree import Stat, scan
 
 RESCAN: Final = 30.0
@@ -127,6 +127,11 @@ class FolderSource:
             self._sink.listed(kind)
 
     def _take(self, file: str, stat: Stat) -> None:
+        if stat.size > MAX_FILE:  # not even read: it may be larger than the memory
+            self._away.pop(file, None)
+            self._stats[file] = stat
+            self._folder.refuse(file, stat.size)
+            return
         try:
             data = Path(file).read_bytes()
         except FileNotFoundError:
