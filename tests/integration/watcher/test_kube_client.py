@@ -190,3 +190,22 @@ async def test_a_configuration_that_cannot_be_used_is_named(tmp_path: Path, cont
     with pytest.raises(ApiError, match="not connected"):
         await client.get("/")
     await client.close()
+
+
+async def test_credentials_that_are_read_again_meanwhile_are_no_defect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(text="fine")
+
+    async with server(answer) as url, connected(kubeconfig(tmp_path, url)) as client:
+
+        async def reloading(configuration: Any) -> dict[str, str]:
+            await client.connect()
+            return {}
+
+        with monkeypatch.context() as patched:
+            patched.setattr(client_module, "_authorization", reloading)
+            with pytest.raises(ApiError):
+                await client.get("/api/v1/services")
+        assert await client.get("/api/v1/services") == b"fine"

@@ -155,6 +155,11 @@ class Client:
                 )
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 raise ApiError(0, f"{access.host}: {_words(error)}") from None
+            except RuntimeError as error:
+                if not access.session.closed:
+                    raise
+                # Fresh credentials brought a fresh session while this request waited for its token.
+                raise ApiError(0, f"{access.host}: {_words(error)}") from None
             if response.status < 400:
                 return response
             failure = await _failure(response, f"{method} {path}")
