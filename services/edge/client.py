@@ -175,7 +175,7 @@ class ClientConnection(Connection):
             self._refuse_body(RefusedError(400, "chunk"))
             return None, False
         self._exchange.received += body.received - before
-        if body.chunked and body.received > BODY_LIMIT:
+        if body.chunked and body.size > BODY_LIMIT:
             self._refuse_body(RefusedError(413, "body-too-large"))
             return None, False
         if last:

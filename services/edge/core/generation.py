@@ -25,6 +25,7 @@ from proto.resources import (
 )
 from services.contract.hosts import wildcard_of
 from services.contract.matching import matcher_of
+from services.contract.paths import as_bytes_text
 from services.contract.regex import RegexError
 from services.contract.rewrite import RewriteError, Rewriter
 from services.edge.core.forwarded import Trust, trust_of
@@ -178,12 +179,15 @@ class Generation:
         return decoded
 
     def certificate_for(self, server_name: str) -> str | None:
-        """The name of the Certificate for an SNI (lower case): the host's own, its wildcard's, the default, or None."""
+        """The name of the Certificate for an SNI (lower case): that of the host, or of its wildcard where the host has
+        no TLS of its own; the default one where that is not there; None: there is no default either."""
         for host in (server_name, wildcard_of(server_name)):
             if host and host in self._hosts:
-                name = self._plan(host).certificate
-                if name in self._bodies["certificate"]:
-                    return name
+                plan = self._plan(host)
+                if plan.certificate in self._bodies["certificate"]:
+                    return plan.certificate
+                if plan.tls:
+                    break
         default = self.settings.default_certificate
         return default if default in self._bodies["certificate"] else None
 
@@ -245,6 +249,8 @@ class Generation:
             app_root=host.app_root.encode(),
             not_found=self._not_found(host.host),
             https_code=self.settings.http_redirect_code,
+            exempt=tuple(map(as_bytes_text, self.settings.no_tls_redirect_locations)),
+            tls=host.tls,
             certificate=host.certificate,
         )
 

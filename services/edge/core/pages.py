@@ -62,12 +62,12 @@ def header_value(value: bytes) -> bytes:
 def page(status: int, *, location: bytes = b"", lines: bytes = b"", date: bytes, persistent: bool, bare: bool) -> bytes:
     """A whole answer. ``lines``: further header lines with their CRLF; ``bare``: for HEAD, the head alone."""
     content = body(status)
+    described = b"" if status == 204 else b"Content-Type: text/html\r\nContent-Length: %d\r\n" % len(content)
     head = b"".join(
         (
             status_line(status),
-            b"Date: ",
-            date,
-            b"\r\nContent-Type: text/html\r\nContent-Length: %d\r\n" % len(content),
+            b"Date: %b\r\n" % date,
+            described,
             b"Connection: keep-alive\r\n" if persistent else b"Connection: close\r\n",
             b"Location: " + header_value(location) + b"\r\n" if location else b"",
             lines,

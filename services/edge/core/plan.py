@@ -86,7 +86,9 @@ class RoutePlan(Struct, frozen=True):
 
 
 class HostPlan(Struct, frozen=True):
-    """A host ready to serve. ``simple``: nothing of the server level (denied, app-root, health) applies."""
+    """A host ready to serve. ``simple``: nothing of the server level (denied, app-root, health) applies; ``exempt``:
+    beginnings of paths that are not sent to https; ``tls``: it has TLS of its own, whatever its wildcard has.
+    """
 
     host: str
     routes: Matcher[RoutePlan]
@@ -95,6 +97,8 @@ class HostPlan(Struct, frozen=True):
     app_root: bytes
     not_found: Decision
     https_code: int
+    exempt: tuple[str, ...]
+    tls: bool
     certificate: str
 
 
@@ -158,7 +162,7 @@ def _decide(host: HostPlan, route: RoutePlan, path: str, target: bytes, mark: in
             return Respond(route.labels, 500)
         if outcome is not None:
             rewritten = outcome.target
-    if route.to_https and not question.https:
+    if route.to_https and not question.https and not path.startswith(host.exempt):
         return Redirect(route.labels, host.https_code, https_location(question.authority, target))
     if rewritten and isinstance(action, Forward):
         return Forward(route.labels, action.upstream, action.fallback, rewritten)
@@ -219,7 +223,8 @@ def rewrite_policy(route: Route) -> Rewrite | None:
 
 
 def _redirects_to_https(route: Route, tls: bool, settings: Settings) -> bool:
-    """Whether plain http is sent to https: the Ingress' word, else the global one; some paths are exempt."""
+    """Whether plain http is sent to https: the Ingress' word, else the global one; some locations are exempt, whatever
+    path of a request they match."""
     if any(route.path.startswith(exempt) for exempt in settings.no_tls_redirect_locations):
         return False
     enabled, force = settings.ssl_redirect, settings.force_ssl_redirect

@@ -9,15 +9,16 @@ from services.edge.core.chunked import LAST, ChunkedDecoder, frame
 
 
 class RequestBody:
-    """See the module. ``received``: bytes taken from the client; ``rest``: what came behind the end."""
+    """See the module. ``received``: bytes taken from the client; ``size``: bytes of the body in them; ``rest``: what
+    came behind the end."""
 
-    __slots__ = ("_decoder", "_left", "received", "rest")
+    __slots__ = ("_decoder", "_left", "received", "rest", "size")
 
     def __init__(self, length: int) -> None:
         """``length``: of the body, negative for chunks."""
         self._left = length
         self._decoder = ChunkedDecoder() if length < 0 else None
-        self.received = 0
+        self.received = self.size = 0
         self.rest = b""
 
     @property
@@ -35,8 +36,10 @@ class RequestBody:
                 data = data[:left]
             self._left = max(left, 0)
             self.received += len(data)
+            self.size = self.received
             return data, left <= 0
         payload = decoder.feed(data)
+        self.size += len(payload)
         self.received += len(data)
         framed = frame(payload) if payload else b""
         if not decoder.done:

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from services.contract.hosts import host_key
+from services.contract.hosts import MAX_HOST_LENGTH, host_key
 from services.edge.core import grammar
 
 CHUNKED = -1
@@ -73,6 +73,7 @@ _special = re.compile(
 
 _websocket_key = re.compile(rb"\r\nsec-websocket-key:", re.IGNORECASE).search
 _NEVER_REMOVED = frozenset((b"close", b"keep-alive", b"upgrade", b"te", b"host", b"content-length"))
+_AUTHORITY_LIMIT = MAX_HOST_LENGTH + len(".:65535")
 _digits = re.compile(rb"[0-9]{1,18}").fullmatch
 _canonical = lru_cache(4096)(host_key)
 
@@ -124,6 +125,8 @@ def read_headers(block: bytes, minor: int, authority: bytes = b"") -> RequestHea
     passed = b"".join(pieces) if start > 2 else block[2:-2]
     routing, authority = _read_host(hosts, authority, minor)
     length = _read_length(lengths, codings, minor) if lengths or codings else 0
+    if lengths and not length:
+        passed += b"Content-Length: 0\r\n"
     persistent, upgrades = minor == 1, False
     if connection:
         persistent, upgrades, passed = _read_connection(connection, minor, passed)
@@ -153,8 +156,8 @@ def _read_host(hosts: Sequence[bytes], authority: bytes, minor: int) -> tuple[st
         if not authority:
             return "", b""
     written = authority or hosts[0]
-    host = _canonical(written)
-    if host is None or (hosts and authority and _canonical(hosts[0]) is None):
+    host = _canonical(written) if len(written) <= _AUTHORITY_LIMIT else None  # what is remembered is short
+    if host is None or (hosts and authority and host_key(hosts[0]) is None):
         raise RefusedError(400, "host")
     return host, written
 

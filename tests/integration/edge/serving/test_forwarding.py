@@ -143,6 +143,14 @@ async def test_request_bodies(pieces: int) -> None:
         assert [seen.body for seen in web.seen] == [body, body]
 
 
+async def test_a_body_that_is_declared_empty_is_declared_to_the_endpoint() -> None:
+    """Some answer 411 to a POST without a length."""
+    async with origin() as web, edge(host(), upstream(web.port)) as running:
+        for lines in (["Content-Length: 0"], []):
+            assert (await ask(running.http, request("POST", "/", *lines))).status == 200
+        assert [seen.values("Content-Length") for seen in web.seen] == [[b"0"], []]
+
+
 async def test_a_head_byte_by_byte_reaches_the_endpoint_as_in_one_piece() -> None:
     async with origin() as web, edge(host(), upstream(web.port)) as running:
         data = request("POST", "/x", "Accept: */*", body=b"hello")

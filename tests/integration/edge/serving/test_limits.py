@@ -104,6 +104,13 @@ async def test_a_body_in_chunks_that_grows_too_large_is_413(tls: str | None) -> 
         assert not web.seen[0].complete
 
 
+async def test_a_body_in_chunks_as_large_as_it_may_be_passes() -> None:
+    async with origin() as web, edge(host(), upstream(web.port)) as running:
+        body = b"".join(b"400\r\n" + bytes(1024) + b"\r\n" for _ in range(1024)) + b"0\r\n\r\n"
+        assert (await ask(running.http, request("POST", "/", "Transfer-Encoding: chunked") + body)).status == 200
+        assert len(web.seen[0].body) == plan.BODY_LIMIT
+
+
 async def test_a_client_that_takes_nothing_holds_little_and_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "SEND_TIME", 1.0)
     sent = 0

@@ -94,6 +94,12 @@ def test_what_leaves_is_well_framed_whatever_came(data: bytes, cuts: list[int]) 
     decode(out)
 
 
+def test_what_is_counted_against_the_limit_is_the_body_and_not_its_framing() -> None:
+    body = RequestBody(-1)
+    body.take(b"1\r\na\r\n" * 10)
+    assert (body.size, body.received) == (10, 60)
+
+
 def test_a_body_of_known_length_ends_where_it_says() -> None:
     body = RequestBody(5)
     assert body.take(b"hel") == (b"hel", False)

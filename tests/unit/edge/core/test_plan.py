@@ -7,6 +7,7 @@ import pytest
 from proto.codec import record_of
 from proto.policies import Policy, Rewrite, SSLRedirect
 from proto.resources import (
+    Certificate,
     Endpoint,
     PathMatch,
     ResourceKey,
@@ -109,11 +110,62 @@ def test_exempt_paths_and_the_code_of_redirects() -> None:
     assert location(decide(table, "/y")) == "301 https://a.example/y"
 
 
+@pytest.mark.parametrize(
+    ("target", "exempt"),
+    [
+        ("/.well-known/acme-challenge/token", True),
+        ("/.well-known/acme-challenge", True),
+        ("//.well-known/./acme%2Dchallenge/token", True),
+        ("/.well-known/acme-challenge/../../account", False),
+        ("/x/.well-known/acme-challenge/token", False),
+        ("/y", False),
+    ],
+)
+def test_requests_below_an_exempt_location_stay_on_http_without_a_route_of_their_own(target: str, exempt: bool) -> None:
+    """A solver may answer behind any route that takes the path; what counts is where the path leads."""
+    table = generation(host("a.example", route("/", Rewrite("/(.*)", "/$1")), tls=True), host("b.example", tls=True))
+    for name in ("a.example", "b.example"):
+        assert isinstance(decide(table, target, name), Forward if exempt else Redirect)
+    forced = host("a.example", route("/", SSLRedirect(None, True)))
+    assert isinstance(decide(generation(forced), target), Forward if exempt else Redirect)
+
+
+def test_nothing_is_exempt_where_nothing_is_named() -> None:
+    table = generation(host(tls=True), record_of("global", Settings(no_tls_redirect_locations=())))
+    assert isinstance(decide(table, "/.well-known/acme-challenge/token"), Redirect)
+
+
 def test_a_host_takes_part_in_the_tls_of_its_wildcard_and_follows_its_changes() -> None:
     table = generation(host("x.wild.example"), host("*.wild.example", tls=True))
     assert isinstance(decide(table, "/y", "x.wild.example"), Redirect)
     table = table.next([], [ResourceKey("virtualhost", "*.wild.example")], 1, 2, bytes(32))
     assert isinstance(decide(table, "/y", "x.wild.example"), Forward)
+
+
+def test_certificates_end_at_the_first_host_that_has_tls() -> None:
+    """A host whose own certificate is not there shows the default one, whatever its wildcard has (contract 1.8)."""
+    names = ("default/wild", "default/own", "default/default")
+    records = [record_of(name, Certificate((b"x",), (), 0, 1, "", b"")) for name in names]
+    table = generation(
+        host("*.wild.example", tls=True, certificate="default/wild"),
+        host("bare.wild.example"),
+        host("own.wild.example", tls=True, certificate="default/own"),
+        host("empty.wild.example", tls=True),
+        host("gone.wild.example", tls=True, certificate="default/gone"),
+        *records,
+        record_of("global", Settings(default_certificate="default/default")),
+    )
+    found = {label: table.certificate_for(f"{label}.wild.example") for label in ("any", "bare", "own", "empty", "gone")}
+    assert found == {
+        "any": "default/wild",
+        "bare": "default/wild",
+        "own": "default/own",
+        "empty": "default/default",
+        "gone": "default/default",
+    }
+    assert table.certificate_for("") == table.certificate_for("a.any.wild.example") == "default/default"
+    for label in ("any", "bare", "own", "empty", "gone"):
+        assert isinstance(decide(table, "/x", f"{label}.wild.example"), Redirect)
 
 
 def test_the_order_of_phases() -> None:

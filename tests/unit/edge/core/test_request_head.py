@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.edge.core import request_head
 from services.edge.core.request_head import CHUNKED, Head, HeadReader, RefusedError, read_head
 
 
@@ -186,3 +187,13 @@ def test_pieces_change_nothing(lines: list[tuple[str, str]], cuts: list[int], re
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     collect([data])
+
+
+def test_long_hosts_are_refused_without_being_remembered() -> None:
+    before = request_head._canonical.cache_info().currsize
+    assert refusal(head("Host: " + "a" * 8000)) == 400
+    assert refusal(head("Host: ok.example", line=f"GET http://{'a' * 8000}/ HTTP/1.1")) == 400
+    assert refusal(head("Host: " + "b" * 8000, line="GET http://a.example/ HTTP/1.1")) == 400
+    longest = ".".join(["a" * 63] * 3 + ["a" * 61])
+    assert read_head(head(f"Host: {longest}.:65535")).headers.host == longest
+    assert request_head._canonical.cache_info().currsize <= before + 2
