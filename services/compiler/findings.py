@@ -65,6 +65,8 @@ class FindingsBook:
         if not (self._served or self._found or self._accepted or self._rejected):
             return None
         diagnostics = self._compiler.diagnostics
+        for key in self._found.keys() - diagnostics.keys():
+            self._told.pop(key, None)  # it went, or nothing is wrong with it any more
         accepted = tuple(ingress for ingress in self._accepted.values() if ingress is not None)
         news = News(
             tuple(

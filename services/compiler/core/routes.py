@@ -21,6 +21,8 @@ from services.contract.rewrite import RewriteError, Rewriter
 DENIED = Respond(503)
 NOBODY = Respond(404)
 """What a path that nobody declared answers; the edge asks the global default backend first, if there is one."""
+_TOO_LONG = f"the pattern is longer than {regex.MAX_PATTERN_LENGTH} characters"
+"""Said without asking, for answers are remembered with their patterns, and these may have a megabyte each."""
 _NO_REDIRECT: tuple[Policy, ...] = (SSLRedirect(False, False),)
 
 
@@ -68,7 +70,7 @@ def pattern_routes(locations: Sequence[Location], controller: Controller, findin
             if match in seen:
                 _shadowed(location, findings)
                 continue
-            problem = _pattern_problem(match)
+            problem = _pattern_problem(match) if len(match) <= regex.MAX_PATTERN_LENGTH else _TOO_LONG
             if problem:
                 _no_pattern(location, problem, findings)
                 continue

@@ -237,6 +237,18 @@ class TestFindings:
         assert news is not None
         assert [event.keeps_last_good for event in news.events if event.type == "ingress.rejected"] == [True]  # type: ignore[union-attr]
 
+    def test_a_rejected_one_that_went_is_told_again_when_it_comes_back(self) -> None:
+        bad = ingress("bad", "no-slash")
+        book = self.book(bad)
+        assert book.take(lambda _: False) is not None
+        self.compiler.change(key_of(bad), None)
+        book.add(self.compiler.compile())
+        book.take(lambda _: False)
+        self.change(bad)
+        news = book.take(lambda _: False)
+        assert news is not None
+        assert [event.type for event in news.events] == ["ingress.rejected"]
+
     def test_a_removed_one_is_gone(self) -> None:
         book = self.book(ingress())
         book.take(lambda _: False)

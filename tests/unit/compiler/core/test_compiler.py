@@ -11,7 +11,7 @@ from proto.codec import decode_resource
 from proto.digest import EMPTY, combine, entry_hash
 from proto.objects import IngressClass, IngressTLS, Object, ObjectKey, ServicePort, key_of
 from proto.resources import Forward, ResourceKey, Settings, Upstream, VirtualHost
-from services.compiler.core import claims, hostset, upstreamset
+from services.compiler.core import claims, hostset, routes, upstreamset
 from services.compiler.core.compiler import Compiler, InconsistentTableError
 from services.compiler.core.options import CompileOptions
 from services.compiler.core.result import Compiled
@@ -372,6 +372,16 @@ class TestHostileIngresses:
         put(compiler, ingress("worse", rule("worse.test", path(text + ";", "web:80", "ImplementationSpecific"))))
         compiler.compile()
         assert ResourceKey("virtualhost", "worse.test") not in compiler.table
+
+    def test_paths_too_long_for_patterns_are_not_remembered(self) -> None:
+        before = routes._pattern_problem.cache_info().currsize
+        long = ingress(
+            "long", rule("long.test", path("/" + "a" * 10_000, "web:80"), path("/b", "web:80")), use_regex="1"
+        )
+        compiler = compiler_with(long)
+        compiler.compile()
+        assert "path-pattern-invalid" in codes(compiler, long)
+        assert routes._pattern_problem.cache_info().currsize <= before + 2
 
     def test_client_certificates_close_the_catch_all_too(self) -> None:
         compiler = compiler_with(ingress("all", default="web:80", auth_tls_secret="shop/ca"), service("web"))
