@@ -17,8 +17,6 @@ from tests.cases.steps import known, perform, text_of
 from tests.cases.world import World, world
 
 DIFFERENT = {
-    "RD-12": "asks that any path below /.well-known/acme-challenge be exempt; ingress-nginx exempts locations whose own "
-    "path begins so, and this Ingress has none",
     "MISC-02": "asks that the route stays without its snippet; what a snippet guarded would then stand open, and with "
     "the default annotations-risk-level ingress-nginx does not take such an Ingress over either",
     "MISC-03": "as MISC-02",
