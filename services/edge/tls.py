@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from services.edge.core import pages
-from services.edge.core.client_hello import IncompleteError, NotTLSError, server_name
+from services.edge.core.client_hello import HelloReader, NotTLSError
 from services.edge.deadlines import Timed
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 HANDSHAKE_TIME: Final = 10.0
 """Seconds for a whole handshake."""
+
+UNTAKEN_LIMIT: Final = 1024 * 1024
+"""Bytes that may wait for a client when TLS itself (alerts, key updates) has more to say: it makes us say it."""
 
 _RECORD: Final = 16 * 1024
 _buffer: Final = memoryview(bytearray(256 * 1024))
@@ -53,7 +56,7 @@ class TLSConnection(asyncio.BufferedProtocol):
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._object: ssl.SSLObject | None = None
-        self._hello = b""
+        self._hello: HelloReader | None = HelloReader()
         self._established = False
         self._reading = True
         self._shut = False
@@ -75,9 +78,8 @@ class TLSConnection(asyncio.BufferedProtocol):
         """Records, whole or in part."""
         if self._shut:
             return
-        if self._object is None:
-            self._hello += _buffer[:count]
-            self._start()
+        if self._hello is not None:
+            self._start(self._hello, _buffer[:count])
             return
         self._incoming.write(_buffer[:count])
         if self._established:
@@ -113,25 +115,25 @@ class TLSConnection(asyncio.BufferedProtocol):
 
     # --- handshake ----------------------------------------------------------------------------------------------
 
-    def _start(self) -> None:
+    def _start(self, hello: HelloReader, data: memoryview) -> None:
         try:
-            name = server_name(self._hello)
-        except IncompleteError:
-            return
+            name = hello.feed(data)
         except NotTLSError:
-            self._refuse()
+            self._refuse(hello.received)
+            return
+        if name is None:
             return
         context = self._serving.contexts.context(name)
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._incoming.write(self._hello)
-        self._hello = b""
+        self._incoming.write(hello.received)
+        self._hello = None
         self._shake()
 
-    def _refuse(self) -> None:
+    def _refuse(self, received: bytearray) -> None:
         """Something else than TLS; a request in the clear gets an answer it can read (nginx: 497, sent as 400)."""
         self._serving.traffic.counters["tls-not-tls"] += 1
         self._shut = True
-        if self._hello[:1].isalpha():
+        if received[:1].isalpha():
             self._transport.write(pages.page(400, date=self._serving.date(), persistent=False, bare=False))
         self._transport.close()
 
@@ -194,6 +196,9 @@ class TLSConnection(asyncio.BufferedProtocol):
     def _flush(self) -> None:
         if self._outgoing.pending:
             self._transport.write(self._outgoing.read())
+            if self._transport.get_write_buffer_size() > UNTAKEN_LIMIT:
+                self._serving.traffic.counters["tls-untaken"] += 1
+                self.abort()
 
     def _read_again(self) -> None:
         if self._reading and not self._shut and not self._transport.is_closing():

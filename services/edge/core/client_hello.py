@@ -20,45 +20,57 @@ class NotTLSError(Exception):
     """The first bytes are no TLS record of a ClientHello."""
 
 
-class IncompleteError(Exception):
-    """The ClientHello is not complete yet: more bytes are needed."""
+class HelloReader:
+    """Collects a ClientHello that comes in pieces and records of any size; each byte is looked at once.
 
+    ``received``: everything that came, for the handshake itself.
+    """
 
-def server_name(data: bytes) -> str:
-    """The server name, lower case; empty where none is sent. Raises NotTLSError, IncompleteError."""
-    hello = _handshake_message(data)
-    try:
-        return _name_in(hello)
-    except IndexError:
-        return ""  # lengths that do not fit: OpenSSL will refuse the handshake
+    __slots__ = ("_at", "_message", "received")
 
+    def __init__(self) -> None:
+        self.received = bytearray()
+        self._message = bytearray()
+        self._at = 0
 
-def _handshake_message(data: bytes) -> bytes:
-    """The ClientHello's body, put together from its records."""
-    message = b""
-    at = 0
-    while True:
-        if len(data) < at + 5:
-            if data[at : at + 1] not in (b"", bytes((_HANDSHAKE,))):
+    def feed(self, data: bytes | memoryview) -> str | None:
+        """The server name, lower case, empty where none is sent; None while the hello is not complete.
+
+        Raises NotTLSError.
+        """
+        self.received += data
+        message = self._message
+        while (record := self._next_record()) is not None:
+            message += record
+            if message[0] != _CLIENT_HELLO:
                 raise NotTLSError
-            raise IncompleteError
-        if data[at] != _HANDSHAKE or data[at + 1] != 3:
-            raise NotTLSError
-        size = int.from_bytes(data[at + 3 : at + 5])
-        if not 0 < size <= 16384:
-            raise NotTLSError
-        message += data[at + 5 : at + 5 + size]
-        if message and message[0] != _CLIENT_HELLO:
-            raise NotTLSError
-        if len(message) >= 4:
             wanted = int.from_bytes(message[1:4])
             if wanted > HELLO_LIMIT:
                 raise NotTLSError
             if len(message) >= 4 + wanted:
-                return message[4 : 4 + wanted]
-        if len(data) < at + 5 + size:
-            raise IncompleteError
-        at += 5 + size
+                return _name_in_hello(bytes(message[4 : 4 + wanted]))
+        return None
+
+    def _next_record(self) -> bytes | None:
+        received, at = self.received, self._at
+        if len(received) > at and received[at] != _HANDSHAKE:
+            raise NotTLSError
+        if len(received) < at + 5:
+            return None
+        size = int.from_bytes(received[at + 3 : at + 5])
+        if received[at + 1] != 3 or not 0 < size <= 16384:
+            raise NotTLSError
+        if len(received) < at + 5 + size:
+            return None
+        self._at = at + 5 + size
+        return bytes(received[at + 5 : self._at])
+
+
+def _name_in_hello(hello: bytes) -> str:
+    try:
+        return _name_in(hello)
+    except IndexError:
+        return ""  # lengths that do not fit: OpenSSL will refuse the handshake
 
 
 def _name_in(hello: bytes) -> str:

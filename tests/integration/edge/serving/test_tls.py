@@ -9,6 +9,7 @@ import pytest
 from cryptography import x509
 
 from proto.resources import ResourceKey
+from services.edge import tls as tls_layer
 from tests.support.edge import (
     ask,
     certificate,
@@ -22,6 +23,7 @@ from tests.support.edge import (
     settings,
     upstream,
 )
+from tests.support.waiting import eventually
 
 
 async def served(port: int, name: str) -> bytes:
@@ -128,6 +130,23 @@ async def test_what_is_not_tls_ends_without_reaching_anybody(data: bytes) -> Non
             answer = await reader.read()
             assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ") or answer[0] == 21
         assert not web.seen
+
+
+async def test_a_client_that_makes_tls_talk_and_takes_nothing_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What TLS says by itself, such as answers to key updates, is bounded like everything else that is sent."""
+    monkeypatch.setattr(tls_layer, "UNTAKEN_LIMIT", 1000)
+    async with edge(host()) as running, asyncio.timeout(5), connection(running.https, tls="t.example") as (_, writer):
+        (listener,) = running.listeners[1].each
+        await eventually(lambda: listener.connections)
+        (held,) = listener.connections
+        over = held.transport
+        assert isinstance(over, tls_layer.TLSConnection)
+        writer.transport.pause_reading()
+        over._outgoing.write(bytes(32 << 20))  # more than the kernel takes on the client's behalf
+        over._flush()
+        await eventually(lambda: not listener.connections)
+        assert running.serving.traffic.counters["tls-untaken"] == 1
+        writer.transport.abort()
 
 
 async def test_tls_on_the_plain_port_is_refused() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.edge.core.client_hello import IncompleteError, NotTLSError, server_name
+from services.edge.core.client_hello import HelloReader, NotTLSError
 
 
 def hello(name: str | None) -> bytes:
@@ -22,6 +22,11 @@ def hello(name: str | None) -> bytes:
     with pytest.raises(ssl.SSLWantReadError):
         tls.do_handshake()
     return outgoing.read()
+
+
+def server_name(data: bytes) -> str | None:
+    """The name in ``data``; None: it is not complete."""
+    return HelloReader().feed(data)
 
 
 def in_records(data: bytes, size: int) -> bytes:
@@ -44,9 +49,32 @@ def test_the_name(name: str | None, expected: str) -> None:
 
 def test_every_beginning_is_incomplete() -> None:
     data = hello("a.example")
-    for end in range(len(data)):
-        with pytest.raises(IncompleteError):
-            server_name(data[:end])
+    reader = HelloReader()
+    for end in range(len(data) - 1):
+        assert server_name(data[:end]) is None
+        assert reader.feed(data[end : end + 1]) is None
+    assert reader.feed(data[-1:]) == "a.example"
+    assert reader.received == data
+
+
+def test_the_smallest_records_one_by_one_cost_time_in_proportion_to_their_number() -> None:
+    """A client that sends as little as it can, as often as it can, must not make us read it all again each time."""
+    copied = 0
+
+    class Counted(bytearray):
+        def __getitem__(self, key):  # type: ignore[no-untyped-def]
+            nonlocal copied
+            found = super().__getitem__(key)
+            copied += len(found) if isinstance(key, slice) else 1
+            return found
+
+    reader = HelloReader()
+    reader.received = Counted()
+    large = hello("a.example")[5:]
+    grown = b"\x01" + (60_000).to_bytes(3) + large[4:] + bytes(60_000 - len(large))
+    for at in range(len(grown) - 10):
+        assert reader.feed(b"\x16\x03\x01\x00\x01" + grown[at : at + 1]) is None
+    assert copied < 20 * len(grown)
 
 
 @pytest.mark.parametrize(
@@ -67,5 +95,5 @@ def test_not_tls(data: bytes) -> None:
 @given(st.integers(5, 300), st.binary(min_size=1, max_size=4))
 def test_damage_never_raises_anything_else(at: int, damage: bytes) -> None:
     data = hello("a.example")
-    with contextlib.suppress(IncompleteError, NotTLSError):
+    with contextlib.suppress(NotTLSError):
         server_name(data[:at] + damage + data[at + len(damage) :])
