@@ -6,8 +6,11 @@ A request costs an assignment; a connection is looked at twice a second. Must no
 from __future__ import annotations
 
 import asyncio
+import logging
 from time import monotonic
 from typing import Final, Protocol
+
+_log = logging.getLogger(__name__)
 
 NEVER: Final = float("inf")
 
@@ -50,5 +53,9 @@ class Deadlines:
         slot = self._slots[self._next]
         self._next = (self._next + 1) % _SLOTS
         for timed in [timed for timed in slot if timed.deadline <= now]:
-            timed.expire(now)
+            try:
+                timed.expire(now)
+            except Exception:  # whoever it is, the others' time goes on
+                timed.deadline = NEVER
+                _log.exception("what waited too long could not be ended")
         self._handle = self._loop.call_later(_TICK, self._sweep) if any(self._slots) else None
