@@ -31,6 +31,8 @@ async def _approve(values: dict[str, Any]) -> int:
 
     async with connected(values, "approve") as (bus, subjects):
         roles = await gather_status(bus, subjects)
+        if not any(role.role == "compiler" for role in roles):  # it may be busy
+            roles = await gather_status(bus, subjects, timeout=ANSWERS_WITHIN)
         if not any(role.role == "compiler" for role in roles):
             click.echo(nobody_answers(values, "compiler"), err=True)
             return 1
