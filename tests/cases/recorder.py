@@ -169,4 +169,4 @@ async def origins(recorder: Recorder, *services: str) -> AsyncIterator[dict[str,
             server.close()
         for writer in list(recorder.writers):
             writer.transport.abort()
-        await eventually(lambda: not recorder.writers)
+        await eventually(lambda: not recorder.writers, every=0.001)
