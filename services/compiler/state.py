@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import time
-from importlib.metadata import PackageNotFoundError, version
 
 from proto.events import EdgeLeft
 from proto.objects import ObjectKey
@@ -30,19 +29,12 @@ from services.compiler.signed import RefusedError
 from services.runtime.bus import Bus
 from services.runtime.logs import log
 from services.runtime.metrics import render
+from services.runtime.version import software
 
 _log = logging.getLogger(__name__)
 
 MAX_SHOWN_DIAGNOSTICS = 1000
 SAY_EVERY = 1.0
-
-
-def software() -> str:
-    """This software's version."""
-    try:
-        return version("limen")
-    except PackageNotFoundError:
-        return "0"
 
 
 class Keys:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import time
 
 from proto.reports import RoleStatus
@@ -12,6 +11,7 @@ from services.runtime.bus import Bus
 from services.runtime.metrics import registry
 from services.runtime.settings import SettingsError, read_object_authenticator, read_sealer
 from services.runtime.status import answer_status
+from services.runtime.version import software
 from services.watcher.cluster import Cluster
 from services.watcher.metrics import WatcherCollector
 from services.watcher.options import WatcherOptions
@@ -48,7 +48,7 @@ class Watcher:
         )
         self._bus = Bus(options.bus)
         self._started_at = time.time()
-        self._software = _software()
+        self._software = software()
         self.work: Work | None = None
         self.standby = False
         self.refused: SettingsError | None = None
@@ -127,10 +127,3 @@ class Watcher:
             sources=sources,
             diagnostics=work.hub.diagnostics(),
         )
-
-
-def _software() -> str:
-    try:
-        return importlib.metadata.version("limen")
-    except importlib.metadata.PackageNotFoundError:  # run from a folder that was never installed
-        return "unknown"
