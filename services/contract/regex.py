@@ -1,8 +1,8 @@
 """Regular expressions of users, run so that they mean what PCRE means and can never hold up an edge.
 
 Owns the choice of engine and its limits. What RE2 can run, RE2 runs, in time linear in the subject. Patterns with
-look-around, atomic groups, possessive quantifiers or backreferences run in ``regex`` with a time limit. Anything else
-is a RegexError. Must not know routes or requests; ``services.contract.pcre`` owns the dialect.
+look-around, atomic groups, possessive quantifiers or backreferences, and very large ones, run in ``regex`` with a time
+limit. Anything else is a RegexError. Must not know routes or requests; ``services.contract.pcre`` owns the dialect.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ TIME_LIMIT: Final = 0.05
 
 MAX_PATTERN_LENGTH: Final = 8192
 """Characters of a pattern; nginx refuses configuration tokens of 4 KB and more in its default buffer."""
+
+LINEAR_SIZE: Final = 1500
+"""Instructions of a program for RE2. Its time is in proportion to them as well as to the subject: what has more runs
+under the time limit, for with thousands of them a path of 8 KB takes seconds."""
 
 _MAX_MEMORY: Final = 2 << 20
 """Bytes RE2 may use for one pattern; past it searches stay linear but get slower."""
@@ -119,9 +123,9 @@ _RE2_OPTIONS: Final = _options()
 
 
 def _linear(source: bytes) -> Any | None:
-    """The pattern in RE2, None if RE2 does not take it (too large, a repeat above 1000)."""
+    """The pattern in RE2, None if RE2 does not take it (a repeat above 1000) or is not to (LINEAR_SIZE)."""
     compiled = re2._re2.RE2(source, _RE2_OPTIONS)
-    return compiled if compiled.ok() else None
+    return compiled if compiled.ok() and compiled.ProgramSize() <= LINEAR_SIZE else None
 
 
 def _backtracking(source: bytes) -> Any:

@@ -185,5 +185,8 @@ HOSTILE_PATTERNS: tuple[tuple[str, bytes], ...] = (
     ("/(x+x+)+\\1y", b"/" + b"x" * 4000),
     ("/(?:a?){500}a{500}b", b"/" + b"a" * 500),
     ("/(.*)(.*)(.*)(.*)(.*)(.*)(.*)(.*)(.*)[^/]{900}!", b"/" + b"k" * 4000),
+    ("/(.*?a){900}x$", b"/" + b"ab" * 4000),
+    ("/.*[ab]{1000}.{500}[^ab]", b"/" + b"ab" * 4000),
+    ("/(x?){900}(x?){900}(.*a.{900})b$", b"/" + b"ab" * 4000 + b"c"),
 )
 """Patterns that make a backtracking engine work for ever, each with a path that provokes it."""

@@ -30,6 +30,8 @@ def test_patterns_from_the_field_compile(pattern: str) -> None:
         ("^/a++", "regex"),
         ("^/(a)\\1", "regex"),
         ("^/a{2000}", "regex"),
+        ("^/[\\w-]{1,255}$", "re2"),
+        ("^/(.*?a){900}x$", "regex"),
     ],
 )
 def test_re2_runs_what_it_can(pattern: str, engine: str) -> None:
