@@ -18,6 +18,10 @@ from typing import Any, cast
 import uvloop
 
 
+ASKED_AT_MOST = 5000
+"""Requests per second of all probes together: asking ten edges without pause takes the cores from what is measured."""
+
+
 class Backend(asyncio.Protocol):
     """Answers every request with its name, one letter."""
 
@@ -168,8 +172,10 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-async def probe_each(port: int, host: str, candidates: Iterable[int], count: int, pause: float = 0.0003) -> list[Probe]:
-    """A probe for each of ``count`` processes among ``candidates``."""
+async def probe_each(port: int, host: str, candidates: Iterable[int], count: int) -> list[Probe]:
+    """A probe for each of ``count`` processes among ``candidates``; together they ask about ASKED_AT_MOST times a
+    second."""
+    pause = count / ASKED_AT_MOST
     sockets = await asyncio.to_thread(connect_to_each, port, host, candidates, count)
     loop = asyncio.get_running_loop()
     return [(await loop.create_connection(lambda: Probe(host, pause), sock=sock))[1] for sock in sockets.values()]
