@@ -37,6 +37,7 @@ LONGEST_DELAY = 2.0
 PING_INTERVAL = 5
 """Seconds between pings; a peer that left two unanswered is gone."""
 CONNECT_TIMEOUT = 3
+CANCEL_AGAIN = 0.1
 LAME_DUCK_SPREAD = 1.0
 """A server about to stop is left within this many seconds, at random, so that its clients do not move as one."""
 
@@ -90,13 +91,18 @@ class Connection:
         """Send what is pending, end the connection and every task."""
         client, self._client = self._client, None
         self._connected.clear()
-        current = asyncio.current_task()
-        for task in self._tasks:
-            if task is not current:
-                task.cancel()
+        others = self._tasks - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
         if client is not None:
             await _end(client)
-        await asyncio.gather(*(task for task in self._tasks if task is not current), return_exceptions=True)
+        while others:
+            # Again and again: a task that is cancelled at the moment in which what it waited for failed (an attempt to
+            # connect, say) is told of the failure alone, and goes on.
+            ended, others = await asyncio.wait(others, timeout=CANCEL_AGAIN)
+            await asyncio.gather(*ended, return_exceptions=True)
+            for task in others:
+                task.cancel()
         self._drop_answers()
 
     @property
