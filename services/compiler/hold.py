@@ -4,7 +4,8 @@ Pure. Only removals that were inferred from a list are ever kept aside, never th
 anything else that happens to the same hosts. A removal kept aside is simply not shown to the compile, so the rest of
 the world goes on changing, endpoints of the routes in question included. What was kept aside passes
 
-- at once, while it costs at most ``FEW`` routes in all since the watcher last counted a list;
+- with the next beacon, which follows a list at once, while it costs at most ``FEW`` routes in all since the watcher
+  last counted a list;
 - when the list is over (a beacon counts it), if at most half of the routes go;
 - when a second list agrees: the same watcher lists those kinds again, or another run of a watcher lists them, and the
   objects are still not there;
@@ -96,6 +97,7 @@ class Hold:
         self._passed = 0
         self._too_many = False
         self._looked_at = 0.0
+        self._closed = False
         self._last: WatcherBeacon | None = None
         self._second_look = SecondLook("", None)
 
@@ -109,6 +111,7 @@ class Hold:
                 self.approve()  # everything came back: nothing is held any more
             return False
         self._aside[change.key] = change
+        self._closed = False
         self._second_look = SecondLook(change.session, self._last)
         return True
 
@@ -120,6 +123,7 @@ class Hold:
         if not self._aside:
             return
         if all(_covers(beacon, change) for change in self._aside.values()):
+            self._closed = True
             self._second_look.beacon(beacon, {key.kind for key in self._aside})
 
     def release(self, preview: Preview, now: float) -> list[ObjectChange]:
@@ -132,6 +136,8 @@ class Hold:
             return self.approve()
         routes_now, routes_after = preview(self._aside.keys())
         lost = routes_now - routes_after
+        if lost <= FEW and not self._closed:
+            return []  # what is a few so far may be the beginning of many
         if self._passed + lost <= FEW or (over and not is_mass_removal(routes_now, routes_after)):
             self._passed += lost
             return self.approve()

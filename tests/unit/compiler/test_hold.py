@@ -56,8 +56,11 @@ def test_told_removals_are_not_kept() -> None:
     assert not Hold().keeps(gone(1, relisted=False))
 
 
-def test_few_pass_at_once() -> None:
+def test_few_pass_with_the_next_beacon() -> None:
+    """Before it, they may be the beginning of many."""
     hold = hold_of(10)
+    assert hold.release(Routes(100).preview, 0.0) == []
+    hold.beacon(beacon(10, 2))
     assert len(hold.release(Routes(100).preview, 0.0)) == 10
     assert len(hold) == 0
 
