@@ -112,8 +112,12 @@ class Traffic:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._stopping = True
+        self.stop()
         await asyncio.gather(*self._tasks)
+
+    def stop(self) -> None:
+        """Ask nothing more."""
+        self._stopping = True
 
     async def more(self, answers: int = 100, timeout: float = 20.0) -> None:
         """Wait for that many more answers; raises AssertionError as soon as one failed."""
