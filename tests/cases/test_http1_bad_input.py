@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 
 from proto.policies import SSLRedirect
@@ -135,6 +136,28 @@ async def test_request(case: Case, mode: Mode) -> None:
         if not case.reads:
             await eventually(lambda: recorder.open <= 1, what="the endpoint told that nobody reads")
         await unharmed(running, recorder, services[-1])
+
+
+WRONG: list[dict[str, object]] = [
+    {"accept": ["R", "CLOSE", "LOCAL", "F2", "FN", "TUNNEL"]},
+    {"upstream_requests_max": 0},
+    {"upstream": {"body": "Goodbye"}},
+    {"upstream": {"content_length": None}},
+    {"upstream": {"header_present": ["X-Other"]}},
+    {"upstream": {"header_absent": ["Host"]}},
+    {"upstream": {"client_ip_headers": ["X-Request-ID"]}},
+]
+
+
+@pytest.mark.parametrize("words", WRONG, ids=str)
+async def test_a_wrong_expectation_fails(words: dict[str, object]) -> None:
+    case = next(case for case in load().cases if case.id == "CL-09")
+    recorder = Recorder()
+    async with origins(recorder, "web") as ports, edge(*records(case, ports)) as running:
+        played = await play(case, "whole", running.http, recorder)
+        judge(case, played)
+        with pytest.raises(AssertionError):
+            judge(msgspec.structs.replace(case, **words), played)
 
 
 def not_connected(response: Response) -> list[pytest.MarkDecorator]:
