@@ -150,13 +150,11 @@ class Lease:
 
     async def _look(self, now: float) -> None:
         try:
-            found = _RECORD.decode(await self._api.get(f"{self._path}/{self._meta.name}"))
+            found = _read(await self._api.get(f"{self._path}/{self._meta.name}"))
         except ApiError as error:
             if error.status != NOT_FOUND:
                 raise
             found = None
-        except msgspec.MsgspecError as error:
-            raise ApiError(0, f"cannot be read: {error}") from None
         if found != self._record:
             self._seen_at = now
         self._record = found
@@ -186,9 +184,17 @@ class Lease:
         else:
             body = msgspec.json.encode(_Record(self._record.metadata, spec))
             answer = await self._api.send("PUT", f"{self._path}/{self._meta.name}", body)
-        self._record = _RECORD.decode(answer)
+        self._record = _read(answer)
 
     def _tell(self, error: str, level: int) -> None:
         if error and error != self.error:
             _log.log(level, "%s", error)
         self.error = error
+
+
+def _read(body: bytes) -> _Record:
+    """The Lease that the API server (or something before it) answered with. Raises ApiError."""
+    try:
+        return _RECORD.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ApiError(0, f"the Lease cannot be read: {error}") from None

@@ -182,3 +182,15 @@ async def test_a_record_of_another_shape_is_an_error(records: Records, clock: Cl
     first = make(records, "a")
     assert not await first._try()
     assert "cannot be read" in first.error
+
+
+async def test_an_answer_that_is_no_lease_is_an_error_and_no_end() -> None:
+    class Proxy(Records):
+        async def send(self, method: str, path: str, body: bytes) -> bytes:
+            await super().send(method, path, body)
+            return b"<html>welcome</html>"
+
+    lease = Lease(Proxy(), "default", "limen-watcher", "one")
+    assert not await lease._try()
+    assert "cannot be read" in lease.error
+    assert not lease.held

@@ -99,6 +99,14 @@ async def test_gone_means_one_list_and_only_real_differences(as_event: bool) -> 
         assert len(api.lists) == 2
 
 
+async def test_an_error_event_that_cannot_be_read_is_an_error_and_no_end() -> None:
+    api = FakeApi()
+    async with following(api) as (_, ear):
+        api.raw(b'{"type":"ERROR","object":{"code":"many"}}')
+        api.put("later")
+        await eventually(lambda: any(seen.name == "later" for seen in ear.told))
+
+
 async def test_a_page_that_expires_starts_the_list_over() -> None:
     api = FakeApi()
     for number in range(600):

@@ -276,8 +276,7 @@ class Reflector:
             raise ApiError(0, f"{self._path}: the watch cannot be read: {error}") from None
         data = bytes(event.object)
         if event.type == "ERROR":
-            status = _STATUS.decode(data)
-            raise ApiError(status.code, f"{self._path}: watch: {status.message}")
+            raise _error_of(data, self._path)
         found = _seen(data)
         if found is None:
             return
@@ -297,6 +296,15 @@ class Reflector:
         elif (uid, known) != (found.uid, version):
             self._known[place] = (found.uid, version)
             seen.append(found)
+
+
+def _error_of(data: bytes, path: str) -> ApiError:
+    """What an ERROR event says; one that cannot be read is an error all the same."""
+    try:
+        status = _STATUS.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return ApiError(0, f"{path}: watch: an error that cannot be read: {error}")
+    return ApiError(status.code, f"{path}: watch: {status.message}")
 
 
 def _seen(data: bytes) -> Seen | None:
