@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from proto.codec import record_of
 from proto.diagnostics import Diagnostic
-from proto.resources import ResourceKey, ResourceRecord
+from proto.resources import ResourceKey, ResourceRecord, VirtualHost
 from services.compiler.core.admit import internal_error
 from services.compiler.core.certificates import HostTLS, certificate_of, choose_tls
 from services.compiler.core.claims import Claim
@@ -189,8 +189,9 @@ class HostSet:
             for claim in (*claims, *catch_alls)
             if claim.name in poisoned
         }
-        if compiled is None:
-            return CompiledHost((), {}, "", 0, findings)
+        if compiled is None:  # nothing is left of the host: it stays taken, so that no wildcard answers for it
+            closed = record_of(host, VirtualHost(host, denied=True))
+            return CompiledHost((closed,), {}, "", 0, findings)
         return CompiledHost(
             compiled.records, compiled.upstreams, compiled.certificate, compiled.routes, compiled.diagnostics | findings
         )

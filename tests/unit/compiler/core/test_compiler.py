@@ -322,6 +322,22 @@ class TestDefects:
         assert compiler.compile().accepted[0].rules[0].paths[0].path == "/cured"
         assert "internal-error" not in codes(compiler, poison)
 
+    def test_a_host_of_which_nothing_is_left_is_closed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        sick = ingress("sick", rule("sick.shared.test", path("/", "web:80")))
+        wildcard = ingress("wildcard", rule("*.shared.test", path("/", "web:80")))
+        real = hostset.compile_host
+
+        def fails(name, *rest):  # type: ignore[no-untyped-def]
+            if name == "sick.shared.test":
+                raise RuntimeError("poison")
+            return real(name, *rest)
+
+        monkeypatch.setattr(hostset, "compile_host", fails)
+        compiler = compiler_with(sick, wildcard)
+        compiler.compile()
+        assert host(compiler, "sick.shared.test").denied
+        assert not host(compiler, "*.shared.test").denied
+
     def test_a_service_that_fails(self, monkeypatch: pytest.MonkeyPatch) -> None:
         compiler = compiler_with(WEB, OTHER, service("web"), service("other"), endpoints("other", "10.0.0.1"))
         real = upstreamset.compile_upstream
