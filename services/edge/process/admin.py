@@ -12,7 +12,6 @@ import os
 import socket
 import time
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +25,7 @@ from services.runtime import admin, lifecycle, logs
 from services.runtime.bus import Bus
 from services.runtime.metrics import render
 from services.runtime.status import answer_status
+from services.runtime.version import software
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class AdminProcess:
 
     def run(self) -> int:
         """Run until told to stop."""
-        self._software = _software()
+        self._software = software()
         logs.setup(f"edge {self._options.name} admin", self._options.log_json)
         return lifecycle.run(self._main)
 
@@ -203,13 +203,6 @@ class AdminProcess:
 
 _ALIKE: Final = frozenset({"hosts", "upstreams", "certificates", "records"})
 """Counts that every worker has of the same things: not to be added up."""
-
-
-def _software() -> str:
-    try:
-        return metadata.version("limen")
-    except metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def _add_state(totals: Totals, worker: str, state: WorkerState) -> None:
