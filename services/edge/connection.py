@@ -27,7 +27,7 @@ LINGER_TIME: Final = 2.0
 HALF_CLOSED_TIME: Final = 1.0
 """Seconds without progress after which a client that sends no more is taken to have left."""
 NEWCOMER_TIME: Final = 1.0
-"""Seconds in which a client that came just before draining began may still bring its first request."""
+"""Seconds in which a client that came just before draining began may still settle TLS, and then bring a request."""
 PIPELINE_LIMIT: Final = 64 * 1024
 """Bytes of further requests that are read ahead."""
 
@@ -104,7 +104,7 @@ class Connection(asyncio.Protocol):
         self._facts = client_facts(str(peer[0]) if peer else "", self._listener.port, self._listener.tls)
         self._exchange.address = self._facts.address
         self._watched: set[Timed] = self._serving.deadlines.watch(self)
-        self.deadline = monotonic() + FIRST_TIME
+        self.deadline = monotonic() + (NEWCOMER_TIME if self._listener.draining else FIRST_TIME)
         self._listener.connections.add(self)
 
     def eof_received(self) -> bool:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
+from time import monotonic
 from typing import Final
 
 from services.edge.client import ClientConnection
-from services.edge.connection import Connection
+from services.edge.connection import NEWCOMER_TIME, Connection
 from services.edge.serving import Serving
 from services.edge.tls import TLSConnection
 
@@ -19,7 +20,8 @@ BACKLOG: Final = 4096
 
 
 class Listener:
-    """See the module. ``port`` is told to endpoints; ``draining``: every response is its connection's last."""
+    """See the module. ``port`` is told to endpoints; ``draining``: every response is its connection's last;
+    ``handshakes``: clients whose TLS is not settled yet, each in ``connections`` afterwards."""
 
     def __init__(self, serving: Serving, port: int, tls: bool) -> None:
         self.serving = serving
@@ -27,6 +29,7 @@ class Listener:
         self.tls = tls
         self.draining = False
         self.connections: set[Connection] = set()
+        self.handshakes: set[TLSConnection] = set()
         self._servers: list[asyncio.Server] = []
 
     async def open(self, listening: socket.socket) -> None:
@@ -36,7 +39,7 @@ class Listener:
 
     def _accept(self) -> asyncio.BaseProtocol:
         connection = ClientConnection(self)
-        return TLSConnection(connection, self.serving) if self.tls else connection
+        return TLSConnection(connection, self.serving, self.handshakes) if self.tls else connection
 
     def close(self) -> None:
         """Accept no more; connections stay."""
@@ -44,16 +47,22 @@ class Listener:
             server.close()
 
     def drain(self) -> None:
-        """Accept no more, end idle connections, and the others after the response under way."""
+        """Accept no more, end idle connections, and the others after the response under way; those that have just come
+        may bring a request still."""
         self.draining = True
         self.close()
         for connection in list(self.connections):
             connection.drain()
+        soon = monotonic() + NEWCOMER_TIME
+        for handshake in self.handshakes:
+            handshake.deadline = min(handshake.deadline, soon)
 
     def abort(self) -> None:
         """End what is left at once."""
         for connection in list(self.connections):
             connection.transport.abort()
+        for handshake in list(self.handshakes):
+            handshake.abort()
 
 
 class Listeners:
@@ -65,7 +74,7 @@ class Listeners:
     @property
     def connections(self) -> int:
         """How many connections of clients there are."""
-        return sum(len(listener.connections) for listener in self.each)
+        return sum(len(listener.connections) + len(listener.handshakes) for listener in self.each)
 
     def close(self) -> None:
         """Accept no more."""

@@ -32,10 +32,11 @@ _buffer: Final = memoryview(bytearray(256 * 1024))
 
 
 class TLSConnection(asyncio.BufferedProtocol):
-    """See the module. ``inner`` is connected once the handshake is done."""
+    """See the module. ``inner`` is connected once the handshake is done; until then this is in ``handshakes``."""
 
     __slots__ = (
         "_established",
+        "_handshakes",
         "_hello",
         "_incoming",
         "_inner",
@@ -49,9 +50,10 @@ class TLSConnection(asyncio.BufferedProtocol):
         "deadline",
     )
 
-    def __init__(self, inner: asyncio.Protocol, serving: Serving) -> None:
+    def __init__(self, inner: asyncio.Protocol, serving: Serving, handshakes: set[TLSConnection]) -> None:
         self._inner = inner
         self._serving = serving
+        self._handshakes = handshakes
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -69,6 +71,7 @@ class TLSConnection(asyncio.BufferedProtocol):
         """A client came; its handshake is awaited."""
         self._transport = cast(asyncio.Transport, transport)
         self._watched = self._serving.deadlines.watch(self)
+        self._handshakes.add(self)
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         """Where to read to."""
@@ -161,6 +164,7 @@ class TLSConnection(asyncio.BufferedProtocol):
         if self._watched is not None:
             self._watched.discard(self)
             self._watched = None
+            self._handshakes.discard(self)
 
     # --- records ------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,8 @@ import socket
 
 import pytest
 
+from proto.codec import record_of
+from proto.resources import Endpoint, Upstream
 from services.edge import exchange
 from services.edge.pools import open_connection
 from services.edge.upstream import UpstreamConnection
@@ -199,3 +201,13 @@ async def test_an_endpoint_shared_by_two_upstreams_keeps_its_connections_until_b
             running.change(upstream(name="default/b:80"))
             await eventually(lambda: web.open == 0)
             assert web.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "port"), [("127.0.0.1", 70000), ("127.0.0.1", -1), ("no address", 80), ("a\0", 80)]
+)
+async def test_an_endpoint_that_cannot_be_is_502_and_nobody_waits(address: str, port: int) -> None:
+    impossible = record_of("default/web:80", Upstream((Endpoint(address, port),)))
+    async with edge(host(), impossible) as running:
+        reply = await asyncio.wait_for(ask(running.http), 5)
+        assert reply.status == 502

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 
 import pytest
@@ -164,6 +165,37 @@ async def test_large_bodies_both_ways_over_tls() -> None:
                 writer.write(request("PUT", "/", body=bytes(size)))
                 assert len((await read_reply(reader)).body) == 8 * size
         assert all(seen.complete for seen in web.seen)
+
+
+async def test_a_handshake_under_way_when_draining_begins_still_leads_to_an_answer() -> None:
+    async with origin() as web, edge(host(), upstream(web.port)) as running, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.https)
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = no_verification().wrap_bio(incoming, outgoing, server_hostname="t.example")
+        with pytest.raises(ssl.SSLWantReadError):
+            client.do_handshake()
+        writer.write(outgoing.read())
+        incoming.write(await reader.read(65536))
+        draining = asyncio.ensure_future(running.listeners[1].drain(5))
+        await asyncio.sleep(0.1)
+        assert not draining.done()
+        client.do_handshake()
+        client.write(request())
+        writer.write(outgoing.read())
+        answer = b""
+        while not answer.endswith(b"ok"):
+            incoming.write(await reader.read(65536))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                answer += client.read(65536)
+        assert b"\r\nConnection: close\r\n" in answer
+        writer.close()
+        assert await draining
+
+
+async def test_handshakes_that_stand_still_do_not_hold_up_a_drain() -> None:
+    async with edge(host()) as running, asyncio.timeout(5), connection(running.https):
+        await eventually(lambda: running.listeners[1].connections == 1)
+        assert await running.listeners[1].drain(5)
 
 
 async def test_the_end_is_orderly() -> None:
