@@ -17,7 +17,7 @@ from services.edge.core.outgoing import Wish, client_head
 from services.edge.core.plan import BODY_LIMIT, NO_LABELS, Forward, Redirect, Respond, RouteLabels, plan
 from services.edge.core.prepared import Prepared, prepare
 from services.edge.core.request_body import RequestBody
-from services.edge.core.request_head import CHUNKED, HeadReader, RefusedError, RequestHeaders, read_headers
+from services.edge.core.request_head import CHUNKED, HeadReader, RefusedError, RequestHeaders, read_block
 from services.edge.core.response_head import ResponseHead
 from services.edge.deadlines import NEVER
 from services.edge.exchange import Exchange
@@ -31,7 +31,6 @@ BODY_TIME: Final = 60.0
 """Seconds between two reads of a body (nginx: client_body_timeout)."""
 
 _match_line: Final = grammar.request_line
-_match_block: Final = grammar.plain_block
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -63,19 +62,26 @@ class ClientConnection(Connection):
         generation = self._serving.generation
         block = data[at:]
         rest = b""
-        if prepared is None or block != prepared.block or generation is not prepared.generation or line[3] != b"1":
-            match = _match_block(data, at)
-            if match is None or generation is None:
+        if (
+            prepared is None
+            or block != prepared.block
+            or generation is not prepared.standing.generation
+            or line[3] != b"1"
+        ):
+            if generation is None:
                 self._receive_head(data)
                 return
-            block = match[0]
-            if match.end() < len(data):
-                rest = data[match.end() :]
             try:
-                headers = read_headers(block, 1 if line[3] == b"1" else 0)
+                headers = read_block(block, 1 if line[3] == b"1" else 0, prepared.headers if prepared else None)
             except RefusedError as refused:
                 self._refuse(refused)
                 return
+            if headers is None:
+                self._receive_head(data)
+                return
+            if len(headers.block) < len(block):
+                rest = block[len(headers.block) :]
+                block = headers.block
             prepared = self._prepared = prepare(self._facts, headers, generation, prepared)
         self._request(line[1], line[2], prepared, rest, len(block) + at)
 
@@ -117,7 +123,8 @@ class ClientConnection(Connection):
 
     def _request(self, method: bytes, target: bytes, prepared: Prepared, rest: bytes, size: int) -> None:
         headers = prepared.headers
-        generation = self._generation = prepared.generation
+        standing = prepared.standing
+        generation = self._generation = standing.generation
         exchange = self._exchange
         exchange.started = monotonic()
         exchange.method = method
@@ -126,14 +133,14 @@ class ClientConnection(Connection):
         exchange.block = headers.block
         exchange.received = size
         exchange.bodiless = method == b"HEAD"
-        exchange.address = prepared.address
+        exchange.address = standing.address
         exchange.request_id = request_id = headers.request_id or self._serving.ids.take()
-        self._ending = prepared.ending
-        self._plain = prepared.plain
+        self._ending = standing.ending
+        self._plain = standing.plain
         self._responding = self._lingers = False
         self._requests = requests = self._requests + 1
         self._persistent = headers.persistent and requests < generation.requests_at_most and not self._listener.draining
-        decision = plan(prepared.host, target, prepared.question)
+        decision = plan(standing.host, target, standing.question)
         if not isinstance(decision, Forward):
             self._decide(decision, headers, rest)
             return
@@ -156,7 +163,7 @@ class ClientConnection(Connection):
             self.transport.write(_CONTINUE)
         data, last = self._take(rest) if rest else (b"", False)
         if data is not None:
-            exchange.begin(decision, prepared.generation, head + data, last)
+            exchange.begin(decision, prepared.standing.generation, head + data, last)
 
     def _receive_body(self, data: bytes) -> None:
         self.deadline = monotonic() + BODY_TIME
@@ -252,9 +259,12 @@ class ClientConnection(Connection):
 
     def respond(self, head: ResponseHead, body: bytes, complete: bool) -> int:
         """Write the head, changed as far as it must be, and what there is of the body."""
-        if self._ending and head.begun and self._persistent and self._state == WAIT:
+        if self._ending and head.ready and self._persistent and self._state == WAIT:
             self._responding = True
-            data = head.ready + body if self._plain else b"".join((head.begun, self._ending, body))
+            if head.security_line and self._plain:
+                data = b"".join((head.passed, head.security_line, self._ending, body))
+            else:
+                data = b"".join((head.passed, self._ending, body))
             self.transport.write(data)
             return len(data)
         return self._respond(head, body, complete)

@@ -10,7 +10,6 @@ import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
-from services.edge.core import grammar
 from services.edge.core.chunked import ChunkedDecoder, FramingError
 from services.edge.core.response_head import (
     CHUNKED,
@@ -18,7 +17,7 @@ from services.edge.core.response_head import (
     BadResponseError,
     ResponseHead,
     ResponseReader,
-    read_response,
+    read_whole,
 )
 from services.edge.deadlines import NEVER, Deadlines, Timed
 
@@ -30,8 +29,6 @@ INTERIMS_AT_MOST: Final = 32
 """Interim responses (1xx) before the final one."""
 
 _HEAD, _LENGTH, _CHUNKS, _CLOSE, _TUNNEL = range(5)
-
-_match_head: Final = grammar.response_head
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -89,22 +86,13 @@ class UpstreamConnection(asyncio.Protocol):
             self.drop()
         elif self._state != _HEAD:
             self._body(exchange, data)
-        elif self._reader is not None or (match := _match_head(data)) is None:
-            self._slow_head(exchange, data)
         else:
-            memo = self._memo
-            end = match.end()
-            if memo is not None and match[0] == memo.block:
-                head = memo
-            elif end > grammar.RESPONSE_LIMIT:
-                self._fail("head is too large")
-                return
-            else:
-                try:
-                    head = self._memo = read_response(match)
-                except BadResponseError as error:
-                    self._fail(str(error))
+            head = self._memo
+            if head is None or self._reader is not None or not data.startswith(head.block):
+                head = self._read_head(exchange, data)
+                if head is None:
                     return
+            end = len(head.block)
             if head.status < 200:
                 self._interim(exchange, head, data[end:])
             elif head.length == len(data) - end and not exchange.bodiless:
@@ -170,6 +158,19 @@ class UpstreamConnection(asyncio.Protocol):
             self.transport.abort()
 
     # --- responses ----------------------------------------------------------------------------------------------
+
+    def _read_head(self, exchange: Exchange, data: bytes) -> ResponseHead | None:
+        """The head that ``data`` begins with; None: the rest of what is to be done was done."""
+        if self._reader is None:
+            try:
+                head = self._memo = read_whole(data, self._memo)
+            except BadResponseError as error:
+                self._fail(str(error))
+                return None
+            if head is not None:
+                return head
+        self._slow_head(exchange, data)
+        return None
 
     def _slow_head(self, exchange: Exchange, data: bytes) -> None:
         """A head in pieces, or one that is not well formed."""

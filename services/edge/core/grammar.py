@@ -7,6 +7,7 @@ possessive, so that a head of any content costs time proportional to its length.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 LINE_LIMIT: Final = 8 * 1024
@@ -55,6 +56,28 @@ response_head = re.compile(
 
 absolute_form = re.compile(rb"(?i:https?)://([^/?@\\]++)(/[^?]*+)?(\?.*+)?").fullmatch
 """Target in absolute form: (authority, path, query). User information does not match."""
+
+
+def _by_first_letter(names: Sequence[bytes]) -> dict[bytes, bytes]:
+    """What either case of the first letter of ``names`` matches, to what follows it: one step leaves few to compare."""
+    rests: dict[bytes, list[bytes]] = {}
+    for name in names:
+        rests.setdefault(b"[%b%b]" % (name[:1], name[:1].upper()), []).append(name[1:])
+    return {first: b"(?i:%b)" % b"|".join(found) for first, found in rests.items()}
+
+
+def one_of(names: Sequence[bytes]) -> bytes:
+    """An expression for ``names`` (expressions in lower case that begin with a letter) in any case."""
+    return b"|".join(first + rest for first, rest in _by_first_letter(names).items())
+
+
+def lines_but(token: bytes, names: Sequence[bytes], at_most: int) -> bytes:
+    """An expression for up to ``at_most`` header lines with other names than ``names``, made of ``token``."""
+    firsts = _by_first_letter(names)
+    compared = b"|".join(b"%b(?!%b:)" % (first, rest) for first, rest in firsts.items())
+    ordinary = b"(?!%b)%b" % (b"|".join(firsts), token)
+    ordinary = b"[%b]" % re.escape(bytes(byte for byte in range(128) if re.match(ordinary, bytes((byte,)))))
+    return rb"(?:(?:%b|%b)%b*+:%b*+\r\n){0,%d}+" % (ordinary, compared, token, VALUE, at_most)
 
 
 def _grows_into(text: bytes) -> bytes:

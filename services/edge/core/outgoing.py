@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from services.edge.core.forwarded import Told
 from services.edge.core.request_head import CHUNKED, RequestHeaders
-from services.edge.core.response_head import ResponseHead
+from services.edge.core.response_head import ResponseHead, server_line
 
 
 def opening(told: Told) -> bytes:
@@ -20,7 +20,7 @@ def opening(told: Told) -> bytes:
 def middle(opening_: bytes, headers: RequestHeaders) -> bytes:
     """A request's head from behind the target to the request id (filled in if the client sent one)."""
     if headers.length == 0 and not headers.upgrade:
-        return b"%b%bX-Request-ID: %b" % (opening_, headers.passed, headers.request_id)
+        return b"".join((opening_, headers.passed, b"X-Request-ID: ", headers.request_id))
     framing = upgrade = b""
     if headers.length == CHUNKED:
         framing = b"Transfer-Encoding: chunked\r\n"
@@ -54,10 +54,10 @@ class ClientHead(Struct, frozen=True, gc=False):
 
 def client_head(head: ResponseHead, wish: Wish, length: int, date: bytes) -> ClientHead:
     """The head for a client. ``length``: of the body, where it is complete; ``date``: for a head without one."""
-    framing = head.framing
+    framing = b""
     chunked = False
     persistent = wish.persistent
-    if not framing and head.status not in (204, 304) and not wish.bodiless:
+    if not head.framed and head.status not in (204, 304) and not wish.bodiless:
         if wish.complete:
             framing = b"Content-Length: %d\r\n" % length
         elif wish.minor == 1:
@@ -77,7 +77,7 @@ def client_head(head: ResponseHead, wish: Wish, length: int, date: bytes) -> Cli
             connection,
             b"" if head.dated else b"Date: %b\r\n" % date,
             wish.security_line or head.security_line,
-            head.server_line if wish.servers else b"",
+            server_line(head) if wish.servers else b"",
             b"\r\n",
         )
     )

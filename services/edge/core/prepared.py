@@ -15,65 +15,62 @@ from services.edge.core.plan import HostPlan, Question
 from services.edge.core.request_head import NOT_FORWARDED, RequestHeaders
 
 
-class Prepared(Struct, frozen=True, gc=False):
-    """Headers with everything that follows from them in one generation.
+class Standing(Struct, frozen=True, gc=False):
+    """What follows from the client and the Host of its requests in one generation.
 
-    ``block``: as received, empty where the next request must not be compared with it. ``opening`` and ``middle``: of
-    the head for the endpoint. ``ending``: what ends a response's head that needs nothing else; empty where more is
-    needed. ``plain``: ``ending`` adds no header. ``address``: the client's.
+    ``authority``: what the Host must be for this to hold; empty where more than that was asked. ``address``: the
+    client's. ``opening``: of the head for the endpoint. ``plain``: a response's head gets no line of ours; ``ending``:
+    what ends one that needs nothing else, empty where more is needed.
     """
 
-    block: bytes
-    headers: RequestHeaders
+    authority: bytes
     generation: Generation
     host: HostPlan
     question: Question
     address: str
     opening: bytes
-    middle: bytes
     plain: bool
     ending: bytes
 
 
+class Prepared(Struct, frozen=True, gc=False):
+    """Headers with everything that follows from them in one generation.
+
+    ``block``: as received, empty where the next request must not be compared with it. ``middle``: of the head for the
+    endpoint.
+    """
+
+    block: bytes
+    headers: RequestHeaders
+    standing: Standing
+    middle: bytes
+
+
 def prepare(facts: ClientFacts, headers: RequestHeaders, generation: Generation, before: Prepared | None) -> Prepared:
     """What follows from ``headers``. ``before``: of the same connection, for what has not changed since."""
-    if (
-        before is not None
-        and before.generation is generation
-        and before.block
-        and headers.length == 0
-        and headers.minor == 1
-        and headers.authority == before.headers.authority
-        and headers.forwarded is NOT_FORWARDED
-        and before.headers.forwarded is NOT_FORWARDED
-    ):
-        return Prepared(
-            headers.block,
-            headers,
-            generation,
-            before.host,
-            before.question,
-            before.address,
-            before.opening,
-            middle(before.opening, headers),
-            before.plain,
-            before.ending,
-        )
+    comparable = headers.length == 0 and headers.minor == 1
+    if comparable and headers.forwarded is NOT_FORWARDED:
+        standing = before.standing if before is not None else None
+        if standing is None or headers.authority != standing.authority or standing.generation is not generation:
+            standing = _stand(facts, headers, generation, headers.authority)
+    else:
+        standing = _stand(facts, headers, generation, b"")
+    return Prepared(headers.block if comparable else b"", headers, standing, middle(standing.opening, headers))
+
+
+def _stand(facts: ClientFacts, headers: RequestHeaders, generation: Generation, authority: bytes) -> Standing:
     told = tell(facts, headers, generation.trust)
-    opening_ = opening(told)
     plain = not facts.tls or not generation.security_line
     ending = b""
     if headers.minor == 1 and not generation.settings.server_tokens:
         ending = b"\r\n" if plain else generation.security_line + b"\r\n"
-    return Prepared(
-        headers.block if headers.length == 0 and headers.minor == 1 else b"",
-        headers,
+    return Standing(
+        authority,
         generation,
         generation.host(headers.host),
         Question(told.authority, told.https, facts.tls, headers.length),
         told.client,
-        opening_,
-        middle(opening_, headers),
+        opening(told),
         plain,
         ending,
     )

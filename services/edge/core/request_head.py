@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Final
 
 from msgspec import Struct
 
@@ -62,18 +63,46 @@ class RequestHeaders(Struct, frozen=True, gc=False):
     passed: bytes
 
 
-_special = re.compile(
-    rb"\r\n(?=[CEFHKPSTUX])"
-    rb"(host|connection|content-length|transfer-encoding|upgrade|expect|keep-alive|te|trailer|proxy|proxy-connection"
-    rb"|x-request-id|x-real-ip|x-scheme|forwarded|x-forwarded-(?:for|host|port|proto|scheme|prefix)"
-    rb"|x-original-forwarded-(?:for|host)|ssl-client-[^:]*+|x-auth-request-[^:]*+|x-auth-(?:user|email|groups|roles))"
-    rb":[\t ]*+([^\r]*+)",
-    re.IGNORECASE,
-).finditer
+_TAKEN: Final = (
+    b"host",
+    b"connection",
+    b"content-length",
+    b"transfer-encoding",
+    b"upgrade",
+    b"expect",
+    b"keep-alive",
+    b"te",
+    b"trailer",
+    b"proxy",
+    b"proxy-connection",
+    b"x-request-id",
+    b"x-real-ip",
+    b"x-scheme",
+    b"forwarded",
+    b"x-forwarded-(?:for|host|port|proto|scheme|prefix)",
+    b"x-original-forwarded-(?:for|host)",
+    b"ssl-client-[^:]*+",
+    b"x-auth-request-[^:]*+",
+    b"x-auth-(?:user|email|groups|roles)",
+)
+"""Names that are read, and written anew where they are to go on."""
+
+_split = re.compile(rb"\n(%b):[\t ]*+([^\r]*+)\r(?=\n)" % grammar.one_of(_TAKEN)).split
+"""A block as (what goes on, name, value), again and again, and at last what goes on."""
+
+_AUTHORITY_LIMIT: Final = MAX_HOST_LENGTH + len(".:65535")
+_LINES: Final = grammar.lines_but(grammar.PLAIN_TOKEN, _TAKEN, grammar.COUNT_LIMIT // 4 - 1)
+_KEPT_ALIVE: Final = rb"(?:(?i:connection:[\t ]*+keep-alive)[\t ]*+\r\n(%b))?" % _LINES
+
+_usual_block = re.compile(
+    rb"\r\n(%b)%b(?i:host):[\t ]*+([0-9A-Za-z.:_~-]{1,%d}+)[\t ]*+\r\n(%b)%b\r\n"
+    % (_LINES, _KEPT_ALIVE, _AUTHORITY_LIMIT, _LINES, _KEPT_ALIVE)
+).match
+"""A whole block as most clients send it: of the names that are read it has only Host and perhaps ``Connection:
+keep-alive``, once before or after it. Fewer lines than COUNT_LIMIT, no name with an underscore."""
 
 _websocket_key = re.compile(rb"\r\nsec-websocket-key:", re.IGNORECASE).search
 _NEVER_REMOVED = frozenset((b"close", b"keep-alive", b"upgrade", b"te", b"host", b"content-length"))
-_AUTHORITY_LIMIT = MAX_HOST_LENGTH + len(".:65535")
 _digits = re.compile(rb"[0-9]{1,18}").fullmatch
 _canonical = lru_cache(4096)(host_key)
 
@@ -90,15 +119,10 @@ def read_headers(block: bytes, minor: int, authority: bytes = b"") -> RequestHea
     codings: list[bytes] = []
     connection: list[bytes] = []
     upgrade = expect = request_id = real_for = host = proto = port = b""
-    pieces: list[bytes] = []
-    start = 2
-    for match in _special(block):
-        at = match.start() + 2
-        if at > start:
-            pieces.append(block[start:at])
-        start = match.end() + 2
-        name = match[1].lower()
-        value = match[2].rstrip(b" \t")
+    parts = _split(block)
+    for name, value in zip(parts[1::3], parts[2::3], strict=True):
+        name = name.lower()
+        value = value.rstrip(b" \t")
         if name == b"host":
             hosts.append(value)
         elif name == b"connection":
@@ -121,8 +145,7 @@ def read_headers(block: bytes, minor: int, authority: bytes = b"") -> RequestHea
             proto = value
         elif name == b"x-forwarded-port":
             port = value
-    pieces.append(block[start:-2])
-    passed = b"".join(pieces) if start > 2 else block[2:-2]
+    passed = b"".join(parts[::3])[2:-2]
     routing, authority = _read_host(hosts, authority, minor)
     length = _read_length(lengths, codings, minor) if lengths or codings else 0
     if lengths and not length:
@@ -137,6 +160,29 @@ def read_headers(block: bytes, minor: int, authority: bytes = b"") -> RequestHea
     return RequestHeaders(
         block, minor, routing, authority, length, persistent, waits, upgrade, request_id, forwarded, passed
     )
+
+
+def read_block(data: bytes, minor: int, before: RequestHeaders | None) -> RequestHeaders | None:
+    """The headers that ``data`` begins with; None: not all there, not well formed, or with an underscore in a name.
+
+    ``before``: of the same connection, for which of two ways to try first. Raises RefusedError.
+    """
+    if minor == 1 and (before is None or (before.forwarded is NOT_FORWARDED and not before.request_id)):
+        usual = _usual_block(data) if len(data) <= grammar.LINE_LIMIT else None
+        if usual is not None:
+            return _read_usual(usual)
+    match = grammar.plain_block(data)
+    return None if match is None else read_headers(match[0], minor)
+
+
+def _read_usual(match: re.Match[bytes]) -> RequestHeaders:
+    """The headers that matched ``_usual_block``: what ``read_headers`` would make of them."""
+    first, second, authority, third, fourth = match.groups(b"")
+    host = _canonical(authority)
+    if host is None:
+        raise RefusedError(400, "host")
+    passed = b"".join((first, second, third, fourth))
+    return RequestHeaders(match[0], 1, host, authority, 0, True, False, b"", b"", NOT_FORWARDED, passed)
 
 
 def _check_size(block: bytes) -> None:

@@ -6,6 +6,7 @@ Must not know what the client wants. A head that does not fit raises BadResponse
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from msgspec import Struct
 
@@ -24,35 +25,97 @@ class ResponseHead(Struct, frozen=True, gc=False):
     """A response's head.
 
     ``block``: as received. ``length``: of the body as the headers say it (see the constants). ``passed``: status line
-    and the headers that go on as they came, each line with its CRLF; ``framing``: the Content-Length line, or empty.
-    ``ready``: the head as it goes to a client that needs nothing added, and ``begun`` the same without what concerns
-    transport security and without its end; both empty where something must be added.
-    ``persistent``: the endpoint keeps the connection. ``dated``: it carries Date.
+    and the headers that go on, each line with its CRLF; ``framed``: Content-Length is among them. ``ready``: they need
+    nothing but an end. ``security_line``: the endpoint's Strict-Transport-Security line. ``persistent``: the endpoint
+    keeps the connection. ``dated``: it carries Date.
     """
 
     block: bytes
     status: int
     length: int
-    ready: bytes
-    begun: bytes
-    persistent: bool
     passed: bytes
-    framing: bytes
-    upgrade: bytes
-    server_line: bytes
-    security_line: bytes
+    framed: bool
+    ready: bool
+    persistent: bool
     dated: bool
+    upgrade: bytes = b""
+    security_line: bytes = b""
 
 
-_special = re.compile(
-    rb"\r\n(?=[CKPSTU])"
-    rb"(content-length|connection|server|transfer-encoding|keep-alive|upgrade|trailer|proxy-connection"
-    rb"|strict-transport-security)"
-    rb":[\t ]*+([^\r]*+)",
-    re.IGNORECASE,
-).finditer
-_date = re.compile(rb"\r\ndate:", re.IGNORECASE).search
+_TAKEN: Final = (
+    b"content-length",
+    b"connection",
+    b"server",
+    b"transfer-encoding",
+    b"keep-alive",
+    b"upgrade",
+    b"trailer",
+    b"proxy-connection",
+    b"strict-transport-security",
+)
+"""Names that are read, and written anew where they are to go on."""
+
+_split = re.compile(rb"\n(%b):[\t ]*+([^\r]*+)\r(?=\n)" % grammar.one_of(_TAKEN)).split
+"""A head as (what goes on, name, value), again and again, and at last what goes on."""
+
+_LINES: Final = grammar.lines_but(grammar.TOKEN, _TAKEN, 1000)
+
+
+def _usual_lines(at_most: int, lengths: tuple[int, ...]) -> bytes:
+    """Up to ``at_most`` lines that are taken, with the lines that follow each. ``lengths``: groups that hold the
+    length where one was there before; and so the number of the next group is known: they come in turn with those of
+    lines that go on."""
+    if not at_most:
+        return b""
+    group = lengths[-1] + 2 if lengths else 3
+    alone = b"".join(b"(?(%d)(?!))" % before for before in lengths)
+    line = (
+        rb"(?:[sS](?i:erver):%b*+|[cC](?i:onnection:[\t ]*+keep-alive)[\t ]*+|[kK](?i:eep-alive):%b*+"
+        rb"|%b[cC](?i:ontent-length):[\t ]*+([0-9]{1,18}+)[\t ]*+)\r\n(%b)"
+    ) % (grammar.VALUE, grammar.VALUE, alone, _LINES)
+    return b"(?:%b%b)?" % (line, _usual_lines(at_most - 1, (*lengths, group)))
+
+
+_usual_head = re.compile(
+    rb"(HTTP/1\.1 ([2-9][0-9]{2})(?: %b*+)?\r\n%b)%b\r\n" % (grammar.VALUE, _LINES, _usual_lines(4, ()))
+).match
+"""A whole head as most endpoints send it: of the names that are read it has at most four, among them one
+Content-Length, Server, Keep-Alive and ``Connection: keep-alive``."""
+
+_date = re.compile(rb"\n[dD](?i:ate):").search
+_server = re.compile(rb"\nserver:[\t ]*+([^\r]*+)\r", re.IGNORECASE).findall
 _digits = re.compile(rb"[0-9]{1,18}").fullmatch
+
+
+def read_whole(data: bytes, before: ResponseHead | None) -> ResponseHead | None:
+    """The head that ``data`` begins with; None: it is not all there, or not well formed. Raises BadResponseError.
+
+    ``before``: the last head of the same endpoint, for which of two ways to try first.
+    """
+    if before is None or (before.length >= 0 and not before.security_line):
+        usual = _usual_head(data)
+        if usual is not None and usual.end() <= grammar.RESPONSE_LIMIT:
+            return _read_usual(usual)
+    match = grammar.response_head(data)
+    if match is None:
+        return None
+    if match.end() > grammar.RESPONSE_LIMIT:
+        raise BadResponseError("head is too large")
+    return read_response(match)
+
+
+def _read_usual(match: re.Match[bytes]) -> ResponseHead:
+    """The head that matched ``_usual_head``: what ``read_response`` would make of it."""
+    block = match[0]
+    start, code, one, first, two, second, three, third, four, fourth = match.groups(b"")
+    length = one or two or three or four
+    status = int(code)
+    dated = block.find(b"\nDate: ") > 0 or _date(block) is not None
+    if not length or status in (204, 304):
+        passed = b"".join((start, first, second, third, fourth))
+        return _framed(block, status, length or None, passed, True, dated)
+    passed = b"".join((start, first, second, third, fourth, b"Content-Length: ", length, b"\r\n"))
+    return ResponseHead(block, status, int(length), passed, True, dated, True, dated)
 
 
 def read_response(match: re.Match[bytes]) -> ResponseHead:
@@ -62,24 +125,17 @@ def read_response(match: re.Match[bytes]) -> ResponseHead:
     length: bytes | None = None
     chunked = False
     connection = b""
-    upgrade = server = security = b""
-    pieces: list[bytes] = []
-    start = 0
-    for found in _special(block):
-        name = found[1].lower()
-        at = found.start() + 2
-        if at > start:
-            pieces.append(block[start:at])
-        start = found.end() + 2
-        value = found[2].rstrip(b" \t")
+    upgrade = security = b""
+    parts = _split(block)
+    for name, value in zip(parts[1::3], parts[2::3], strict=True):
+        name = name.lower()
+        value = value.rstrip(b" \t")
         if name == b"content-length":
             if length is not None and length != value:
                 raise BadResponseError("two lengths")
             length = value
         elif name == b"connection":
             connection = connection + b"," + value.lower() if connection else value.lower()
-        elif name == b"server":
-            server = b"Server: %b\r\n" % value
         elif name == b"transfer-encoding":
             if chunked or value.lower() != b"chunked" or minor == b"0":
                 raise BadResponseError("transfer coding")
@@ -88,38 +144,49 @@ def read_response(match: re.Match[bytes]) -> ResponseHead:
             upgrade = value
         elif name == b"strict-transport-security":
             security = b"Strict-Transport-Security: %b\r\n" % value
-    pieces.append(block[start:-2])
-    passed = b"".join(pieces) if start else block[:-2]
-    status = int(match[2])
+    passed = b"".join(parts[::3])[:-2]
     persistent = minor == b"1"
     if connection and (connection != b"keep-alive" or not persistent):
         tokens = [token.strip(b" \t") for token in connection.split(b",")]
         persistent = b"close" not in tokens if persistent else b"keep-alive" in tokens
         if named := [token for token in tokens if token not in _KNOWN_TOKENS]:
             passed = _without(passed, named)
-    dated = b"\r\nDate: " in block or _date(block) is not None
+    dated = _date(block) is not None
     if minor == b"0":
         passed = b"HTTP/1.1" + passed[8:]
-    framing = b""
-    if chunked:
-        if length is not None:
-            raise BadResponseError("both framings")
-        size = CHUNKED
-    elif length is None:
-        size = UNTIL_CLOSE
-    else:
-        if _digits(length) is None:
-            raise BadResponseError("content length")
-        size = int(length)
-        framing = b"Content-Length: " + length + b"\r\n"
-    if status in (204, 304):  # no body whatever the headers say; a 304 may tell the length it would have
-        size = 0
-        framing = framing if status == 304 else b""
-    begun = passed + framing if dated and size >= 0 else b""
-    ready = b"%b%b\r\n" % (begun, security) if begun else b""
-    return ResponseHead(
-        block, status, size, ready, begun, persistent, passed, framing, upgrade, server, security, dated
-    )
+    if chunked and length is not None:
+        raise BadResponseError("both framings")
+    if length is not None and _digits(length) is None:
+        raise BadResponseError("content length")
+    return _framed(block, int(match[2]), length, passed, persistent, dated, chunked, upgrade, security)
+
+
+def _framed(
+    block: bytes,
+    status: int,
+    length: bytes | None,
+    passed: bytes,
+    persistent: bool,
+    dated: bool,
+    chunked: bool = False,
+    upgrade: bytes = b"",
+    security: bytes = b"",
+) -> ResponseHead:
+    """A head by how its body is framed: chunks, a length that is a number, or the connection's end."""
+    size = CHUNKED if chunked else UNTIL_CLOSE if length is None else int(length)
+    bodiless = status in (204, 304)  # whatever the headers say; a 304 may tell the length it would have
+    framed = length is not None and status != 204
+    if framed:
+        assert length is not None
+        passed = b"%bContent-Length: %b\r\n" % (passed, length)
+    size = 0 if bodiless else size
+    return ResponseHead(block, status, size, passed, framed, dated and size >= 0, persistent, dated, upgrade, security)
+
+
+def server_line(head: ResponseHead) -> bytes:
+    """What the endpoint calls itself, as a line; empty if it does not say."""
+    names = _server(head.block)
+    return b"Server: %b\r\n" % names[-1].rstrip(b" \t") if names else b""
 
 
 _KNOWN_TOKENS = frozenset((b"", b"close", b"keep-alive", b"upgrade", b"content-length", b"transfer-encoding", b"date"))

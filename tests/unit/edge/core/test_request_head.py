@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.edge.core import request_head
-from services.edge.core.request_head import CHUNKED, Head, HeadReader, RefusedError, read_head
+from services.edge.core.request_head import (
+    CHUNKED,
+    Head,
+    HeadReader,
+    RefusedError,
+    RequestHeaders,
+    read_block,
+    read_head,
+    read_headers,
+)
 
 
 def head(*lines: str, line: str = "GET / HTTP/1.1") -> bytes:
@@ -197,3 +206,46 @@ def test_long_hosts_are_refused_without_being_remembered() -> None:
     longest = ".".join(["a" * 63] * 3 + ["a" * 61])
     assert read_head(head(f"Host: {longest}.:65535")).headers.host == longest
     assert request_head._canonical.cache_info().currsize <= before + 2
+
+
+THOROUGHLY = read_headers(b"\r\nHost: a\r\nX-Request-ID: makes the next block be read the thorough way\r\n\r\n", 1)
+USUAL = ["Host", "host", "Connection", "Cookie", "User-Agent", "TE", "Te-", "Hosts", "Content-Type", "X-Forwarded-Fo"]
+
+
+def one_way_or_the_other(data: bytes, before: RequestHeaders | None) -> RequestHeaders | str | None:
+    """What becomes of a block: headers, why it is refused, or None where it has to go the slow way."""
+    try:
+        return read_block(data, 1, before)
+    except RefusedError as refused:
+        return str(refused)
+
+
+@given(
+    st.lists(st.tuples(NAMES | TOKENS | st.sampled_from(USUAL), VALUES | st.sampled_from(["a", "keep-alive"]))),
+    st.data(),
+)
+def test_the_quick_way_reads_what_the_thorough_way_reads(lines: list[tuple[str, str]], data: st.DataObject) -> None:
+    """Blocks of the usual form are read by one expression; whatever it lets through, the other would read alike."""
+    whole = b"\r\n" + head("Host: a", *(f"{name}: {value}" for name, value in lines), line="").removeprefix(b"\r\n")
+    if data.draw(st.booleans()):
+        at = data.draw(st.integers(0, len(whole)))
+        whole = whole[:at] + data.draw(st.binary(max_size=3)) + whole[at + data.draw(st.integers(0, 2)) :]
+    assert one_way_or_the_other(whole, None) == one_way_or_the_other(whole, THOROUGHLY)
+
+
+@pytest.mark.parametrize("count", [23, 24, 25, 47, 48, 99, 100])
+def test_as_many_lines_one_way_as_the_other(count: int) -> None:
+    block = b"\r\nHost: a\r\n" + b"A: b\r\n" * (count - 1) + b"\r\n"
+    read = read_block(block, 1, None)
+    assert read is not None
+    assert read == read_headers(block, 1)
+    with pytest.raises(RefusedError):
+        read_block(b"\r\nHost: a\r\nConnection: keep-alive\r\n" + b"A: b\r\n" * 99 + b"\r\n", 1, None)
+
+
+@pytest.mark.parametrize("length", [253, 254, 260, 261, 5000])
+def test_hosts_as_long_one_way_as_the_other(length: int) -> None:
+    block = b"\r\nHost: " + b"a" * length + b"\r\n\r\n"
+    read = one_way_or_the_other(block, None)
+    assert read is not None
+    assert read == one_way_or_the_other(block, THOROUGHLY)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from services.edge.core import grammar
 from services.edge.core.outgoing import Wish, client_head
@@ -13,6 +15,8 @@ from services.edge.core.response_head import (
     ResponseHead,
     ResponseReader,
     read_response,
+    read_whole,
+    server_line,
 )
 
 
@@ -102,3 +106,64 @@ def test_for_clients(wished: Wish, lines: tuple[str, ...], expected: bytes, chun
     written = client_head(read(*lines), wished, 7, b"now")
     assert written.data == b"HTTP/1.1 200 OK\r\n" + expected + b"Date: now\r\n\r\n"
     assert (written.chunked, written.persistent) == (chunked, persistent)
+
+
+NAMES = st.sampled_from(
+    [
+        "Content-Length",
+        "content-length",
+        "Connection",
+        "Server",
+        "Keep-Alive",
+        "Date",
+        "date",
+        "Content-Type",
+        "Transfer-Encoding",
+        "Upgrade",
+        "Trailer",
+        "Strict-Transport-Security",
+        "X_y",
+        "Servers",
+        "ETag",
+    ]
+)
+VALUES = st.sampled_from(
+    ["5", "05", "", "keep-alive", "Keep-Alive ", "close", "chunked", "x" * 30, "5, 5", "\x80", "\x00"]
+)
+LINES = st.sampled_from(
+    ["HTTP/1.1 200 OK", "HTTP/1.1 200", "HTTP/1.1 204 No Content", "HTTP/1.1 304 ", "HTTP/1.0 200 OK", "HTTP/1.1 100 "]
+)
+
+
+def one_way_or_the_other(data: bytes, before: ResponseHead | None) -> ResponseHead | str | None:
+    """What becomes of a head: itself, why it is refused, or None where it is not well formed."""
+    try:
+        return read_whole(data, before)
+    except BadResponseError as error:
+        return str(error)
+
+
+@given(LINES, st.lists(st.tuples(NAMES, VALUES), max_size=8))
+@example("HTTP/1.1 200 OK", [("Server", "x"), ("Content-Length", "5"), ("Connection", "close")])
+@example("HTTP/1.1 200 OK", [("Content-Length", "5"), ("ETag", "x"), ("content-length", "6")])
+@example("HTTP/1.1 200 OK", [("Content-Length", "5"), ("Keep-Alive", "x"), ("Transfer-Encoding", "chunked")])
+def test_the_quick_way_reads_what_the_thorough_way_reads(line: str, lines: list[tuple[str, str]]) -> None:
+    """Heads of the usual form are read by one expression; whatever it lets through, the other would read alike."""
+    data = "\r\n".join((line, *(f"{name}: {value}" for name, value in lines), "", "body")).encode("latin-1")
+    thorough = read("Transfer-Encoding: chunked")
+    assert one_way_or_the_other(data, None) == one_way_or_the_other(data, thorough)
+
+
+def test_heads_of_any_length_one_way_as_the_other() -> None:
+    data = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: " + b"a" * 40000 + b"\r\n\r\n"
+    with pytest.raises(BadResponseError):
+        read_whole(data, None)
+    many = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n" + b"X:a\r\n" * 3000 + b"\r\n"
+    assert read_whole(many, None) == read_whole(many, read("Transfer-Encoding: chunked"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"), [(("server: a b ",), b"Server: a b\r\n"), ((), b""), (("Server:",), b"Server: \r\n")]
+)
+def test_what_the_endpoint_calls_itself(lines: tuple[str, ...], said: bytes) -> None:
+    assert server_line(read(*lines)) == said
