@@ -7,9 +7,11 @@ time in C (sort and bisect), so that a record costs well under a microsecond. Mu
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from itertools import compress
+from operator import sub
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -88,16 +90,21 @@ class _Distribution:
         self.total = 0.0
         self.count = 0
 
-    def add(self, values: list[float]) -> None:
-        values.sort()
-        before = 0
-        for index, bound in enumerate(self.bounds):
-            upto = bisect_right(values, bound, before)
-            self.counts[index] += upto - before
-            before = upto
-            if before == len(values):
-                break
-        self.counts[-1] += len(values) - before
+    def add(self, values: Collection[float]) -> None:
+        if not values:
+            return
+        bounds = self.bounds
+        lowest, highest = bisect_left(bounds, min(values)), bisect_left(bounds, max(values))
+        if lowest == highest:  # usual: most requests of a route are alike
+            self.counts[lowest] += len(values)
+        else:
+            ordered = sorted(values)
+            before = 0
+            for index in range(lowest, highest):
+                upto = bisect_right(ordered, bounds[index], before)
+                self.counts[index] += upto - before
+                before = upto
+            self.counts[highest] += len(values) - before
         self.total += sum(values)
         self.count += len(values)
 
@@ -123,17 +130,21 @@ class _Series:
         """Count what is pending."""
         if not self.pending:
             return
-        started, ended, connected, answered, received, sent = map(list, zip(*self.pending, strict=True))
+        started, ended, connected, answered, received, sent = zip(*self.pending, strict=True)
         self.requests += len(self.pending)
         self.pending = []
-        reached = [index for index, at in enumerate(answered) if at]
-        self.request.add([end - start for start, end in zip(started, ended, strict=True)])
-        self.connect.add([connected[index] - started[index] for index in reached])
-        self.header.add([answered[index] - started[index] for index in reached])
-        self.response.add([ended[index] - connected[index] for index in reached])
-        self.sizes_in.add([float(size) for size in received])
-        self.sizes_out.add([float(size) for size in sent])
-        self.sent.add([float(size) for size in sent])
+        self.request.add(list(map(sub, ended, started)))
+        if not all(answered):
+            reached = [bool(at) for at in answered]
+            started, ended, connected, answered = (
+                tuple(compress(times, reached)) for times in (started, ended, connected, answered)
+            )
+        self.connect.add(list(map(sub, connected, started)))
+        self.header.add(list(map(sub, answered, started)))
+        self.response.add(list(map(sub, ended, connected)))
+        self.sizes_in.add(received)
+        self.sizes_out.add(sent)
+        self.sent.add(sent)
 
 
 _METHODS: Final = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"))
@@ -165,12 +176,11 @@ class Traffic:
         buffer.clear()
         groups: dict[tuple[int, object, object], _Pending] = {}
         for record in batch:
-            labels, method, status, started, ended, connected, answered, received, sent, *_ = record
-            key = (id(labels), method, status)  # labels are the same object for all requests of a route
+            key = (id(record[0]), record[1], record[2])  # labels are the same object for all requests of a route
             pending = groups.get(key)
             if pending is None:
-                pending = groups[key] = self._pending_of(labels, method, status)  # type: ignore[arg-type]
-            pending.append((started, ended, connected, answered, received, sent))  # type: ignore[arg-type]
+                pending = groups[key] = self._pending_of(*record[:3])  # type: ignore[arg-type]
+            pending.append(record[3:9])  # type: ignore[arg-type]
         for consumer in self._consumers:
             consumer(batch)
         for found in self._series.values():
