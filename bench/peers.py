@@ -48,11 +48,16 @@ def make_certificate(folder: Path, host: str = HOST) -> tuple[Path, Path]:
 
 
 def start_backend(folder: Path, port: int) -> Child:
-    """What every target forwards to: an nginx that answers out of its configuration, on the load generator's core."""
+    """What every target forwards to: an nginx that answers out of its configuration, on the load generator's core.
+
+    Below /varied/ each answer has its own ETag, id and length.
+    """
     config = f"""worker_processes 1; daemon off; pid {folder}/backend.pid; error_log {folder}/backend.err;
 events {{ worker_connections 4096; }}
 http {{ access_log off; keepalive_requests 1000000000; server {{ listen 127.0.0.1:{port} backlog=4096;
-location / {{ default_type text/plain; return 200 "{BODY}"; }} }} }}"""
+location / {{ default_type text/plain; return 200 "{BODY}"; }}
+location /varied/ {{ default_type text/plain; add_header ETag '"$request_id"'; add_header X-Id $request_id;
+  return 200 "hello from the backend, $connection_requests of $connection for $request_uri\\n"; }} }} }}"""
     binary = find_tool("nginx")
     if binary is None:
         raise SystemExit(f"the backend needs nginx: {HOW_TO_GET.format('nginx')}")

@@ -2,7 +2,8 @@
 
 Every target runs alone on core 0 while wrk and the backend share the last core; rounds are interleaved, medians
 printed, and ratios are those of the same run. ``--tls`` asks over kept TLS connections; ``--hosts N`` sets a second
-Limen beside the first, with N other hosts loaded.
+Limen beside the first, with N other hosts loaded. ``--varied`` measures also with heads of which no two are alike,
+neither of requests nor of responses, in the same rounds.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ _HEADERS = (
     "Cookie: a=b; c=d",
 )
 _PATH = "/a/b"
+_VARIED = Path(__file__).with_name("varied.lua")
+"""Asks for what the backend answers with a head of its own each time (``bench.peers.start_backend``)."""
 _GOALS = {
     False: {"nginx": 0.8, "nginx as ingress-nginx": 1.0, "caddy": 3.0},
     True: {"nginx": 0.8},
@@ -39,11 +42,15 @@ _GOALS = {
 
 @dataclass
 class Target:
-    """A proxy under measurement with what each round gave: processor µs per request, requests/s, p99."""
+    """A proxy under measurement with what each round gave: processor µs per request, requests/s, p99.
+
+    ``varied``: no two heads are alike.
+    """
 
     name: str
     child: Child
     ports: Ports
+    varied: bool = False
     cpu: list[float] = field(default_factory=list)
     rate: list[float] = field(default_factory=list)
     slowest: list[str] = field(default_factory=list)
@@ -57,6 +64,7 @@ class Target:
         scheme, port = ("https", self.ports.https) if tls else ("http", self.ports.http)
         command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
         command += [word for header in _HEADERS for word in ("-H", header)]
+        command += ["-s", str(_VARIED)] if self.varied else []
         command = ["taskset", "-c", str(LOAD_CORE), *command, f"{scheme}://127.0.0.1:{port}{_PATH}"]
         before = self.child.cpu()
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -120,6 +128,7 @@ def main() -> int:
     """Measure and print."""
     parser = arguments(__doc__)
     parser.add_argument("--tls", action="store_true", help="over TLS")
+    parser.add_argument("--varied", action="store_true", help="also measure with heads that are all different")
     parser.add_argument("--hosts", type=int, default=0, help="also measure with this many other hosts loaded")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=4, help="of each round")
@@ -136,6 +145,8 @@ def main() -> int:
         backend = free_port()
         children.append(start_backend(folder, backend))
         targets = _start_targets(folder, backend, options.hosts, not options.no_peers, children, results)
+        if options.varied:
+            targets += [Target(target.name, target.child, target.ports, varied=True) for target in targets]
         for target in targets:
             wait_until(lambda t=target: answers_200(t.ports, options.tls), 30, target.name)  # type: ignore[misc]
             target.measure(wrk, options.tls, 1, options.connections)
@@ -144,7 +155,8 @@ def main() -> int:
             say(f"round {number + 1} of {rounds}")
             for target in targets:
                 target.measure(wrk, options.tls, seconds, options.connections)
-    _report(results, targets, options.tls)
+    for varied in (False, True) if options.varied else (False,):
+        _report(results, [target for target in targets if target.varied is varied], options.tls, varied)
     return results.print(as_json=options.json)
 
 
@@ -167,22 +179,24 @@ def _start_targets(
     return targets
 
 
-def _report(results: Results, targets: list[Target], tls: bool) -> None:
+def _report(results: Results, targets: list[Target], tls: bool, varied: bool) -> None:
+    ending = ", heads all different" if varied else ""
     for target in targets:
         spread = (
             f"{min(target.cpu):.1f} to {max(target.cpu):.1f}; {median(target.rate):,.0f}/s, p99 {target.slowest[-1]}"
         )
-        results.add(target.name, median(target.cpu), "µs/request", note=spread)
+        results.add(target.name + ending, median(target.cpu), "µs/request", note=spread)
     limen = next(target for target in targets if target.name == "limen")
     for target in targets:
         if target is limen:
             continue
         if target.name.startswith("limen"):
             ratios = [mine / alone for mine, alone in zip(target.cpu, limen.cpu, strict=True)]
-            results.add(f"{target.name}: more time than with one", (median(ratios) - 1) * 100, "%", 2.0)
+            results.add(f"{target.name}: more time than with one{ending}", (median(ratios) - 1) * 100, "%", 2.0)
         else:
             ratios = [theirs / ours for theirs, ours in zip(target.cpu, limen.cpu, strict=True)]
-            results.add(f"{target.name} / limen", median(ratios), "×", _GOALS[tls].get(target.name), better="more")
+            goal = _GOALS[tls].get(target.name)
+            results.add(f"{target.name} / limen{ending}", median(ratios), "×", goal, better="more")
 
 
 if __name__ == "__main__":
