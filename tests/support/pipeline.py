@@ -52,10 +52,10 @@ class Manifests:
             self.put(tls, ingress(tls, NAMESPACE, tls, secret=tls), secret(tls, NAMESPACE, tls_data(tls)))
 
 
-def slice_of(name: str, *ports: int) -> Manifest:
-    """An EndpointSlice whose only address is 127.0.0.1, on the first of ``ports``."""
-    made = endpoints(name, NAMESPACE, "127.0.0.1")
-    made["ports"][0]["port"] = ports[0]
+def slice_of(name: str, port: int, address: str = "127.0.0.1") -> Manifest:
+    """An EndpointSlice with one endpoint."""
+    made = endpoints(name, NAMESPACE, address)
+    made["ports"][0]["port"] = port
     return made
 
 

@@ -65,10 +65,10 @@ class Pod:
 
 
 @asynccontextmanager
-async def pod(name: str = "pod") -> AsyncIterator[Pod]:
-    """A running endpoint on loopback."""
+async def pod(name: str = "pod", address: str = "127.0.0.1") -> AsyncIterator[Pod]:
+    """A running endpoint."""
     made = Pod(name)
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(made.serve, address, 0)
     made.port = server.sockets[0].getsockname()[1]
     try:
         yield made
@@ -82,8 +82,8 @@ class Traffic:
     TLS (with the name of the certificate checked), a WebSocket and a download that last.
 
     ``failures`` names everything that was not a right answer. With ``retry``, a GET whose connection was lost before
-    an answer is asked once more on a new one, as HTTP's clients may; ``cut`` counts those, and the WebSockets and
-    downloads that were lost (they are opened again).
+    an answer is asked once more on a new one after a moment, as HTTP's clients may; ``cuts`` names those, and the
+    WebSockets and downloads that were lost (they are opened again).
     """
 
     def __init__(self, ports: Sequence[tuple[int, int]], host: str, tls_host: str = "", *, retry: bool = False) -> None:
@@ -94,7 +94,7 @@ class Traffic:
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self.answers = 0
-        self.cut = 0
+        self.cuts: list[str] = []
         self.failures: list[str] = []
 
     async def __aenter__(self) -> Traffic:
@@ -129,6 +129,14 @@ class Traffic:
         """Raise AssertionError if a request failed."""
         assert not self.failures, f"{len(self.failures)} of {self.answers}: {self.failures[:5]}"
 
+    @property
+    def cut(self) -> int:
+        """How many connections were lost."""
+        return len(self.cuts)
+
+    def _cut(self, kind: str, error: BaseException) -> None:
+        self.cuts.append(f"{time.strftime('%H:%M:%S')} {kind}: {error!r}")
+
     def _fail(self, kind: str, reason: object) -> None:
         self.failures.append(f"{time.strftime('%H:%M:%S')} {kind}: {reason}")
 
@@ -141,10 +149,11 @@ class Traffic:
                 answer = await connection.ask(self._tls_host if tls else self._host)
             except _LOST as error:
                 lost += 1
-                self.cut += 1
+                self._cut(kind, error)
                 if not self._retry or lost > 1:
                     self._fail(kind, repr(error))
                 connection = None
+                await asyncio.sleep(PAUSE)
                 continue
             lost = 0
             self._judge(kind, answer)
@@ -179,7 +188,7 @@ class Traffic:
                 connection = await Connection.open(port)
                 await live(connection)
             except _LOST as error:
-                self.cut += 1
+                self._cut(kind, error)
                 if not self._retry:
                     self._fail(kind, repr(error))
             finally:
