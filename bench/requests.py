@@ -74,7 +74,7 @@ class Target:
         requests = int(_found(r"(\d+) requests in", output))
         self.cpu.append(used / requests * 1e6)
         self.rate.append(float(_found(r"Requests/sec:\s+([\d.]+)", output)))
-        self.slowest.append(_found(r"99%\s+(\S+)", output))
+        self.slowest.append(_found(r"\n\s+99%\s+(\S+)", output))
 
 
 def _found(pattern: str, text: str) -> str:
