@@ -282,8 +282,8 @@ async def test_its_bus_lets_strangers_hear_events_and_nothing_else(tmp_path: Pat
             await stranger.append("limen.events.test.x.a.b", b"", timeout=0.5)
         await owner.publish("limen.live.delta", b"")
         await owner.publish("limen.events.test.x.a.b", b"")
-        await eventually(lambda: heard)
-        assert heard == ["limen.events.test.x.a.b"]
+        await eventually(lambda: "limen.events.test.x.a.b" in heard)
+        assert all(subject.startswith("limen.events.") for subject in heard)
         await owner.close()
         await stranger.close()
 
