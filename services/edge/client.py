@@ -15,9 +15,16 @@ from services.edge.core.chunked import LAST, FramingError, frame
 from services.edge.core.generation import own_lines
 from services.edge.core.outgoing import Wish, client_head
 from services.edge.core.plan import BODY_LIMIT, NO_LABELS, Forward, Redirect, Respond, RouteLabels, plan
-from services.edge.core.prepared import Prepared, prepare
+from services.edge.core.prepared import Prepared, Standing, prepare
 from services.edge.core.request_body import RequestBody
-from services.edge.core.request_head import CHUNKED, HeadReader, RefusedError, RequestHeaders, read_block
+from services.edge.core.request_head import (
+    CHUNKED,
+    NOT_FORWARDED,
+    HeadReader,
+    RefusedError,
+    RequestHeaders,
+    read_block,
+)
 from services.edge.core.response_head import ResponseHead
 from services.edge.deadlines import NEVER
 from services.edge.exchange import Exchange
@@ -29,6 +36,8 @@ HEAD_TIME: Final = 10.0
 """Seconds for a whole head, from its first byte (a drip of bytes does not extend it)."""
 BODY_TIME: Final = 60.0
 """Seconds between two reads of a body (nginx: client_body_timeout)."""
+TRIED_AGAIN: Final = 16
+"""Headers are kept for comparing if those before them came again, and else once in so many requests."""
 
 _match_line: Final = grammar.request_line
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -37,13 +46,16 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 class ClientConnection(Connection):
     """See the module."""
 
-    __slots__ = ("_body", "_chunked_out", "_prepared", "_reader")
+    __slots__ = ("_body", "_chunked_out", "_prepared", "_reader", "_repeats", "_standing", "_usual")
 
     def __init__(self, listener: Listener) -> None:
         super().__init__(listener, Exchange(listener.serving, self))
         self._reader: HeadReader | None = None
         self._body: RequestBody | None = None
         self._prepared: Prepared | None = None
+        self._standing: Standing | None = None
+        self._repeats = False
+        self._usual = True
         self._chunked_out = False
 
     # --- requests -----------------------------------------------------------------------------------------------
@@ -59,31 +71,42 @@ class ClientConnection(Connection):
             return
         at = line.end()
         prepared = self._prepared
-        generation = self._serving.generation
-        block = data[at:]
-        rest = b""
         if (
-            prepared is None
-            or block != prepared.block
-            or generation is not prepared.standing.generation
-            or line[3] != b"1"
+            prepared is not None
+            and len(data) - at == len(prepared.block)
+            and data.endswith(prepared.block)
+            and self._serving.generation is prepared.standing.generation
+            and line[3] == b"1"
         ):
-            if generation is None:
-                self._receive_head(data)
-                return
-            try:
-                headers = read_block(block, 1 if line[3] == b"1" else 0, prepared.headers if prepared else None)
-            except RefusedError as refused:
-                self._refuse(refused)
-                return
-            if headers is None:
-                self._receive_head(data)
-                return
-            if len(headers.block) < len(block):
-                rest = block[len(headers.block) :]
-                block = headers.block
-            prepared = self._prepared = prepare(self._facts, headers, generation, prepared)
-        self._request(line[1], line[2], prepared, rest, len(block) + at)
+            self._repeats = True
+            self._request(line[1], line[2], prepared, b"", len(data))
+            return
+        prepared = self._prepare(data, at, 1 if line[3] == b"1" else 0)
+        if prepared is not None:
+            end = at + len(prepared.headers.block)
+            self._request(line[1], line[2], prepared, data[end:], end)
+
+    def _prepare(self, data: bytes, at: int, minor: int) -> Prepared | None:
+        """Read the headers that begin at ``at``; None: what is to be done was done."""
+        generation = self._serving.generation
+        if generation is None:
+            self._receive_head(data)
+            return None
+        try:
+            headers = read_block(data, at, minor, self._usual)
+        except RefusedError as refused:
+            self._refuse(refused)
+            return None
+        if headers is None:
+            self._receive_head(data)
+            return None
+        prepared = prepare(self._facts, headers, generation, self._standing)
+        self._standing = prepared.standing
+        self._usual = headers.forwarded is NOT_FORWARDED and not headers.request_id
+        # bytes that are compared in vain, and only then freed, cost more than they look: they left the caches
+        self._prepared = prepared if self._repeats or self._requests % TRIED_AGAIN == 0 else None
+        self._repeats = False
+        return prepared
 
     def _receive_more(self, data: bytes) -> None:
         state = self._state

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 INTERIMS_AT_MOST: Final = 32
 """Interim responses (1xx) before the final one."""
 
+TRIED_AGAIN: Final = 16
+"""A head is kept for comparing if the one before it came again, and else once in so many."""
+
 _HEAD, _LENGTH, _CHUNKS, _CLOSE, _TUNNEL = range(5)
 
 
@@ -43,7 +46,9 @@ class UpstreamConnection(asyncio.Protocol):
         "_persistent",
         "_pools",
         "_reader",
+        "_repeats",
         "_state",
+        "_usual",
         "_watched",
         "deadline",
         "exchange",
@@ -70,6 +75,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._decoder: ChunkedDecoder | None = None
         self._reader: ResponseReader | None = None
         self._memo: ResponseHead | None = None
+        self._repeats = False
+        self._usual = True
         self._persistent = False
 
     # --- from the event loop ------------------------------------------------------------------------------------
@@ -88,7 +95,9 @@ class UpstreamConnection(asyncio.Protocol):
             self._body(exchange, data)
         else:
             head = self._memo
-            if head is None or self._reader is not None or not data.startswith(head.block):
+            if head is not None and self._reader is None and data.startswith(head.block):
+                self._repeats = True
+            else:
                 head = self._read_head(exchange, data)
                 if head is None:
                     return
@@ -163,11 +172,15 @@ class UpstreamConnection(asyncio.Protocol):
         """The head that ``data`` begins with; None: the rest of what is to be done was done."""
         if self._reader is None:
             try:
-                head = self._memo = read_whole(data, self._memo)
+                head = read_whole(data, self._usual)
             except BadResponseError as error:
                 self._fail(str(error))
                 return None
             if head is not None:
+                self._usual = head.length >= 0 and not head.security_line
+                # bytes that are compared in vain, and only then freed, cost more than they look: they left the caches
+                self._memo = head if self._repeats or self.requests % TRIED_AGAIN == 1 else None
+                self._repeats = False
                 return head
         self._slow_head(exchange, data)
         return None

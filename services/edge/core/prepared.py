@@ -46,11 +46,10 @@ class Prepared(Struct, frozen=True, gc=False):
     middle: bytes
 
 
-def prepare(facts: ClientFacts, headers: RequestHeaders, generation: Generation, before: Prepared | None) -> Prepared:
-    """What follows from ``headers``. ``before``: of the same connection, for what has not changed since."""
+def prepare(facts: ClientFacts, headers: RequestHeaders, generation: Generation, standing: Standing | None) -> Prepared:
+    """What follows from ``headers``. ``standing``: of the same connection before, kept if it holds."""
     comparable = headers.length == 0 and headers.minor == 1
     if comparable and headers.forwarded is NOT_FORWARDED:
-        standing = before.standing if before is not None else None
         if standing is None or headers.authority != standing.authority or standing.generation is not generation:
             standing = _stand(facts, headers, generation, headers.authority)
     else:

@@ -162,16 +162,16 @@ def read_headers(block: bytes, minor: int, authority: bytes = b"") -> RequestHea
     )
 
 
-def read_block(data: bytes, minor: int, before: RequestHeaders | None) -> RequestHeaders | None:
-    """The headers that ``data`` begins with; None: not all there, not well formed, or with an underscore in a name.
+def read_block(data: bytes, at: int, minor: int, usual_first: bool) -> RequestHeaders | None:
+    """The headers that begin at ``at``; None: not all there, not well formed, or with an underscore in a name.
 
-    ``before``: of the same connection, for which of two ways to try first. Raises RefusedError.
+    ``usual_first``: worth trying the quick way, which gives the same for what it takes. Raises RefusedError.
     """
-    if minor == 1 and (before is None or (before.forwarded is NOT_FORWARDED and not before.request_id)):
-        usual = _usual_block(data) if len(data) <= grammar.LINE_LIMIT else None
+    if usual_first and minor == 1 and len(data) <= grammar.LINE_LIMIT:
+        usual = _usual_block(data, at)
         if usual is not None:
             return _read_usual(usual)
-    match = grammar.plain_block(data)
+    match = grammar.plain_block(data, at)
     return None if match is None else read_headers(match[0], minor)
 
 

@@ -87,12 +87,12 @@ _server = re.compile(rb"\nserver:[\t ]*+([^\r]*+)\r", re.IGNORECASE).findall
 _digits = re.compile(rb"[0-9]{1,18}").fullmatch
 
 
-def read_whole(data: bytes, before: ResponseHead | None) -> ResponseHead | None:
+def read_whole(data: bytes, usual_first: bool) -> ResponseHead | None:
     """The head that ``data`` begins with; None: it is not all there, or not well formed. Raises BadResponseError.
 
-    ``before``: the last head of the same endpoint, for which of two ways to try first.
+    ``usual_first``: worth trying the quick way, which gives the same for heads that it takes.
     """
-    if before is None or (before.length >= 0 and not before.security_line):
+    if usual_first:
         usual = _usual_head(data)
         if usual is not None and usual.end() <= grammar.RESPONSE_LIMIT:
             return _read_usual(usual)

@@ -135,10 +135,10 @@ LINES = st.sampled_from(
 )
 
 
-def one_way_or_the_other(data: bytes, before: ResponseHead | None) -> ResponseHead | str | None:
+def one_way_or_the_other(data: bytes, usual_first: bool) -> ResponseHead | str | None:
     """What becomes of a head: itself, why it is refused, or None where it is not well formed."""
     try:
-        return read_whole(data, before)
+        return read_whole(data, usual_first)
     except BadResponseError as error:
         return str(error)
 
@@ -150,16 +150,15 @@ def one_way_or_the_other(data: bytes, before: ResponseHead | None) -> ResponseHe
 def test_the_quick_way_reads_what_the_thorough_way_reads(line: str, lines: list[tuple[str, str]]) -> None:
     """Heads of the usual form are read by one expression; whatever it lets through, the other would read alike."""
     data = "\r\n".join((line, *(f"{name}: {value}" for name, value in lines), "", "body")).encode("latin-1")
-    thorough = read("Transfer-Encoding: chunked")
-    assert one_way_or_the_other(data, None) == one_way_or_the_other(data, thorough)
+    assert one_way_or_the_other(data, True) == one_way_or_the_other(data, False)
 
 
 def test_heads_of_any_length_one_way_as_the_other() -> None:
     data = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: " + b"a" * 40000 + b"\r\n\r\n"
     with pytest.raises(BadResponseError):
-        read_whole(data, None)
+        read_whole(data, True)
     many = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n" + b"X:a\r\n" * 3000 + b"\r\n"
-    assert read_whole(many, None) == read_whole(many, read("Transfer-Encoding: chunked"))
+    assert read_whole(many, True) == read_whole(many, False)
 
 
 @pytest.mark.parametrize(
