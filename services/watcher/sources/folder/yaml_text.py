@@ -14,6 +14,9 @@ import yaml
 
 MAX_ALIASES: Final = 200
 """A document with more aliases is refused: a few nested ones grow to billions of nodes when written out."""
+LINES_FOUND_UP_TO: Final = 128 * 1024
+"""Characters of a document in which lines are looked up: composing a tree for that costs a second per megabyte, and the
+watcher hears nothing meanwhile. In a larger one the first line stands for all."""
 
 
 class YamlError(ValueError):
@@ -69,7 +72,7 @@ def _line_of_character(text: str, error: Exception) -> int:
 
 def line_of(text: str, path: tuple[str | int, ...]) -> int:
     """The line, from 1, of what ``path`` leads to in a document that parses; of the last step found, if it ends."""
-    if not path:
+    if not path or len(text) > LINES_FOUND_UP_TO or "\n" not in text.strip():
         return _first_line(text)
     try:
         node = yaml.compose(text, _Loader)
