@@ -39,6 +39,9 @@ class Load:
     port: int
     answers: Counter[bytes] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
+    turns: int = 0
+    """How often an answer came from another backend than the one before it; a measure of how many flips were seen."""
+    last: bytes = b""
     stopping: bool = False
 
     async def client(self, number: int) -> None:
@@ -54,6 +57,8 @@ class Load:
                 continue
             if answer.status == 200:
                 self.answers[answer.body] += 1
+                self.turns += answer.body != self.last
+                self.last = answer.body
             else:
                 self.lost[f"status {answer.status}"] += 1
             if count % (50 + 37 * number) == 0:
@@ -118,6 +123,7 @@ async def measure(options: argparse.Namespace, results: Results, folder: Path) -
         "requests lost", load.lost.total() + sum(len(probe.lost) for probe in probes), f"of {asked:,}", 0, note=reasons
     )
     results.add("flips", options.flips, "", note=f"killed meanwhile: {kills}")
+    results.add("times the answer turned, as the clients saw it", load.turns, "")
     results.add("edges that never served the last state", 0 if seconds is not None else 1, "", 0)
     if seconds is not None:
         results.add("last state served by all after", seconds, "s")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.world import World
-from proto.objects import EndpointSlice, Ingress, IngressClass, Object, Service
+from proto.objects import EndpointSlice, Ingress, Object, Service
 
 Manifest = dict[str, Any]
 
@@ -97,7 +97,7 @@ def tls_secret(name: str, certificate: Path, key: Path) -> Manifest:
 
 
 def of_world(world: World) -> Iterable[Manifest]:
-    """The made-up cluster without its Secrets (whose chains are no certificates)."""
+    """The made-up cluster without its Secrets (whose chains are no certificates) and its class."""
     for value in world.objects():
         document = _of_object(value)
         if document is not None:
@@ -106,8 +106,6 @@ def of_world(world: World) -> Iterable[Manifest]:
 
 def _of_object(value: Object) -> Manifest | None:
     match value:
-        case IngressClass():
-            return ingress_class()
         case Service(namespace=namespace, name=name):
             return service(name, namespace)
         case EndpointSlice(namespace=namespace, service=name):
