@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import uvloop
 
-ASKED_AT_MOST = 5000
+ASKED_AT_MOST = 10_000
 """Requests per second of all probes together: asking ten edges without pause takes the cores from what is measured."""
 
 

@@ -1,7 +1,7 @@
 """How long a change takes to be served by every edge, found out by asking each of them.
 
 The clock starts when the rename of the changed file has returned, or with ``--kube`` when a real API server has
-answered the write. From 1.5 ms on each edge is asked over a connection of its own, 0.2 ms per edge after each answer
+answered the write. From 1.5 ms on each edge is asked over a connection of its own, 0.1 ms per edge after each answer
 (asking earlier or more would only take processor time from the change). A change is live at the first right answer that
 no wrong one follows within 50 ms, and counts as served when the last edge has it live. Two kinds of change: an Ingress
 names another Service; a Service's only endpoint is replaced by another.
