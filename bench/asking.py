@@ -114,6 +114,7 @@ class Probe(asyncio.Protocol):
         self._wanted = b""
         self._asking = False
         self._waiting = False
+        self._next: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -131,6 +132,8 @@ class Probe(asyncio.Protocol):
     def stop(self) -> None:
         """Ask no more after the answer that is on its way."""
         self._asking = False
+        if self._next is not None:
+            self._next.cancel()
 
     def data_received(self, data: bytes) -> None:
         """An answer; small ones come in one piece."""
@@ -144,7 +147,7 @@ class Probe(asyncio.Protocol):
         elif self.right_since is None:
             self.right_since = now
         if self._asking:
-            asyncio.get_running_loop().call_later(self._pause, self._ask)
+            self._next = asyncio.get_running_loop().call_later(self._pause, self._ask)
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Count it: the edge has no reason to close a connection that is asked often enough."""
