@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 
 from proto.resources import ResourceKey
-from services.edge import tls as tls_layer
+from services.edge import records, tls
 from tests.support.edge import (
     ask,
     certificate,
@@ -135,13 +135,13 @@ async def test_what_is_not_tls_ends_without_reaching_anybody(data: bytes) -> Non
 
 async def test_a_client_that_makes_tls_talk_and_takes_nothing_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """What TLS says by itself, such as answers to key updates, is bounded like everything else that is sent."""
-    monkeypatch.setattr(tls_layer, "UNTAKEN_LIMIT", 1000)
+    monkeypatch.setattr(records, "UNTAKEN_LIMIT", 1000)
     async with edge(host()) as running, asyncio.timeout(5), connection(running.https, tls="t.example") as (_, writer):
         (listener,) = running.listeners[1].each
         await eventually(lambda: listener.connections)
         (held,) = listener.connections
         over = held.transport
-        assert isinstance(over, tls_layer.TLSConnection)
+        assert isinstance(over, tls.TLSConnection)
         writer.transport.pause_reading()
         over._outgoing.write(bytes(32 << 20))  # more than the kernel takes on the client's behalf
         over._flush()
