@@ -54,8 +54,9 @@ class Pending(Struct):
 
 
 class Intake:
-    """See the module. ``beacon`` is the watcher's last word on how far it is. ``versions``: resourceVersions of the
-    Ingresses, for events."""
+    """See the module. ``beacon`` is the watcher's last word on how far it is. ``confirmed``: since the stream was last
+    read a beacon has counted exactly the objects known here. ``versions``: resourceVersions of the Ingresses, for
+    events."""
 
     def __init__(self, compiler: Compiler) -> None:
         self.compiler = compiler
@@ -65,6 +66,7 @@ class Intake:
         self.versions: dict[ObjectKey, str] = {}
         self.sources: dict[str, Source] = {}
         self.beacon: WatcherBeacon | None = None
+        self.confirmed = False
         self.pending = Pending()
         self.dirty = False
         self._unshown: WatcherBeacon | None = None
@@ -75,18 +77,16 @@ class Intake:
         """Whether a source has listed every kind, and no source has yet to: nothing is compiled before."""
         return bool(self.sources) and all(source.synced for source in self.sources.values())
 
-    @property
-    def doubted(self) -> bool:
-        """Whether the watcher has not confirmed that the objects known here are those that it published: no beacon has
-        come, or it counts others."""
-        return self.beacon is None or self.feed.agreement(self.beacon) in ("behind", "differs")
-
     def live(self, admitted: Admitted, received: float) -> None:
         """An object message of the live subject."""
         change = self.feed.listen(admitted)
         if change is not None:
             self._offer(change, received)
         self._show_beacon()
+
+    def begin_read(self) -> None:
+        """The stream is about to be read whole: whether it holds the watcher's word is open again."""
+        self.confirmed = False
 
     def read(self, admitted: Admitted, received: float) -> None:
         """An object message that the stream held."""
@@ -132,13 +132,16 @@ class Intake:
             self.feed.adopt(beacon)
         for change in self.feed.settle(beacon):
             self._offer(change, received)
+        self.confirmed |= self.feed.agreement(beacon) == "agrees"
         self._show_beacon()
 
     def _show_beacon(self) -> None:
         """Once everything that was published before the beacon has arrived, it counts for the hold, once."""
         beacon = self._unshown
-        if beacon is not None and self.feed.agreement(beacon) != "behind":
+        agreement = "behind" if beacon is None else self.feed.agreement(beacon)
+        if beacon is not None and agreement != "behind":
             self._unshown = None
+            self.confirmed |= agreement == "agrees"
             self.hold.beacon(beacon)
             self.start_hold.beacon(beacon)
 

@@ -256,6 +256,7 @@ class Loop:
             raise
         held = set()
         self._overwritten = False
+        state.intake.begin_read()
         for number, stored in enumerate(messages, 1):
             admitted = state.admit(stored.subject, stored.data)
             if admitted is not None:
@@ -295,7 +296,7 @@ class Loop:
         is newer or more complete; a watcher that is there puts the bus right and says so in a beacon."""
         state = self._state
         rolled_back = state.log.lost and state.log.head is not None
-        if not ((rolled_back or self._overwritten) and state.intake.doubted):
+        if state.intake.confirmed or not (rolled_back or self._overwritten):
             self._doubted_since = 0.0
             return False
         if not self._doubted_since:

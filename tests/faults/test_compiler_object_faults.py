@@ -14,7 +14,17 @@ from proto.signing import ObjectAuthenticator
 from proto.snapshots import SCHEMA
 from services.compiler import metrics
 from services.compiler.inbox import Connected, MessagesLost, Tick
-from tests.support.compiling import SUBJECTS, Plant, RunningCompiler, endpoints, ingress, plant, service, world
+from tests.support.compiling import (
+    SUBJECTS,
+    FollowingEdge,
+    Plant,
+    RunningCompiler,
+    endpoints,
+    ingress,
+    plant,
+    service,
+    world,
+)
 from tests.support.nats import NatsServer
 from tests.support.waiting import eventually
 
@@ -206,3 +216,38 @@ async def test_a_broken_ingress_among_good_ones(made: Plant) -> None:
     assert again.position == position
     await watcher.put(ingress("after"))
     await eventually(lambda: edge.holds(again) and {"app-1.example.com", "after.example.com"} <= edge.hosts)
+
+
+@pytest.mark.parametrize("who", ["the same run", "another run"])
+async def test_what_a_watcher_says_meanwhile_does_not_vouch_for_what_was_written_over(made: Plant, who: str) -> None:
+    """A compiler that starts finds rubbish in the place of an object. Messages that come after the watcher's last
+    beacon say nothing of that object: until a beacon counts exactly what is known, nothing is published."""
+    watcher, compiler, edge = made.publisher(), made.compiler(), await made.edge()
+    await watcher.put(*world(3))
+    await eventually(lambda: edge.holds(compiler))
+    position, hosts = compiler.position, edge.hosts
+    await compiler.kill()
+    await made.bus.publish(SUBJECTS.object(key_of(ingress("app-0"))), b"rubbish")
+    other = made.compiler("compiler-2")
+    await eventually(lambda: len(other.state.intake.feed) == 6)
+    await watcher.beacon()
+    await eventually(lambda: other.state.intake.beacon is not None)
+    if who == "another run":
+        watcher = made.publisher("another")
+    await watcher.put(service("more"), beacon=False)
+    await eventually(lambda: len(other.state.intake.feed) == 7)
+    await made.bus.state(SUBJECTS.deltas_stream)  # whatever was appended on account of it was appended before
+    await edge_hears_all(edge, other)
+    assert edge.positions[-1] == position
+    await watcher.put(*world(3), service("more"))
+    await watcher.refill()
+    await watcher.put(ingress("after"))
+    await eventually(lambda: edge.holds(other) and edge.hosts == hosts | {"after.example.com"})
+
+
+async def edge_hears_all(edge: FollowingEdge, compiler: RunningCompiler) -> None:
+    """Two of the compiler's turns are over, and all that it appended meanwhile has come to the edge."""
+    for _ in range(2):
+        compiler.state.inbox.put(Tick())
+        await eventually(lambda: not compiler.state.inbox)
+    await edge.bus.state(SUBJECTS.deltas_stream)
