@@ -29,4 +29,28 @@ class Rewrite(Struct, frozen=True, array_like=True, tag="rewrite", gc=False):
     target: str
 
 
-Policy = SSLRedirect | Rewrite
+class ProxyTimeouts(Struct, frozen=True, array_like=True, tag="proxy-timeouts", gc=False):
+    """How long an endpoint may take, in seconds; None: the global setting holds.
+
+    ``connect``: to take a connection (``proxy-connect-timeout``); ``read`` and ``send``: between two reads and two
+    writes (``proxy-read-timeout``, ``proxy-send-timeout``).
+    """
+
+    connect: float | None = None
+    read: float | None = None
+    send: float | None = None
+
+
+class NextUpstream(Struct, frozen=True, array_like=True, tag="next-upstream", gc=False):
+    """When a request is offered to another endpoint; None: the global setting holds.
+
+    ``conditions``: as nginx's ``proxy_next_upstream`` names them; ``tries``: how many endpoints, 0: each once;
+    ``timeout``: seconds after which no other one is tried, 0: any time.
+    """
+
+    conditions: tuple[str, ...] | None = None
+    tries: int | None = None
+    timeout: float | None = None
+
+
+Policy = SSLRedirect | Rewrite | ProxyTimeouts | NextUpstream

@@ -146,6 +146,10 @@ class Settings(Struct, frozen=True, omit_defaults=True):
     proxy_connect_timeout: float = 5.0
     proxy_read_timeout: float = 60.0
     proxy_send_timeout: float = 60.0
+    proxy_next_upstream: tuple[str, ...] = ("error", "timeout")
+    proxy_next_upstream_tries: int = 3
+    proxy_next_upstream_timeout: float = 0.0
+    retry_non_idempotent: bool = False
     use_forwarded_headers: bool = False
     compute_full_forwarded_for: bool = False
     forwarded_for_header: str = "X-Forwarded-For"

@@ -1,124 +1,58 @@
-"""One request on its way: from the decision to the last byte of the response, over one endpoint or several in turn.
+"""One request on its way: from the decision to the last byte of the response.
 
-Owns tries, what may be sent again, back-pressure between the two sides and the record of what happened. Must not know
-how the client speaks (HTTP/1.1 today): it talks to a Client. Bytes of the response go to the client as they come;
-nothing is buffered but what one read brought.
+Owns back-pressure between the two sides and the record of what happened; who is tried is its base's. Must not know how
+the client speaks: it talks to a Client. Bytes of the response go to the client as they come; nothing is buffered but
+what one read brought.
 """
 
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING
 
-from services.edge.core.fallback import for_fallback
-from services.edge.core.plan import NO_LABELS, Forward, RouteLabels
+from services.edge.attempts import Attempts
+from services.edge.clients import Client
+from services.edge.core.plan import NO_LABELS, Forward
 from services.edge.core.response_head import ResponseHead
 from services.edge.deadlines import NEVER
-from services.edge.pools import Balancer, ConnectTimeoutError, EndpointPool, open_connection
 from services.edge.traffic import BATCH
-from services.edge.upstream import UpstreamConnection
 
 if TYPE_CHECKING:
     from services.edge.core.generation import Generation
     from services.edge.serving import Serving
-
-TRIES: Final = 3
-"""How many endpoints a request is offered to (nginx: proxy_next_upstream_tries)."""
-
-SENT_ONCE: Final = frozenset((b"POST", b"LOCK", b"PATCH"))
-"""Methods that are never sent again once they were sent (nginx: non_idempotent)."""
+    from services.edge.upstream import UpstreamConnection
 
 
-class Client(Protocol):
-    """Where responses go. Exactly one of ``finish``, ``fail`` and ``cut`` ends an exchange."""
-
-    def respond(self, head: ResponseHead, body: bytes, complete: bool) -> int:
-        """The response's head with what there is of its body; returns the bytes that were written."""
-
-    def body(self, data: bytes) -> int:
-        """More of the body."""
-
-    def finish(self, now: float) -> None:
-        """The body is complete."""
-
-    def fail(self, status: int) -> None:
-        """Nothing came that can be passed on: answer ``status``."""
-
-    def cut(self) -> None:
-        """The response broke off: the client must not take it for complete."""
-
-    def tunnel(self, head: ResponseHead, rest: bytes) -> int:
-        """101: bytes go both ways from now on."""
-
-    def request_may_flow(self, flows: bool) -> None:
-        """Whether more of the request's body can be taken."""
-
-
-class Exchange:
+class Exchange(Attempts):
     """See the module. A client that sends one request after the other uses one Exchange again and again."""
 
     __slots__ = (
-        "_attempt",
-        "_client",
-        "_fell_back",
-        "_forward",
-        "_generation",
-        "_head",
-        "_reused",
-        "_serving",
-        "_tries",
         "address",
-        "answered_at",
         "block",
         "bodiless",
-        "connected_at",
-        "connection",
-        "endpoint",
-        "labels",
-        "method",
         "minor",
         "paused_upstream",
         "received",
         "request_id",
-        "request_sent",
         "sent",
         "started",
         "status",
-        "target",
-        "upstream_length",
         "upstream_status",
         "wants_upgrade",
     )
 
     def __init__(self, serving: Serving, client: Client) -> None:
-        self._serving = serving
-        self._client = client
-        self._attempt = 0
-        self.connection: UpstreamConnection | None = None
-        self._generation: Generation
-        self._forward: Forward
-        self._head: bytes
-        self._tries = 0
-        self._reused = False
-        self._fell_back = False
+        super().__init__(serving, client)
         self.paused_upstream = False
         self.wants_upgrade = False
         self.address = ""
-        self.labels: RouteLabels = NO_LABELS
-        self.method = b""
-        self.target = b""
         self.minor = 1
         self.block = b""
         self.request_id = b""
         self.bodiless = False
-        self.request_sent = True
         self.started = 0.0
-        self.connected_at = 0.0
-        self.answered_at = 0.0
-        self.endpoint = ""
         self.status = 0
         self.upstream_status = 0
-        self.upstream_length = 0
         self.received = 0
         self.sent = 0
 
@@ -134,21 +68,18 @@ class Exchange:
         self.connected_at = self.answered_at = 0.0
         self.status = self.upstream_status = self.upstream_length = 0
         self.sent = 0
+        self.earlier = ()
         self.labels = forward.labels
-        balancer = self._serving.pools.balancers.get(forward.upstream)
-        if balancer is None or not balancer.pools:
-            balancer = self._balancer()
-        if balancer is None:
-            self.endpoint = ""
-            self._client.fail(503)
-            return
-        pool = balancer.next()
-        self.endpoint = pool.name
-        self._tries = 1
-        if pool.idle:
-            self._reuse(pool, self.started)
-        else:
-            self._connect(pool)
+        self._start(self.started)
+
+    def _attach(self, connection: UpstreamConnection, now: float) -> None:
+        self.connection = connection
+        self.connected_at = now
+        connection.exchange = self
+        connection.requests += 1
+        connection.read_timeout = timeout = self._forward.proxying.read_timeout
+        connection.deadline = now + timeout if self.request_sent else NEVER
+        connection.transport.write(self._head)
 
     def send_body(self, data: bytes, last: bool) -> None:
         """More of the request's body, already framed; what has gone cannot be sent again."""
@@ -195,6 +126,7 @@ class Exchange:
         """The request at hand reaches no endpoint."""
         self.labels = NO_LABELS
         self.endpoint = ""
+        self.earlier = ()
         self.connected_at = self.answered_at = 0.0
         self.upstream_status = self.upstream_length = 0
 
@@ -221,104 +153,11 @@ class Exchange:
                 self.endpoint,
                 self.upstream_status,
                 self.upstream_length,
+                self.earlier,
             )
         )
         if len(buffer) >= BATCH:
             traffic.flush()
-
-    # --- endpoints ----------------------------------------------------------------------------------------------
-
-    def _balancer(self) -> Balancer | None:
-        """Who may serve: the upstream, or the fallback while it has no endpoints; None: nobody."""
-        forward = self._forward
-        balancer = self._balancer_of(forward.upstream)
-        if balancer is None and forward.fallback:
-            balancer = self._balancer_of(forward.fallback)
-            if balancer is not None and not self._fell_back:
-                self._fell_back = True
-                self._head = for_fallback(self._head, self.target, forward.labels)
-        return balancer
-
-    def _balancer_of(self, name: str) -> Balancer | None:
-        upstream = self._generation.upstream(name)
-        if upstream is None:
-            return None
-        balancer = self._serving.pools.balancer(name, upstream)
-        return balancer if balancer.pools else None
-
-    def _send(self, balancer: Balancer) -> None:
-        pool = balancer.next()
-        self.endpoint = pool.name
-        self._tries += 1
-        if pool.idle:
-            self._client.request_may_flow(True)  # it may have been stopped while another endpoint was tried
-            self._reuse(pool, monotonic())
-        else:
-            self._connect(pool)
-
-    def _reuse(self, pool: EndpointPool, now: float) -> None:
-        """Send on the connection that was used last."""
-        connection = pool.idle.pop()
-        del self._serving.pools.resting[connection]
-        self._reused = True
-        self._attach(connection, now)
-
-    def _attach(self, connection: UpstreamConnection, now: float) -> None:
-        self.connection = connection
-        self.connected_at = now
-        connection.exchange = self
-        connection.requests += 1
-        connection.read_timeout = timeout = self._generation.settings.proxy_read_timeout
-        connection.deadline = now + timeout if self.request_sent else NEVER
-        connection.transport.write(self._head)
-
-    def _connect(self, pool: EndpointPool) -> None:
-        """Open a connection for this request."""
-        self._attempt += 1
-        self._client.request_may_flow(False)
-        self._serving.spawn(self._open(pool, self._attempt))
-
-    async def _open(self, pool: EndpointPool, attempt: int) -> None:
-        serving = self._serving
-        settings = self._generation.settings
-        connection = UpstreamConnection(pool, serving.pools, serving.deadlines)
-        try:
-            await open_connection(serving.loop, connection, settings.proxy_connect_timeout)
-        except (OSError, ConnectTimeoutError) as error:
-            connection.drop()
-            if attempt == self._attempt:
-                self._connect_failed(isinstance(error, ConnectTimeoutError))
-            return
-        if connection.transport.is_closing():  # taken and ended at once: nothing more will be heard of it
-            connection.drop()
-            if attempt == self._attempt:
-                self._connect_failed(False)
-            return
-        if attempt != self._attempt:  # the client left meanwhile: the connection serves the next one
-            serving.pools.keep(connection, monotonic())
-            return
-        self._reused = False
-        self._client.request_may_flow(True)  # before the first bytes, which may already be more than is taken
-        self._attach(connection, monotonic())
-
-    def _connect_failed(self, timed_out: bool) -> None:
-        self._serving.traffic.counters["connect-timeout" if timed_out else "connect-error"] += 1
-        if not self._try_next():
-            self._client.fail(504 if timed_out else 502)
-
-    def _try_next(self) -> bool:
-        """Offer the request to another endpoint of what is served now; False when there were enough tries."""
-        if self._tries >= TRIES:
-            return False
-        current = self._serving.generation
-        if current is not None:
-            self._generation = current
-        balancer = self._balancer()
-        if balancer is None:
-            return False
-        self._serving.traffic.counters["retry"] += 1
-        self._send(balancer)
-        return True
 
     # --- from the endpoint's connection -------------------------------------------------------------------------
 
@@ -358,36 +197,20 @@ class Exchange:
     def broken(self, reason: str, *, answered: bool, invalid: bool = False) -> None:
         """The connection is of no more use before the response was complete.
 
-        ``answered``: bytes of a response had come; ``invalid``: they were not a response. A connection that had been
-        used before may simply have been closed by the endpoint meanwhile: that is not a try.
+        ``answered``: bytes of a response had come; ``invalid``: they were not a response.
         """
         self.connection = None
         self.paused_upstream = False
-        counters = self._serving.traffic.counters
-        counters[f"upstream-{'invalid' if invalid else reason}"] += 1
+        self._serving.traffic.counters[f"upstream-{'invalid' if invalid else reason}"] += 1
         if self.answered_at:
             self._client.cut()
-            return
-        resendable = bool(self._head) and self.method not in SENT_ONCE and not answered and not invalid
-        if resendable and self._reused and reason == "reset":
-            self._resend()
-        elif not (resendable and self._try_next()):
-            self._client.fail(504 if reason == "timeout" else 502)
-
-    def _resend(self) -> None:
-        """Send the request again on a fresh connection: the one it went out on had been closed already."""
-        balancer = self._balancer()
-        if balancer is None:
-            self._client.fail(502)
-            return
-        pool = balancer.next()
-        self.endpoint = pool.name
-        self._connect(pool)
+        else:
+            self._lost(reason, answered, invalid)
 
     def pause_client(self) -> None:
         """The endpoint takes the body slower than it comes; how long it may take nothing is ``proxy-send-timeout``."""
         if self.connection is not None:
-            self.connection.deadline = monotonic() + self._generation.settings.proxy_send_timeout
+            self.connection.deadline = monotonic() + self._forward.proxying.send_timeout
         self._client.request_may_flow(False)
 
     def resume_client(self) -> None:

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from services.edge.core.plan import RouteLabels
+from services.edge.core.tried import Tried
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 BYTES: Final = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0)
@@ -33,7 +34,8 @@ class Record(NamedTuple):
     """One request, in the order of the tuple that requests append (plain tuples are appended: these are its names).
 
     Times are of ``time.monotonic``; ``connected`` and ``answered`` are 0.0 where no endpoint was reached.
-    ``endpoint``: ``address:port`` of the last one tried; ``block``: the headers as received.
+    ``endpoint``: ``address:port`` of the last one tried; ``earlier``: those tried before it; ``block``: the headers as
+    received.
     """
 
     labels: RouteLabels
@@ -53,6 +55,7 @@ class Record(NamedTuple):
     endpoint: str
     upstream_status: int
     upstream_length: int
+    earlier: tuple[Tried, ...] = ()
 
 
 _Pending = list[tuple[float, float, float, float, int, int]]

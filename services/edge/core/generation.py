@@ -41,6 +41,7 @@ from services.edge.core.plan import (
     compile_route,
     rewrite_policy,
 )
+from services.edge.core.proxying import Proxying, proxying_of
 
 PLANNED_AT_MOST: Final = 16384
 """Hosts that stay planned; beyond that all plans are dropped and made again as they are asked for."""
@@ -51,7 +52,8 @@ Bodies = Mapping[ResourceKind, Layered]
 
 class Generation:
     """See the module. ``epoch``, ``version`` and ``digest`` are the snapshot's. ``requests_at_most``: of a client's
-    connection; 0 where connections are not kept at all (nginx: ``keepalive_timeout 0``)."""
+    connection; 0 where connections are not kept at all (nginx: ``keepalive_timeout 0``). ``proxying``: that of all
+    routes which say nothing of their own."""
 
     __slots__ = (
         "_bodies",
@@ -61,6 +63,7 @@ class Generation:
         "_upstreams",
         "digest",
         "epoch",
+        "proxying",
         "requests_at_most",
         "security_line",
         "settings",
@@ -83,6 +86,7 @@ class Generation:
         self.digest = digest
         self.settings = settings
         self.trust: Trust = trust_of(settings)
+        self.proxying: Proxying = proxying_of(settings)
         self.security_line: bytes = security_line(settings)
         self.requests_at_most = settings.keep_alive_requests if settings.keep_alive > 0 else 0
         self._bodies = bodies
@@ -261,13 +265,15 @@ class Generation:
         except (RegexError, RewriteError):  # refused by the compiler; closed if it comes all the same
             closed = Respond(NO_LABELS, 503)
             return RoutePlan(NO_LABELS, closed, False, None, closed, closed)
-        return compile_route(host, tls, route, rewriter, self.settings)
+        return compile_route(host, tls, route, rewriter, self.settings, self.proxying)
 
     def _not_found(self, host: str) -> Decision:
         """What answers where no route does: the global default backend, else 404."""
         labels = RouteLabels(host)
         name = self.settings.default_upstream
-        return Forward(labels, name) if name in self._bodies["upstream"] else Respond(labels, 404)
+        return (
+            Forward(labels, name, proxying=self.proxying) if name in self._bodies["upstream"] else Respond(labels, 404)
+        )
 
 
 _KINDS: Final[tuple[ResourceKind, ...]] = ("virtualhost", "routegroup", "upstream", "certificate", "settings")

@@ -15,6 +15,7 @@ from services.contract.matching import Matcher, SlashRedirect
 from services.contract.paths import normalise
 from services.contract.regex import RegexTimeoutError
 from services.contract.rewrite import CannotRewrite, Redirected, Rewriter
+from services.edge.core.proxying import Proxying, proxying_for
 
 BODY_LIMIT = 1024 * 1024
 """The largest body of a request (nginx: client_max_body_size, ingress-nginx: proxy-body-size 1m)."""
@@ -37,6 +38,9 @@ class RouteLabels(Struct, frozen=True, gc=False):
 NO_LABELS = RouteLabels()
 
 
+_USUAL_PROXYING = Proxying()
+
+
 class Forward(Struct, frozen=True, gc=False):
     """Send to an Upstream by name. ``target``: the rewritten request target; empty: as it came."""
 
@@ -44,6 +48,7 @@ class Forward(Struct, frozen=True, gc=False):
     upstream: str
     fallback: str = ""
     target: bytes = b""
+    proxying: Proxying = _USUAL_PROXYING
 
 
 class Redirect(Struct, frozen=True, gc=False):
@@ -165,7 +170,7 @@ def _decide(host: HostPlan, route: RoutePlan, path: str, target: bytes, mark: in
     if route.to_https and not question.https and not path.startswith(host.exempt):
         return Redirect(route.labels, host.https_code, https_location(question.authority, target))
     if rewritten and isinstance(action, Forward):
-        return Forward(route.labels, action.upstream, action.fallback, rewritten)
+        return Forward(route.labels, action.upstream, action.fallback, rewritten, action.proxying)
     return action
 
 
@@ -195,22 +200,26 @@ def labels_of(host: str, route: Route) -> RouteLabels:
     return RouteLabels(host, namespace, ingress, service, port, route.path)
 
 
-def compile_route(host: str, tls: bool, route: Route, rewrite: Rewriter | None, settings: Settings) -> RoutePlan:
-    """A route as a plan. ``tls``: the host has TLS; ``rewrite``: the route's rewrite policy, compiled."""
+def compile_route(
+    host: str, tls: bool, route: Route, rewrite: Rewriter | None, settings: Settings, proxying: Proxying
+) -> RoutePlan:
+    """A route as a plan. ``tls``: the host has TLS; ``rewrite``: the route's rewrite policy, compiled; ``proxying``:
+    what holds for routes that say nothing of their own."""
     labels = labels_of(host, route)
-    action = _action(labels, route, settings)
+    action = _action(labels, route, settings, proxying)
     to_https = _redirects_to_https(route, tls, settings)
     ready = action if rewrite is None or (isinstance(action, Respond) and action.status == 503) else None
     plain = ready if not to_https or (isinstance(action, Respond) and action.status == 503) else None
     return RoutePlan(labels, action, to_https, rewrite, plain, ready)
 
 
-def _action(labels: RouteLabels, route: Route, settings: Settings) -> Decision:
+def _action(labels: RouteLabels, route: Route, settings: Settings, shared: Proxying) -> Decision:
     match route.action:
-        case resources.Respond(404) if settings.default_upstream:
-            return Forward(labels, settings.default_upstream)  # what nobody declared is the global default backend's
+        case resources.Respond(404) if settings.default_upstream:  # nobody declared it: the global default backend's
+            return Forward(labels, settings.default_upstream, proxying=shared)
         case resources.Forward(upstream, fallback):
-            return Forward(labels, upstream, fallback)
+            proxying = proxying_for(route.policies, shared, settings)
+            return Forward(labels, upstream, fallback, proxying=proxying)
         case resources.Redirect(status, location):
             return Redirect(labels, status, location.encode())
         case resources.Respond(status):

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from services.edge.exchange import TRIES
+from services.edge.core.proxying import Proxying
 from tests.support.edge import (
     OK,
     Answer,
@@ -58,7 +58,7 @@ async def test_a_refused_connection_is_retried_on_the_next_endpoint() -> None:
 async def test_three_tries_then_502() -> None:
     async with edge(host(), upstream(*(refusing_port() for _ in range(5)))) as running:
         assert (await ask(running.http)).status == 502
-        assert running.serving.traffic.counters["connect-error"] == TRIES
+        assert running.serving.traffic.counters["connect-error"] == Proxying().tries
 
 
 async def test_a_connect_that_takes_too_long_is_504() -> None:
@@ -87,7 +87,7 @@ async def test_a_silent_endpoint_is_504_and_its_connection_ends() -> None:
         await eventually(lambda: web.open == 0)
         assert len(web.seen) == 1, "a POST is never sent again"
         assert (await ask(running.http)).status == 504
-        assert len(web.seen) == 1 + TRIES
+        assert len(web.seen) == 1 + Proxying().tries
 
 
 async def test_a_kept_connection_that_the_endpoint_closed_costs_no_request() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from proto.codec import record_of
 from proto.resources import Endpoint, Upstream
-from services.edge import exchange
+from services.edge import attempts
 from services.edge.pools import open_connection
 from services.edge.upstream import UpstreamConnection
 from tests.integration.edge.serving.test_misbehaving_endpoints import refusing_port
@@ -109,7 +109,7 @@ async def test_a_connection_that_ends_before_it_is_used_is_no_connection(monkeyp
         made.transport.abort()
         await asyncio.sleep(0.01)
 
-    monkeypatch.setattr(exchange, "open_connection", open_and_lose)
+    monkeypatch.setattr(attempts, "open_connection", open_and_lose)
     async with origin() as web, edge(host(), upstream(web.port)) as running:
         reply = await asyncio.wait_for(ask(running.http, request("POST", "/", body=b"x")), 5)
         assert reply.status == 502

@@ -1,0 +1,242 @@
+"""A request's way to an endpoint: who is tried, over which connection, and who next when that came to nothing.
+
+Owns tries and what may be sent again (nginx: ``proxy_next_upstream`` and its kin). Must not know what a response looks
+like, nor how the client speaks: ``services.edge.exchange`` adds both.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from services.edge.clients import Client
+from services.edge.core.fallback import for_fallback
+from services.edge.core.plan import NO_LABELS, Forward, RouteLabels
+from services.edge.core.proxying import SENT_ONCE
+from services.edge.core.tried import Tried
+from services.edge.pools import Balancer, ConnectTimeoutError, EndpointPool, open_connection
+from services.edge.upstream import UpstreamConnection
+
+if TYPE_CHECKING:
+    from services.edge.core.generation import Generation
+    from services.edge.serving import Serving
+
+
+class Attempts:
+    """See the module. ``_head``: what goes to the endpoint, as long as it can be sent again; ``_attempt`` tells a
+    connection that was opened too late that nobody waits for it; ``_reused``: it has served others before."""
+
+    __slots__ = (
+        "_attempt",
+        "_chosen_at",
+        "_client",
+        "_fell_back",
+        "_first_at",
+        "_forward",
+        "_generation",
+        "_head",
+        "_reused",
+        "_serving",
+        "_tries",
+        "answered_at",
+        "connected_at",
+        "connection",
+        "earlier",
+        "endpoint",
+        "labels",
+        "method",
+        "request_sent",
+        "target",
+        "upstream_length",
+    )
+
+    def __init__(self, serving: Serving, client: Client) -> None:
+        self._serving = serving
+        self._client = client
+        self._attempt = 0
+        self.connection: UpstreamConnection | None = None
+        self._generation: Generation
+        self._forward: Forward
+        self._head: bytes
+        self._tries = 0
+        self._first_at = 0.0
+        self._chosen_at = 0.0
+        self._reused = False
+        self._fell_back = False
+        self.earlier: tuple[Tried, ...] = ()
+        self.endpoint = ""
+        self.labels: RouteLabels = NO_LABELS
+        self.method = b""
+        self.target = b""
+        self.request_sent = True
+        self.connected_at = 0.0
+        self.answered_at = 0.0
+        self.upstream_length = 0
+
+    @abstractmethod
+    def _attach(self, connection: UpstreamConnection, now: float) -> None:
+        """Send what there is of the request on ``connection``, which is this request's from now on."""
+
+    def _start(self, now: float) -> None:
+        """Offer the request to the first endpoint; the client is told where there is none."""
+        forward = self._forward
+        balancer = self._serving.pools.balancers.get(forward.upstream)
+        if balancer is None or not balancer.pools:
+            balancer = self._balancer()
+        if balancer is None:
+            self.endpoint = ""
+            self._client.fail(503)
+            return
+        pool = balancer.next()
+        self.endpoint = pool.name
+        self._tries = 1
+        self._first_at = self._chosen_at = now
+        if pool.idle:
+            self._reuse(pool, now)
+        else:
+            self._connect(pool)
+
+    # --- who ----------------------------------------------------------------------------------------------------
+
+    def _balancer(self) -> Balancer | None:
+        """Who may serve: the upstream, or the fallback while it has no endpoints; None: nobody."""
+        forward = self._forward
+        balancer = self._balancer_of(forward.upstream)
+        if balancer is None and forward.fallback:
+            balancer = self._balancer_of(forward.fallback)
+            if balancer is not None and not self._fell_back:
+                self._fell_back = True
+                self._head = for_fallback(self._head, self.target, forward.labels)
+        return balancer
+
+    def _balancer_of(self, name: str) -> Balancer | None:
+        upstream = self._generation.upstream(name)
+        if upstream is None:
+            return None
+        balancer = self._serving.pools.balancer(name, upstream)
+        return balancer if balancer.pools else None
+
+    # --- connections --------------------------------------------------------------------------------------------
+
+    def _reuse(self, pool: EndpointPool, now: float) -> None:
+        """Send on the connection that was used last."""
+        connection = pool.idle.pop()
+        del self._serving.pools.resting[connection]
+        self._reused = True
+        self._attach(connection, now)
+
+    def _connect(self, pool: EndpointPool) -> None:
+        """Open a connection for this request."""
+        self._attempt += 1
+        self._client.request_may_flow(False)
+        self._serving.spawn(self._open(pool, self._attempt))
+
+    async def _open(self, pool: EndpointPool, attempt: int) -> None:
+        serving = self._serving
+        connection = UpstreamConnection(pool, serving.pools, serving.deadlines)
+        try:
+            await open_connection(serving.loop, connection, self._forward.proxying.connect_timeout)
+        except (OSError, ConnectTimeoutError) as error:
+            connection.drop()
+            if attempt == self._attempt:
+                self._connect_failed(isinstance(error, ConnectTimeoutError))
+            return
+        if connection.transport.is_closing():  # taken and ended at once: nothing more will be heard of it
+            connection.drop()
+            if attempt == self._attempt:
+                self._connect_failed(False)
+            return
+        if attempt != self._attempt:  # the client left meanwhile: the connection serves the next one
+            serving.pools.keep(connection, monotonic())
+            return
+        self._reused = False
+        self._client.request_may_flow(True)  # before the first bytes, which may already be more than is taken
+        self._attach(connection, monotonic())
+
+    # --- who next -----------------------------------------------------------------------------------------------
+
+    def _connect_failed(self, timed_out: bool) -> None:
+        proxying = self._forward.proxying
+        self._serving.traffic.counters["connect-timeout" if timed_out else "connect-error"] += 1
+        status = 504 if timed_out else 502
+        if not (proxying.next_on_timeout if timed_out else proxying.next_on_error) or not self._try_next(status):
+            self._client.fail(status)
+
+    def _lost(self, reason: str, answered: bool, invalid: bool) -> None:
+        """The connection ended, or said nonsense (``invalid``), before it had sent a whole head; ``answered``: it had
+        sent something.
+
+        A connection that had been used before may simply have been closed by the endpoint meanwhile: that is not a try.
+        """
+        proxying = self._forward.proxying
+        timed_out = reason == "timeout"
+        if invalid:
+            wanted = proxying.next_on_invalid
+        else:
+            wanted = proxying.next_on_timeout if timed_out else proxying.next_on_error
+        wanted = wanted and bool(self._head) and (proxying.next_non_idempotent or self.method not in SENT_ONCE)
+        status = 504 if timed_out else 502
+        if wanted and self._reused and reason == "reset" and not answered:
+            self._resend()
+        elif not (wanted and self._try_next(status)):
+            self._client.fail(status)
+
+    def _try_next(self, status: int) -> bool:
+        """Offer the request to another endpoint of what is served now; False when there were enough tries.
+
+        ``status``: what the failure of this one would have been answered with.
+        """
+        proxying = self._forward.proxying
+        now = monotonic()
+        current = self._serving.generation
+        if current is not None:
+            self._generation = current
+        balancer = self._balancer()
+        if balancer is None or self._tries >= (proxying.tries or len(balancer.pools)):
+            return False
+        if proxying.next_upstream_timeout and now - self._first_at >= proxying.next_upstream_timeout:
+            return False
+        self._serving.traffic.counters["retry"] += 1
+        self._put_down(status, now)
+        self._tries += 1
+        self._send(balancer, now)
+        return True
+
+    def _put_down(self, status: int, now: float) -> None:
+        """Keep what became of the endpoint that is given up."""
+        chosen = self._chosen_at
+        tried = Tried(
+            self.endpoint,
+            status,
+            self.connected_at - chosen if self.connected_at else -1.0,
+            self.answered_at - chosen if self.answered_at else -1.0,
+            now - chosen,
+            self.upstream_length,
+        )
+        self.earlier = (*self.earlier, tried)
+        self.connected_at = self.answered_at = 0.0
+        self.upstream_length = 0
+
+    def _send(self, balancer: Balancer, now: float) -> None:
+        pool = balancer.next()
+        self.endpoint = pool.name
+        self._chosen_at = now
+        if pool.idle:
+            self._client.request_may_flow(True)  # it may have been stopped while another endpoint was tried
+            self._reuse(pool, now)
+        else:
+            self._connect(pool)
+
+    def _resend(self) -> None:
+        """Send the request again on a fresh connection: the one it went out on had been closed already."""
+        balancer = self._balancer()
+        if balancer is None:
+            self._client.fail(502)
+            return
+        now = monotonic()
+        self._put_down(502, now)
+        pool = balancer.next()
+        self.endpoint = pool.name
+        self._chosen_at = now
+        self._connect(pool)

@@ -1,0 +1,32 @@
+"""What an exchange needs of a client, however it speaks."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from services.edge.core.response_head import ResponseHead
+
+
+class Client(Protocol):
+    """Where responses go. Exactly one of ``finish``, ``fail`` and ``cut`` ends an exchange."""
+
+    def respond(self, head: ResponseHead, body: bytes, complete: bool) -> int:
+        """The response's head with what there is of its body; returns the bytes that were written."""
+
+    def body(self, data: bytes) -> int:
+        """More of the body."""
+
+    def finish(self, now: float) -> None:
+        """The body is complete."""
+
+    def fail(self, status: int) -> None:
+        """Nothing came that can be passed on: answer ``status``."""
+
+    def cut(self) -> None:
+        """The response broke off: the client must not take it for complete."""
+
+    def tunnel(self, head: ResponseHead, rest: bytes) -> int:
+        """101: bytes go both ways from now on."""
+
+    def request_may_flow(self, flows: bool) -> None:
+        """Whether more of the request's body can be taken."""

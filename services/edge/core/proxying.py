@@ -1,0 +1,95 @@
+"""How requests of a route are taken to their endpoints: what `proxy-*` settings come to for one route.
+
+Owns ``Proxying`` and how it follows from the Settings and a route's policies. Pure. A route that says nothing of its
+own shares the generation's one instance, so that it costs nothing; a request reads it by ``forward.proxying``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from proto.policies import NextUpstream, Policy, ProxyTimeouts
+from proto.resources import Settings
+
+SENT_ONCE: Final = frozenset((b"POST", b"LOCK", b"PATCH"))
+"""Methods that are never sent again once they were sent (nginx: ``non_idempotent``)."""
+
+_STATUS_CONDITIONS: Final = {f"http_{status}": status for status in (500, 502, 503, 504, 403, 404, 429)}
+
+
+class Proxying(Struct, frozen=True, gc=False):
+    """See the module. Times in seconds; the defaults are those of ingress-nginx.
+
+    ``next_on_error``, ``next_on_timeout``, ``next_on_invalid``, ``next_on_status``: after which failures of an endpoint
+    another one is tried; ``next_non_idempotent``: also requests whose methods are in ``SENT_ONCE``, though they were
+    sent. ``tries``: how many endpoints a request is offered to; 0: each once. ``next_upstream_timeout``: since when
+    the first was tried no other one is any more; 0: never.
+    """
+
+    connect_timeout: float = 5.0
+    read_timeout: float = 60.0
+    send_timeout: float = 60.0
+    next_on_error: bool = True
+    next_on_timeout: bool = True
+    next_on_invalid: bool = False
+    next_on_status: frozenset[int] = frozenset()
+    next_non_idempotent: bool = False
+    tries: int = 3
+    next_upstream_timeout: float = 0.0
+
+
+def proxying_of(settings: Settings) -> Proxying:
+    """What holds for routes that say nothing of their own."""
+    proxying = Proxying(
+        connect_timeout=settings.proxy_connect_timeout,
+        read_timeout=settings.proxy_read_timeout,
+        send_timeout=settings.proxy_send_timeout,
+        tries=settings.proxy_next_upstream_tries,
+        next_upstream_timeout=settings.proxy_next_upstream_timeout,
+    )
+    return _with_conditions(proxying, settings.proxy_next_upstream, settings.retry_non_idempotent)
+
+
+def proxying_for(policies: Iterable[Policy], shared: Proxying, settings: Settings) -> Proxying:
+    """What holds for a route with ``policies``: ``shared`` itself where none of them speaks of it."""
+    proxying = shared
+    for policy in policies:
+        if isinstance(policy, ProxyTimeouts):
+            proxying = replace(
+                proxying,
+                connect_timeout=_own(policy.connect, proxying.connect_timeout),
+                read_timeout=_own(policy.read, proxying.read_timeout),
+                send_timeout=_own(policy.send, proxying.send_timeout),
+            )
+        elif isinstance(policy, NextUpstream):
+            proxying = replace(
+                proxying,
+                tries=proxying.tries if policy.tries is None else policy.tries,
+                next_upstream_timeout=_own(policy.timeout, proxying.next_upstream_timeout),
+            )
+            if policy.conditions is not None:
+                proxying = _with_conditions(proxying, policy.conditions, settings.retry_non_idempotent)
+    return proxying
+
+
+def _own(own: float | None, shared: float) -> float:
+    return shared if own is None else own
+
+
+def _with_conditions(proxying: Proxying, conditions: Iterable[str], non_idempotent: bool) -> Proxying:
+    """nginx: ``proxy_next_upstream``. ``off`` switches everything off, whatever stands beside it."""
+    named = frozenset(conditions)
+    if "off" in named:
+        named = frozenset()
+    return replace(
+        proxying,
+        next_on_error="error" in named,
+        next_on_timeout="timeout" in named,
+        next_on_invalid="invalid_header" in named,
+        next_on_status=frozenset(status for name, status in _STATUS_CONDITIONS.items() if name in named),
+        next_non_idempotent=non_idempotent or "non_idempotent" in named,
+    )
