@@ -20,6 +20,8 @@ from tests.cases.semantics import NOT_YET
 from tests.support.edge import no_verification
 
 FILE = Path(__file__).parent / "http1_bad_input.yaml"
+MORE = Path(__file__).parent / "http1_more_input.yaml"
+"""Cases of our own, in the same form."""
 Mode = Literal["whole", "bytes", "tls"]
 
 
@@ -84,13 +86,13 @@ class Response(Struct, frozen=True):
 
 class _File(Struct, frozen=True):
     cases: tuple[Case, ...]
-    responses: tuple[Response, ...]
+    responses: tuple[Response, ...] = ()
 
 
 @functools.cache
-def load() -> _File:
-    """The file."""
-    return msgspec.convert(yaml.safe_load(FILE.read_text()), _File)
+def load(file: Path = FILE) -> _File:
+    """A file of cases."""
+    return msgspec.convert(yaml.load(file.read_text(), yaml.CSafeLoader), _File)
 
 
 @dataclass

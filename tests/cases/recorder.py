@@ -59,6 +59,12 @@ class Recorder:
         """Connections there are."""
         return len(self.writers)
 
+    def forget(self) -> None:
+        """Begin anew; connections stay."""
+        self.requests.clear()
+        self.malformed.clear()
+        self.sent = 0
+
     async def serve(self, service: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.add(writer)
         try:

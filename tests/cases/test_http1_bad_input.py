@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 import msgspec
 import pytest
@@ -20,7 +20,7 @@ from tests.cases.bad_input import Case, Client, Mode, Response, connect, load
 from tests.cases.outcomes import Played, judge
 from tests.cases.recorder import Recorder, origins
 from tests.cases.semantics import NOT_YET
-from tests.support.edge import HOST, Edge, ask, connection, edge, host, origin, read_reply, request, route, upstream
+from tests.support.edge import HOST, Edge, ask, edge, host, origin, read_reply, request, route, upstream
 from tests.support.waiting import eventually
 
 MODES: tuple[Mode, ...] = ("whole", "bytes", "tls")
@@ -32,6 +32,8 @@ ONE_WAY = {
 BUFFERING = "proxy-request-buffering"
 PAUSE = 0.002
 """Seconds that the bystander rests between two requests."""
+KEPT = 900
+"""Requests that the bystander sends on one connection, fewer than an edge takes on one (``keep-alive-requests``)."""
 
 
 def marks(case: Case, mode: Mode) -> list[pytest.MarkDecorator]:
@@ -63,13 +65,22 @@ def records(case: Case, ports: dict[str, int]) -> Iterator[ResourceRecord]:
 
 @asynccontextmanager
 async def bystander(port: int, service: str) -> AsyncIterator[list[int]]:
-    """Another client, on one connection for as long as the block runs. Raises AssertionError for a wrong answer."""
+    """Another client, asking for as long as the block runs. Raises AssertionError for a wrong answer.
+
+    It keeps its connection as long as an edge does: for KEPT requests.
+    """
     stop = asyncio.Event()
     asked: list[int] = []
 
     async def run() -> None:
-        async with connection(port) as (reader, writer):
-            while not stop.is_set() or not asked:
+        while not stop.is_set() or not asked:
+            await ask_on(*await asyncio.open_connection("127.0.0.1", port))
+
+    async def ask_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with closing(writer):
+            for _ in range(KEPT):
+                if stop.is_set() and asked:
+                    return
                 target = f"/bystander/{len(asked)}"
                 writer.write(request("GET", target))
                 reply = await read_reply(reader)

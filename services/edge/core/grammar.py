@@ -30,7 +30,7 @@ VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]"
 
 # Origin form only, of visible ASCII without "#" (a fragment is never sent); everything else takes the slow way.
 request_line = re.compile(
-    rb"(?!CONNECT |TRACE )([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}+) (/[\x21\x22\x24-\x7e]*+) HTTP/1\.([01])(?=\r\n)"
+    rb"(?![cCtT](?i:ONNECT|RACE) )([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}+) (/[\x21\x22\x24-\x7e]*+) HTTP/1\.([01])(?=\r\n)"
 ).match
 """(method, target, minor version) of a request line in origin form."""
 

@@ -73,8 +73,8 @@ _TAKEN: Final = (
     b"keep-alive",
     b"te",
     b"trailer",
-    b"proxy",
-    b"proxy-connection",
+    b"proxy(?:-connection|-authorization|-authenticate)?",
+    b"http2-settings",
     b"x-request-id",
     b"x-real-ip",
     b"x-scheme",
@@ -82,10 +82,10 @@ _TAKEN: Final = (
     b"x-forwarded-(?:for|host|port|proto|scheme|prefix)",
     b"x-original-forwarded-(?:for|host)",
     b"ssl-client-[^:]*+",
-    b"x-auth-request-[^:]*+",
-    b"x-auth-(?:user|email|groups|roles)",
+    b"x-auth-(?!(?:token|key|signature|timestamp|nonce):)[^:]*+",
 )
-"""Names that are read, and written anew where they are to go on."""
+"""Names that are read, and written anew where they are to go on. Of X-Auth-* those pass with which a client itself
+proves who it is; the others tell what somebody in front has found out, and nobody is in front."""
 
 _split = re.compile(rb"\n(%b):[\t ]*+([^\r]*+)\r(?=\n)" % grammar.one_of(_TAKEN)).split
 """A block as (what goes on, name, value), again and again, and at last what goes on."""
@@ -101,7 +101,8 @@ _usual_block = re.compile(
 """A whole block as most clients send it: of the names that are read it has only Host and perhaps ``Connection:
 keep-alive``, once before or after it. Fewer lines than COUNT_LIMIT, no name with an underscore."""
 
-_websocket_key = re.compile(rb"\r\nsec-websocket-key:", re.IGNORECASE).search
+_websocket_key = re.compile(rb"\r\nsec-websocket-key:[\t ]*+[0-9A-Za-z+/]", re.IGNORECASE).search
+_protocols = re.compile(rb"%b++(?:/%b++)?(?:[\t ]*+,[\t ]*+%b++(?:/%b++)?)*+" % ((grammar.TOKEN,) * 4)).fullmatch
 _NEVER_REMOVED = frozenset((b"close", b"keep-alive", b"upgrade", b"te", b"host", b"content-length"))
 _digits = re.compile(rb"[0-9]{1,18}").fullmatch
 _canonical = lru_cache(4096)(host_key)
@@ -132,7 +133,7 @@ def read_headers(block: bytes, minor: int, authority: bytes = b"") -> RequestHea
         elif name == b"transfer-encoding":
             codings.append(value)
         elif name == b"upgrade":
-            upgrade = value
+            upgrade = upgrade + b", " + value if upgrade else value
         elif name == b"expect":
             expect = value
         elif name == b"x-request-id":
@@ -236,7 +237,7 @@ def _read_connection(values: Sequence[bytes], minor: int, passed: bytes) -> tupl
 def _read_upgrade(value: bytes, block: bytes) -> bytes:
     """The protocol to ask the endpoint for; h2c is never passed on (it would hide requests from the edge)."""
     protocols = [part.strip(b" \t").lower() for part in value.split(b",")]
-    if b"h2c" in protocols:
+    if b"h2c" in protocols or _protocols(value) is None:
         return b""
     if b"websocket" in protocols and _websocket_key(block) is None:
         raise RefusedError(400, "websocket-key")
@@ -259,7 +260,7 @@ class RequestLine(Struct, frozen=True, gc=False):
 
 def read_line(method: bytes, target: bytes, minor: int) -> RequestLine:
     """The request line of any form. Raises RefusedError."""
-    if method in (b"CONNECT", b"TRACE"):
+    if method.upper() in (b"CONNECT", b"TRACE"):  # a method's case matters, but not to everybody
         raise RefusedError(405, "method")
     if target.startswith(b"/"):
         return RequestLine(method, target, minor)

@@ -133,7 +133,10 @@ def test_framing(lines: tuple[str, ...], length: int) -> None:
         (head("Host: a", "X: " + "a" * 9000), 431),
         (head("Host: a", *(f"X-{n}: v" for n in range(100))), 431),
         (head("Host: a", *("X: " + "a" * 7000 for _ in range(5))), 431),
+        (head("Host: a", line="connect / HTTP/1.1"), 405),
+        (head("Host: a", line="Trace / HTTP/1.1"), 405),
         (head("Host: a", "Connection: upgrade", "Upgrade: websocket"), 400),
+        (head("Host: a", "Connection: upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: "), 400),
     ],
 )
 def test_refused(data: bytes, status: int) -> None:
@@ -156,6 +159,29 @@ def test_upgrades() -> None:
     assert asked("Connection: Upgrade", "Upgrade: WebSocket", "Sec-WebSocket-Key: x") == b"WebSocket"
     assert asked("Upgrade: other") == b""
     assert asked("Connection: Upgrade", "Upgrade: h2c, other") == b""
+    assert asked("Connection: Upgrade", "Upgrade: h2c", "Upgrade: other") == b""
+    assert asked("Connection: Upgrade", "Upgrade: a/1 , b") == b"a/1 , b"
+    assert asked("Connection: Upgrade", "Upgrade: a b") == b""
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["X-Auth-Username", "x-auth-id", "Proxy-Authorization", "Proxy-Authenticate", "HTTP2-Settings", "SSL-Client-Cert"],
+)
+def test_names_that_are_not_the_clients_to_say(name: str) -> None:
+    block = head("Host: a", f"{name}: evil", "Cookie: a=b", line="")
+    for usual_first in (True, False):
+        read = read_block(block, 0, 1, usual_first)
+        assert read is not None
+        assert read.passed == b"Cookie: a=b\r\n"
+
+
+@pytest.mark.parametrize("name", ["X-Auth-Token", "x-auth-key", "X-Auth", "Proxy-Other", "HTTP2-Setting"])
+def test_names_like_those_that_are_the_clients_to_say(name: str) -> None:
+    for usual_first in (True, False):
+        read = read_block(head("Host: a", f"{name}: mine", line=""), 0, 1, usual_first)
+        assert read is not None
+        assert read.passed == f"{name}: mine\r\n".encode()
 
 
 def collect(pieces: list[bytes]) -> tuple[Head, bytes] | int | None:
