@@ -207,8 +207,8 @@ class UpstreamConnection(asyncio.Protocol):
     def _interim(self, exchange: Exchange, head: ResponseHead, rest: bytes) -> None:
         """1xx: 101 opens a tunnel if one was asked for, the others are for us alone."""
         if head.status == 101:
-            if not exchange.wants_upgrade or not exchange.request_sent:
-                self._fail("upgrade that nobody asked for, or before the request was whole")
+            if not exchange.wants_upgrade or not exchange.request_sent or not head.upgrade:
+                self._fail("upgrade that nobody asked for, to nothing, or before the request was whole")
                 return
             self._state = _TUNNEL
             self.deadline = monotonic() + self.read_timeout
