@@ -59,19 +59,20 @@ def header_value(value: bytes) -> bytes:
     return b"".join(bytes((byte,)) if 0x21 <= byte <= 0x7E else b"%%%02X" % byte for byte in value)
 
 
-def page(status: int, *, location: bytes = b"", lines: bytes = b"", date: bytes, persistent: bool, bare: bool) -> bytes:
-    """A whole answer. ``lines``: further header lines with their CRLF; ``bare``: for HEAD, the head alone."""
+def answer(
+    status: int, *, location: bytes = b"", lines: bytes = b"", date: bytes, connection: bytes = b""
+) -> tuple[bytes, bytes]:
+    """An answer as (header lines, content). ``lines``: further header lines with their CRLF; ``connection``: that of
+    HTTP/1.1."""
     content = body(status)
     described = b"" if status == 204 else b"Content-Type: text/html\r\nContent-Length: %d\r\n" % len(content)
-    head = b"".join(
-        (
-            status_line(status),
-            b"Date: %b\r\n" % date,
-            described,
-            b"Connection: keep-alive\r\n" if persistent else b"Connection: close\r\n",
-            b"Location: " + header_value(location) + b"\r\n" if location else b"",
-            lines,
-            b"\r\n",
-        )
-    )
+    moved = b"Location: " + header_value(location) + b"\r\n" if location else b""
+    return b"".join((b"Date: %b\r\n" % date, described, connection, moved, lines)), content
+
+
+def page(status: int, *, location: bytes = b"", lines: bytes = b"", date: bytes, persistent: bool, bare: bool) -> bytes:
+    """A whole answer for HTTP/1.1. ``bare``: for HEAD, the head alone."""
+    connection = b"Connection: keep-alive\r\n" if persistent else b"Connection: close\r\n"
+    own, content = answer(status, location=location, lines=lines, date=date, connection=connection)
+    head = b"%b%b\r\n" % (status_line(status), own)
     return head if bare else head + content
