@@ -154,6 +154,8 @@ class Settings(Struct, frozen=True, omit_defaults=True):
     compute_full_forwarded_for: bool = False
     forwarded_for_header: str = "X-Forwarded-For"
     proxy_real_ip_cidr: tuple[str, ...] = ("0.0.0.0/0",)
+    use_http2: bool = True
+    http2_max_concurrent_streams: int = 128
     keep_alive: float = 75.0
     keep_alive_requests: int = 1000
     upstream_keepalive_connections: int = 320

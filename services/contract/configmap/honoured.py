@@ -60,6 +60,13 @@ HONOURED: Final = (
         doc="The status of redirects to https.",
     ),
     Key(
+        name="http2-max-concurrent-streams",
+        type="int",
+        default="128",
+        state="honoured",
+        doc="Requests that a client may have under way at once on one connection of HTTP/2.",
+    ),
+    Key(
         name="keep-alive",
         type="int",
         default="75",
@@ -164,6 +171,13 @@ HONOURED: Final = (
         default="false",
         state="honoured",
         doc="X-Forwarded-* of clients are believed.",
+    ),
+    Key(
+        name="use-http2",
+        type="bool",
+        default="true",
+        state="honoured",
+        doc="HTTP/2 is offered to clients that come over TLS.",
     ),
 )
 
