@@ -13,8 +13,8 @@ Both halves:
 - ``data_to_send() -> bytes``: all that is to be written; call it first after making the connection (the preface and
   SETTINGS are in it) and after each turn. ``queued: int``: how many bytes that would be: who cannot write must stop
   reading when it grows.
-- ``send_head(stream_id, block, body=b"", ended=False) -> int``: a head that was encoded by ``encode_*``, with what there
-  is of the body; ``ended``: that is all. ``send_data(stream_id, data, ended=False) -> int``;
+- ``send_head(stream_id, block, body=b"", ended=False) -> int``: a head that was encoded by ``encode_*``, with what
+  there is of the body; ``ended``: that is all. ``send_data(stream_id, data, ended=False) -> int``;
   ``send_trailers(stream_id, block) -> int`` (ends the stream). Each returns how many bytes of this stream wait for the
   peer's window: pause the source above a mark, go on at WindowOpened.
 - ``took(stream_id, length)``: the consumer passed these bytes on, the peer may send as many more. What a stream that is
@@ -23,16 +23,37 @@ Both halves:
   ``shutdown(code)``: GOAWAY that names the last stream, later ones are refused; ``open_streams: int``.
 - ``closed: bool``: nothing more will happen: after ConnectionFailed.
 
-Server: ``send_head`` may be used for 1xx heads before the final one (``ended=False`` and no body). ``reading_head: bool``:
-a head has begun and is not complete: for the caller's timeout. Client: ``request(block, body=b"", ended=False,
-bodiless=False) -> int``: opens a stream and returns its id (``bodiless``: a HEAD request); ``capacity: int``: how many
-requests may be sent now; 0 for ever after GoAwayReceived.
+Server: ``send_head`` may be used for 1xx heads before the final one (``ended=False`` and no body).
+``reading_head: bool``: a head has begun and is not complete: for the caller's timeout. Client: ``request(block,
+body=b"", ended=False, bodiless=False) -> int``: opens a stream and returns its id (``bodiless``: a HEAD request);
+``capacity: int``: how many requests may be sent now; 0 for ever after GoAwayReceived.
 
 Commands for a stream that is gone do nothing and return 0: the event that says so may not have been read yet.
 
 Heads are encoded without a dynamic table, so an encoded block means the same on each connection and may be kept.
-``encode_request(method, scheme, authority, path, fields)``, ``encode_response(status, fields)``, ``encode_fields(fields)``
-(trailers): names in lower case. They refuse nothing: what goes in was checked by who received it.
+``encode_request(method, scheme, authority, path, fields)``, ``encode_response(status, fields)``,
+``encode_fields(fields)`` (trailers): names in lower case. They refuse nothing: what goes in was checked by who received
+it.
 """
 
 from __future__ import annotations
+
+from services.edge.core.http2.client import ClientConnection
+from services.edge.core.http2.flow import MisuseError
+from services.edge.core.http2.hpack_encoder import encode_field, encode_fields, encode_request, encode_response
+from services.edge.core.http2.limits import CLIENT_LIMITS, ENDPOINT_LIMITS, Limits, Rate
+from services.edge.core.http2.server import ServerConnection
+
+__all__ = [
+    "CLIENT_LIMITS",
+    "ENDPOINT_LIMITS",
+    "ClientConnection",
+    "Limits",
+    "MisuseError",
+    "Rate",
+    "ServerConnection",
+    "encode_field",
+    "encode_fields",
+    "encode_request",
+    "encode_response",
+]

@@ -18,9 +18,9 @@ NO_LENGTH = -1
 class RequestHead(Struct, frozen=True, gc=False, eq=False):
     """A request without its path, valid by RFC 9113 sections 8.2 and 8.3.
 
-    ``scheme``: ``http`` or ``https``, empty for CONNECT. ``authority``: of ``:authority``, else of Host; the two agree if
-    both came; empty if none did. ``length``: Content-Length. ``takes_trailers``: ``te: trailers`` came. ``fields``: all
-    but host, content-length and te; crumbs of Cookie are one field (RFC 9113 section 8.2.3).
+    ``scheme``: ``http`` or ``https``, empty for CONNECT. ``authority``: of ``:authority``, else of Host; the two agree
+    if both came; empty if none did. ``length``: Content-Length. ``takes_trailers``: ``te: trailers`` came. ``fields``:
+    all but host, content-length and te; crumbs of Cookie are one field (RFC 9113 section 8.2.3).
     """
 
     method: bytes
@@ -124,8 +124,8 @@ class PingAnswered(Struct, frozen=True, gc=False):
 
 
 class GoAwayReceived(Struct, frozen=True, gc=False):
-    """The peer takes no new streams. Client: streams above ``last_stream_id`` get a StreamReset of their own, the others
-    go on; no further request may be sent here."""
+    """The peer takes no new streams. Client: streams above ``last_stream_id`` get a StreamReset of their own, the
+    others go on; no further request may be sent here."""
 
     last_stream_id: int
     code: int

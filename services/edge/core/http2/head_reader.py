@@ -1,0 +1,157 @@
+"""Reads the header blocks of one connection; what repeats is read once.
+
+A peer that sends many messages refers to the same fields again and again; what differs between requests is the path,
+which most clients leave out of the dynamic table. So a request's block without its path is looked up as it is, as long
+as no block has changed the table; only one that was not seen before is taken apart.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+from services.edge.core.http2.errors import PROTOCOL_ERROR, ConnectionFaultError, StreamFaultError
+from services.edge.core.http2.events import Fields, RequestHead, ResponseHead
+from services.edge.core.http2.fields import Field, legal_path
+from services.edge.core.http2.heads import read_request, read_response, read_trailers
+from services.edge.core.http2.hpack_decoder import Decoder
+from services.edge.core.http2.huffman import decode
+from services.edge.core.http2.limits import Limits
+from services.edge.core.http2.memo import Memo
+
+_KNOWN_BLOCKS: Final = 64
+_KNOWN_LENGTH: Final = 1024
+
+T = TypeVar("T")
+
+
+class TooLargeError(Exception):
+    """The head has more fields or bytes than allowed; the table is as the peer thinks it is."""
+
+
+def _read_path(literal: bytes) -> bytes:
+    """The path in a literal of less than 127 bytes; empty if it is to be looked at more closely."""
+    try:
+        path = decode(literal[1:]) if literal[0] >= 0x80 else literal[1:]
+    except ConnectionFaultError:
+        return b""
+    return path if legal_path(path) is not None else b""
+
+
+_paths: Final = Memo(_read_path, 4096)
+
+
+def _path_at(block: bytes) -> tuple[int, int]:
+    """Where in ``block`` the literal of a path lies that is not put in the table, before anything but fields of the
+    table; (0, 0) if there is none, or it is a long one."""
+    try:
+        start = 0
+        while 0x80 < block[start] < 0xFF:
+            start += 1
+        if block[start] & 0xEE != 0x04:  # name 4 or 5 of the static table, without indexing or never to be indexed
+            return 0, 0
+        length = block[start + 1] & 0x7F
+    except IndexError:
+        return 0, 0
+    end = start + 2 + length
+    return (start + 1, end) if length < 0x7F and end <= len(block) else (0, 0)
+
+
+class HeadReader:
+    """Owns the decoder of a connection, and what the blocks meant that came since its table last changed."""
+
+    __slots__ = ("_decoder", "_limits", "_pathless", "_requests", "_responses", "_trailers")
+
+    def __init__(self, limits: Limits) -> None:
+        self._decoder = Decoder()
+        self._limits = limits
+        self._pathless: dict[bytes, tuple[RequestHead, int]] = {}
+        self._requests: dict[bytes, tuple[RequestHead, bytes]] = {}
+        self._responses: dict[bytes, ResponseHead] = {}
+        self._trailers: dict[bytes, Fields] = {}
+
+    def request(self, block: bytes) -> tuple[RequestHead, bytes]:
+        """(head, path). Raises ConnectionFaultError, StreamFaultError or TooLargeError."""
+        start, end = _path_at(block)
+        if not end:
+            return self._requests.get(block) or self._whole_request(block)
+        key = block[:start] + block[end:]
+        known = self._pathless.get(key)
+        if known is not None:
+            path = _paths[block[start:end]]
+            if path and len(path) <= known[1]:
+                return known[0], path
+        return self._pathless_request(block, key)
+
+    def _whole_request(self, block: bytes) -> tuple[RequestHead, bytes]:
+        fields, steady = self._decode(block)
+        self._room(fields)
+        request = read_request(fields)
+        if steady:
+            _keep(self._requests, block, request)
+        return request
+
+    def _pathless_request(self, block: bytes, key: bytes) -> tuple[RequestHead, bytes]:
+        fields, steady = self._decode(block)
+        room = self._room(fields)
+        head, path = read_request(fields)
+        if steady and path.startswith(b"/"):  # any other such path would do as well
+            _keep(self._pathless, key, (head, room + len(path)))
+        return head, path
+
+    def response(self, block: bytes) -> ResponseHead:
+        """Raises ConnectionFaultError or StreamFaultError."""
+        return self._responses.get(block) or self._new_response(block)
+
+    def _new_response(self, block: bytes) -> ResponseHead:
+        fields, steady = self._decode(block)
+        try:
+            self._room(fields)
+        except TooLargeError:
+            raise StreamFaultError(PROTOCOL_ERROR, "head-too-large") from None
+        head = read_response(fields)
+        if steady:
+            _keep(self._responses, block, head)
+        return head
+
+    def trailers(self, block: bytes) -> Fields:
+        """Raises ConnectionFaultError or StreamFaultError."""
+        return self._trailers.get(block) or self._new_trailers(block)
+
+    def _new_trailers(self, block: bytes) -> Fields:
+        fields, steady = self._decode(block)
+        try:
+            self._room(fields)
+        except TooLargeError:
+            raise StreamFaultError(PROTOCOL_ERROR, "trailers-too-large") from None
+        trailers = read_trailers(fields)
+        if steady:
+            _keep(self._trailers, block, trailers)
+        return trailers
+
+    def skip(self, block: bytes) -> None:
+        """A block that nobody wants changes the table all the same. Raises ConnectionFaultError."""
+        self._decode(block)
+
+    def _decode(self, block: bytes) -> tuple[list[Field], bool]:
+        """(fields, whether the block left the table as it was)."""
+        changes = self._decoder.changes
+        fields = self._decoder.decode(block)
+        if changes == self._decoder.changes:
+            return fields, True
+        for known in (self._pathless, self._requests, self._responses, self._trailers):
+            known.clear()
+        return fields, False
+
+    def _room(self, fields: list[Field]) -> int:
+        """How many bytes of fields more there might have been. Raises TooLargeError."""
+        room = self._limits.header_bytes - sum([size for _, size, _ in fields])
+        if room < 0 or len(fields) > self._limits.header_count:
+            raise TooLargeError
+        return room
+
+
+def _keep(known: dict[bytes, T], block: bytes, meaning: T) -> None:
+    if len(block) <= _KNOWN_LENGTH:
+        if len(known) >= _KNOWN_BLOCKS:
+            known.clear()
+        known[block] = meaning

@@ -1,0 +1,144 @@
+"""Reading header blocks (RFC 7541): one decoder and its dynamic table per connection.
+
+Owns the table. Must not know what fields mean: they come out as ``fields.Field``, judged when they were first read.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.edge.core.http2.errors import COMPRESSION_ERROR, ConnectionFaultError
+from services.edge.core.http2.fields import Field, make_field
+from services.edge.core.http2.huffman import decode
+from services.edge.core.http2.memo import Memo
+from services.edge.core.http2.tables import STATIC
+
+TABLE_SIZE: Final = 4096
+"""Of the dynamic table: what SETTINGS_HEADER_TABLE_SIZE is where nobody says otherwise, and we do not."""
+
+_FIRST: Final = len(STATIC) + 1
+"""The index of the newest entry of the dynamic table."""
+
+_STATIC: Final[tuple[Field, ...]] = (((b"", b""), 0, 0), *(make_field(name, value) for name, value in STATIC))
+
+_KEPT_LENGTH: Final = 64
+_kept: Final = Memo(decode, 4096)
+"""Short strings that were not to be indexed come again in other connections: they are decoded once."""
+
+
+def _fault(reason: str) -> ConnectionFaultError:
+    return ConnectionFaultError(COMPRESSION_ERROR, reason)
+
+
+def read_integer(block: bytes, pos: int, prefix: int) -> tuple[int, int]:
+    """(integer whose first byte is at ``pos``, where it ends): RFC 7541 section 5.1; at most 2**21 or so."""
+    mask = (1 << prefix) - 1
+    value = block[pos] & mask
+    pos += 1
+    if value < mask:
+        return value, pos
+    shift = 0
+    while True:
+        if pos >= len(block):
+            raise _fault("truncated")
+        byte = block[pos]
+        pos += 1
+        value += (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, pos
+        shift += 7
+        if shift > 14:
+            raise _fault("integer")
+
+
+class Decoder:
+    """Turns header blocks into fields. ``changes`` grows whenever a block may mean something else than it did."""
+
+    __slots__ = ("_limit", "_size", "_table", "changes")
+
+    def __init__(self) -> None:
+        self._table: list[Field] = list(_STATIC)
+        self._size = 0
+        self._limit = TABLE_SIZE
+        self.changes = 0
+
+    def decode(self, block: bytes) -> list[Field]:
+        """The fields of a whole block. Raises ConnectionFaultError: the table cannot be trusted any longer."""
+        fields: list[Field] = []
+        append = fields.append
+        table = self._table
+        pos = 0
+        end = len(block)
+        while pos < end:
+            byte = block[pos]
+            if 0x80 < byte < 0xFF:
+                index = byte & 0x7F
+                pos += 1
+            elif byte >= 0x80:
+                index, pos = read_integer(block, pos, 7)
+                if not index:
+                    raise _fault("index")
+            elif byte & 0xE0 == 0x20:
+                if fields:
+                    raise _fault("late-size-update")
+                pos = self._resize(block, pos)
+                continue
+            else:
+                pos = self._literal(block, pos, byte, fields)
+                continue
+            if index >= len(table):
+                raise _fault("index")
+            append(table[index])
+        return fields
+
+    def _literal(self, block: bytes, pos: int, byte: int, fields: list[Field]) -> int:
+        """A literal field is read and added; returns where it ends (RFC 7541 section 6.2)."""
+        indexed = byte >= 0x40
+        index, pos = read_integer(block, pos, 6 if indexed else 4)
+        may_keep = byte < 0x10  # neither in the table, where once is enough, nor too secret to be kept
+        if index:
+            if index >= len(self._table):
+                raise _fault("index")
+            name = self._table[index][0][0]
+        else:
+            name, pos = _string(block, pos, True)
+        value, pos = _string(block, pos, may_keep)
+        field = make_field(name, value)
+        fields.append(field)
+        if indexed:
+            self._insert(field)
+        return pos
+
+    def _insert(self, field: Field) -> None:
+        self.changes += 1
+        self._size += field[1]
+        self._table.insert(_FIRST, field)  # one too large empties the table (RFC 7541 section 4.4)
+        self._evict()
+
+    def _resize(self, block: bytes, pos: int) -> int:
+        limit, pos = read_integer(block, pos, 5)
+        if limit > TABLE_SIZE:
+            raise _fault("table-size")
+        self.changes += 1
+        self._limit = limit
+        self._evict()
+        return pos
+
+    def _evict(self) -> None:
+        while self._size > self._limit:
+            self._size -= self._table.pop()[1]
+
+
+def _string(block: bytes, pos: int, may_keep: bool) -> tuple[bytes, int]:
+    """(string that begins at ``pos``, where it ends): RFC 7541 section 5.2."""
+    if pos >= len(block):
+        raise _fault("truncated")
+    byte = block[pos]
+    length, pos = read_integer(block, pos, 7)
+    end = pos + length
+    if end > len(block):
+        raise _fault("truncated")
+    data = block[pos:end]
+    if byte < 0x80:
+        return data, end
+    return _kept[data] if may_keep and length <= _KEPT_LENGTH else decode(data), end
