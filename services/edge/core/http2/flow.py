@@ -130,11 +130,13 @@ class Flow:
         stream = self.streams.get(stream_id)
         if stream is None:
             return 0
+        length = len(data)
+        if not length and not ended:
+            return stream.queued
         if stream.local_ended:
             raise MisuseError(f"data on stream {stream_id} after its end")
-        length = len(data)
         if not length:
-            return self._end_data(stream) if ended else stream.queued
+            return self._end_data(stream)
         if stream.queued or length > self.send_window or length > stream.send_window or length > self.max_frame:
             return self._queue(stream, data, ended)
         self.send_window -= length

@@ -45,9 +45,10 @@ class ServerConnection(Connection):
             self._flow.control(frames.window_update(0, limits.connection_window - frames.DEFAULT_WINDOW))
 
     def announce_shutdown(self) -> None:
-        """GOAWAY that still takes what is under way (RFC 9113 section 6.8); ``shutdown`` is to follow a moment
-        later.""" if not self._announced: self._announced = True self._flow.control(frames.goaway(frames.MAX_STREAM,
-        NO_ERROR))
+        """GOAWAY that still takes what is on its way (RFC 9113 section 6.8); ``shutdown`` is to follow a moment later."""
+        if not self._announced:
+            self._announced = True
+            self._flow.control(frames.goaway(frames.MAX_STREAM, NO_ERROR))
 
     def shutdown(self, code: int = NO_ERROR) -> None:
         """GOAWAY with the last stream that was taken; later ones are refused."""
