@@ -14,6 +14,7 @@ from msgspec import Struct
 from proto.resources import (
     CATCH_ALL,
     Certificate,
+    Credentials,
     PathMatch,
     Resource,
     ResourceKind,
@@ -61,6 +62,7 @@ _RESOURCE_TYPES: dict[ResourceKind, type[Struct]] = {
     "routegroup": RouteGroup,
     "upstream": Upstream,
     "certificate": Certificate,
+    "credentials": Credentials,
     "settings": Settings,
 }
 _KIND_OF_TYPE: dict[type[Struct], ResourceKind] = {type_: kind for kind, type_ in _RESOURCE_TYPES.items()}

@@ -37,6 +37,7 @@ from proto.objects import (
 from proto.policies import Rewrite, SSLRedirect
 from proto.resources import (
     Certificate,
+    Credentials,
     Endpoint,
     Forward,
     PathMatch,
@@ -147,6 +148,7 @@ RESOURCES: Final[tuple[tuple[str, Resource], ...]] = (
         "shop/shop-tls",
         Certificate((b"leaf",), ("shop.example.com",), 1_700_000_000, 1_731_536_000, "00" * 32, b"sealed"),
     ),
+    ("shop/payments-tls", Credentials((b"leaf",), b"sealed", b"sealed too")),
     ("global", Settings(ssl_redirect=False, default_upstream="shop/front:")),
 )
 

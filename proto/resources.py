@@ -1,7 +1,7 @@
 """Resources: what a snapshot holds and an edge serves.
 
-Owns VirtualHost, RouteGroup, Upstream, Certificate and Settings as they stand in a snapshot. Must not know how they
-are compiled, nor how an edge indexes them. Names are the vocabulary of docs/architecture.md.
+Owns VirtualHost, RouteGroup, Upstream, Certificate, Credentials and Settings as they stand in a snapshot. Must not
+know how they are compiled, nor how an edge indexes them. Names are the vocabulary of docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from typing import Literal
 
 from msgspec import Struct
 
+from proto.handshakes import Handshake
 from proto.policies import Policy
 
-ResourceKind = Literal["virtualhost", "routegroup", "upstream", "certificate", "settings"]
+ResourceKind = Literal["virtualhost", "routegroup", "upstream", "certificate", "credentials", "settings"]
 
 SETTINGS_NAME = "global"
 """The name of the one Settings resource."""
@@ -81,6 +82,7 @@ class VirtualHost(Struct, frozen=True, array_like=True):
     ``tls``: some Ingress lists the host under ``tls`` (redirects to https apply). ``certificate`` names a Certificate;
     empty: the default one. ``app_root``: where a request for ``/`` is sent, empty: nowhere.
     ``denied``: every request is answered 503 (a setting that guards the host could not be understood).
+    ``handshake``: what it has of its own about TLS with clients.
     """
 
     host: str
@@ -91,6 +93,7 @@ class VirtualHost(Struct, frozen=True, array_like=True):
     certificate: str = ""
     app_root: str = ""
     denied: bool = False
+    handshake: Handshake | None = None
 
 
 class RouteGroup(Struct, frozen=True, array_like=True):
@@ -128,11 +131,27 @@ class Certificate(Struct, frozen=True, array_like=True):
     sealed_key: bytes
 
 
+class Credentials(Struct, frozen=True, array_like=True):
+    """What a Secret holds for telling who is at the other end: a pair to show, authorities to believe; named
+    ``namespace/name`` as the Secret.
+
+    ``chain`` (DER, leaf first) and ``sealed_key`` as in ``TLSMaterial``; both empty: no pair. ``sealed_authority``:
+    ``ca.crt`` (PEM), sealed for ``secret/<namespace>/<name>/ca.crt``; ``sealed_revoked``: ``ca.crl``, sealed for its
+    place; empty: none.
+    """
+
+    chain: tuple[bytes, ...] = ()
+    sealed_key: bytes = b""
+    sealed_authority: bytes = b""
+    sealed_revoked: bytes = b""
+
+
 class Settings(Struct, frozen=True, omit_defaults=True):
     """What the ConfigMap and the flags say for every host. Times in seconds; defaults are those of ingress-nginx.
 
     ``default_upstream`` names the Upstream of the global default backend (empty: the built-in 404);
     ``default_certificate`` the Certificate for hosts without their own (empty: the edge's self-signed one).
+    ``ssl_dh_param`` names a Secret (empty: none), ``sealed_dh_param`` is its ``dhparam.pem``, sealed for its place.
     """
 
     ssl_redirect: bool = True
@@ -146,6 +165,11 @@ class Settings(Struct, frozen=True, omit_defaults=True):
     proxy_connect_timeout: float = 5.0
     proxy_read_timeout: float = 60.0
     proxy_send_timeout: float = 60.0
+    proxy_body_size: int = 1024 * 1024
+    proxy_request_buffering: bool = True
+    client_body_buffer_size: int = 8 * 1024
+    client_body_timeout: float = 60.0
+    client_header_timeout: float = 60.0
     proxy_next_upstream: tuple[str, ...] = ("error", "timeout")
     proxy_next_upstream_tries: int = 3
     proxy_next_upstream_timeout: float = 0.0
@@ -163,11 +187,43 @@ class Settings(Struct, frozen=True, omit_defaults=True):
     upstream_keepalive_time: float = 3600.0
     upstream_keepalive_requests: int = 10000
     server_tokens: bool = False
+    generate_request_id: bool = True
+    disable_access_log: bool = False
+    disable_http_access_log: bool = False
+    enable_access_log_for_default_backend: bool = False
+    access_log_path: str = "/var/log/nginx/access.log"
+    http_access_log_path: str = ""
+    skip_access_log_urls: tuple[str, ...] = ()
+    enable_syslog: bool = False
+    syslog_host: str = ""
+    syslog_port: int = 514
+    log_format_escape_json: bool = False
+    log_format_escape_none: bool = False
+    log_format_upstream: str = (
+        '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" '
+        '"$http_user_agent" $request_length $request_time [$proxy_upstream_name] '
+        "[$proxy_alternative_upstream_name] $upstream_addr $upstream_response_length "
+        "$upstream_response_time $upstream_status $req_id"
+    )
+    ssl_protocols: tuple[str, ...] = ("TLSv1.2", "TLSv1.3")
+    ssl_ciphers: str = (
+        "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
+        "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
+        "DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384"
+    )
+    ssl_ecdh_curve: str = "auto"
+    ssl_dh_param: str = ""
+    sealed_dh_param: bytes = b""
+    ssl_session_cache: bool = True
+    ssl_session_cache_size: int = 10 * 1024 * 1024
+    ssl_session_tickets: bool = False
+    ssl_session_timeout: float = 600.0
+    ssl_reject_handshake: bool = False
     default_upstream: str = ""
     default_certificate: str = ""
 
 
-Resource = VirtualHost | RouteGroup | Upstream | Certificate | Settings
+Resource = VirtualHost | RouteGroup | Upstream | Certificate | Credentials | Settings
 
 
 class ResourceKey(Struct, frozen=True, array_like=True, order=True, gc=False):

@@ -81,7 +81,7 @@ class Attempts:
     def _start(self, now: float) -> None:
         """Offer the request to the first endpoint; the client is told where there is none."""
         forward = self._forward
-        balancer = self._serving.pools.balancers.get(forward.upstream)
+        balancer = self._serving.pools.balancers.get(forward.lane)
         if balancer is None or not balancer.pools:
             balancer = self._balancer()
         if balancer is None:
@@ -114,7 +114,7 @@ class Attempts:
         upstream = self._generation.upstream(name)
         if upstream is None:
             return None
-        balancer = self._serving.pools.balancer(name, upstream)
+        balancer = self._serving.pools.balancer(name, upstream, self._forward.proxying.transport)
         return balancer if balancer.pools else None
 
     # --- connections --------------------------------------------------------------------------------------------

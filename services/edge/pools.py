@@ -14,20 +14,22 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from proto.resources import Settings, Upstream
+from services.edge.core.transport import PLAIN, Transport, lane_of
 
 if TYPE_CHECKING:
     from services.edge.upstream import UpstreamConnection
 
 
 class EndpointPool:
-    """The connections to one address and port. ``idle``: the most recently used last; ``balancers``: how many name it;
-    ``retired``: none does any more, and no connection is kept."""
+    """The connections to one address and port that are spoken to in one way (``transport``). ``idle``: the most
+    recently used last; ``balancers``: how many name it; ``retired``: none does any more, and no connection is kept."""
 
-    __slots__ = ("address", "balancers", "idle", "name", "open", "port", "retired")
+    __slots__ = ("address", "balancers", "idle", "name", "open", "port", "retired", "transport")
 
-    def __init__(self, address: str, port: int) -> None:
+    def __init__(self, address: str, port: int, transport: Transport = PLAIN) -> None:
         self.address = address
         self.port = port
+        self.transport = transport
         self.name = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         self.idle: list[UpstreamConnection] = []
         self.open = 0
@@ -36,12 +38,15 @@ class EndpointPool:
 
 
 class Balancer:
-    """Round robin over the endpoints of one Upstream; made anew when the Upstream changes, beginning anywhere."""
+    """Round robin over the endpoints of one Upstream, called ``name``, spoken to in one way; made anew when the Upstream
+    changes, beginning anywhere."""
 
-    __slots__ = ("_at", "pools", "upstream")
+    __slots__ = ("_at", "name", "pools", "transport", "upstream")
 
-    def __init__(self, upstream: Upstream, pools: list[EndpointPool]) -> None:
+    def __init__(self, name: str, upstream: Upstream, transport: Transport, pools: list[EndpointPool]) -> None:
+        self.name = name
         self.upstream = upstream
+        self.transport = transport
         self.pools = pools
         self._at = int.from_bytes(os.urandom(2)) % len(pools) if pools else 0
 
@@ -57,14 +62,14 @@ class Balancer:
 class Pools:
     """All pools and balancers of a worker.
 
-    ``balancers``: by Upstream, those that have been asked for, each right for the generation in force. ``resting``: the
+    ``balancers``: by lane (``transport.lane_of``), those that have been asked for, each right for the generation in force. ``resting``: the
     idle connections of all pools, the one that has been idle longest first.
     """
 
     __slots__ = ("_addresses", "_pools", "balancers", "resting", "settings")
 
     def __init__(self) -> None:
-        self._pools: dict[tuple[str, int], EndpointPool] = {}
+        self._pools: dict[tuple[str, int, str], EndpointPool] = {}
         self.balancers: dict[str, Balancer] = {}
         self._addresses: dict[str, tuple[str, ...]] = {}
         self.resting: OrderedDict[UpstreamConnection, None] = OrderedDict()
@@ -75,44 +80,47 @@ class Pools:
         """How many connections are idle."""
         return len(self.resting)
 
-    def balancer(self, name: str, upstream: Upstream) -> Balancer:
-        """The balancer of an Upstream; it may have no endpoints."""
-        balancer = self.balancers.get(name)
+    def balancer(self, name: str, upstream: Upstream, transport: Transport = PLAIN) -> Balancer:
+        """The balancer of an Upstream whose endpoints are spoken to in this way; it may have no endpoints."""
+        lane = lane_of(name, transport)
+        balancer = self.balancers.get(lane)
         if balancer is None or balancer.upstream is not upstream:
-            balancer = self._renew(name, upstream, balancer)
+            balancer = self._renew(lane, name, upstream, transport, balancer)
         return balancer
 
     def resolved(self, name: str, addresses: tuple[str, ...]) -> None:
         """An ExternalName's name has these addresses from now on."""
         self._addresses[name] = addresses
-        for upstream_name, balancer in list(self.balancers.items()):
+        for lane, balancer in list(self.balancers.items()):
             upstream = balancer.upstream
             if upstream.dns and any(endpoint.address == name for endpoint in upstream.endpoints):
-                self._renew(upstream_name, upstream, balancer)
+                self._renew(lane, balancer.name, upstream, balancer.transport, balancer)
 
     def follow(self, upstream_of: Callable[[str], Upstream | None]) -> None:
         """Go by another generation's Upstreams. Idle connections to endpoints that nobody names any more end."""
-        for name, balancer in list(self.balancers.items()):
-            upstream = upstream_of(name)
+        for lane, balancer in list(self.balancers.items()):
+            upstream = upstream_of(balancer.name)
             if upstream is None:
-                self._drop_unused(self.balancers.pop(name))
+                self._drop_unused(self.balancers.pop(lane))
             elif upstream is not balancer.upstream:
-                self._renew(name, upstream, balancer)
+                self._renew(lane, balancer.name, upstream, balancer.transport, balancer)
 
-    def _renew(self, name: str, upstream: Upstream, before: Balancer | None) -> Balancer:
-        keys: dict[tuple[str, int], None] = {}
+    def _renew(
+        self, lane: str, name: str, upstream: Upstream, transport: Transport, before: Balancer | None
+    ) -> Balancer:
+        keys: dict[tuple[str, int, str], None] = {}
         for endpoint in upstream.endpoints:
             addresses = self._addresses.get(endpoint.address, ()) if upstream.dns else (endpoint.address,)
             for address in addresses:
-                keys[(address, endpoint.port)] = None
+                keys[(address, endpoint.port, transport.name)] = None
         pools = []
         for key in keys:
             pool = self._pools.get(key)
             if pool is None:
-                pool = self._pools[key] = EndpointPool(*key)
+                pool = self._pools[key] = EndpointPool(key[0], key[1], transport)
             pool.balancers += 1
             pools.append(pool)
-        balancer = self.balancers[name] = Balancer(upstream, pools)
+        balancer = self.balancers[lane] = Balancer(name, upstream, transport, pools)
         if before is not None:
             self._drop_unused(before)
         return balancer
@@ -123,7 +131,7 @@ class Pools:
             pool.balancers -= 1
             if pool.balancers:
                 continue
-            self._pools.pop((pool.address, pool.port), None)
+            self._pools.pop((pool.address, pool.port, pool.transport.name), None)
             pool.retired = True
             for connection in list(pool.idle):
                 connection.drop()

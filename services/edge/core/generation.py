@@ -14,6 +14,7 @@ from proto.resources import (
     CATCH_ALL,
     SETTINGS_NAME,
     Certificate,
+    Credentials,
     ResourceKey,
     ResourceKind,
     ResourceRecord,
@@ -42,6 +43,7 @@ from services.edge.core.plan import (
     rewrite_policy,
 )
 from services.edge.core.proxying import Proxying, proxying_of
+from services.edge.core.transport import transports_for
 
 PLANNED_AT_MOST: Final = 16384
 """Hosts that stay planned; beyond that all plans are dropped and made again as they are asked for."""
@@ -134,7 +136,7 @@ class Generation:
 
         The same dict where all stay right: what either generation plans later serves the other too.
         """
-        if "settings" in touched or "routegroup" in touched:
+        if "settings" in touched or "routegroup" in touched or "credentials" in touched:
             return {}
         hosts = touched.get("virtualhost")
         if hosts is None:
@@ -208,6 +210,19 @@ class Generation:
         """The bytes of a Certificate: what tells whether it is still the same."""
         return self._bodies["certificate"].get(name)
 
+    def credentials(self, name: str) -> Credentials | None:
+        """The Credentials of that name."""
+        body = self._bodies["credentials"].get(name)
+        if body is None:
+            return None
+        decoded = decode_resource(ResourceRecord("credentials", name, body))
+        assert isinstance(decoded, Credentials)
+        return decoded
+
+    def credentials_body(self, name: str) -> bytes | None:
+        """The bytes of Credentials: what tells whether they are still the same."""
+        return self._bodies["credentials"].get(name)
+
     def count(self, kind: ResourceKind) -> int:
         """How many resources of a kind there are."""
         return len(self._bodies[kind])
@@ -265,18 +280,26 @@ class Generation:
         except (RegexError, RewriteError):  # refused by the compiler; closed if it comes all the same
             closed = Respond(NO_LABELS, 503)
             return RoutePlan(NO_LABELS, closed, False, None, closed, closed)
-        return compile_route(host, tls, route, rewriter, self.settings, self.proxying)
+        transports = transports_for(route.policies, self.credentials)
+        return compile_route(host, tls, route, rewriter, self.settings, self.proxying, transports)
 
     def _not_found(self, host: str) -> Decision:
         """What answers where no route does: the global default backend, else 404."""
         labels = RouteLabels(host)
         name = self.settings.default_upstream
-        return (
-            Forward(labels, name, proxying=self.proxying) if name in self._bodies["upstream"] else Respond(labels, 404)
-        )
+        if name in self._bodies["upstream"]:
+            return Forward(labels, name, name, proxying=self.proxying)
+        return Respond(labels, 404)
 
 
-_KINDS: Final[tuple[ResourceKind, ...]] = ("virtualhost", "routegroup", "upstream", "certificate", "settings")
+_KINDS: Final[tuple[ResourceKind, ...]] = (
+    "virtualhost",
+    "routegroup",
+    "upstream",
+    "certificate",
+    "credentials",
+    "settings",
+)
 
 
 def _settings_in(bodies: Bodies) -> Settings:

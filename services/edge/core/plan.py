@@ -7,25 +7,27 @@ Routes are compiled once (``compile_route``); a route that needs no decision per
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from proto import resources
-from proto.policies import Rewrite, SSLRedirect
+from proto.policies import AccessLog, Rewrite, SSLRedirect
 from proto.resources import Route, Settings
 from services.contract.matching import Matcher, SlashRedirect
 from services.contract.paths import normalise
 from services.contract.regex import RegexTimeoutError
 from services.contract.rewrite import CannotRewrite, Redirected, Rewriter
-from services.edge.core.proxying import Proxying, proxying_for
-
-BODY_LIMIT = 1024 * 1024
-"""The largest body of a request (nginx: client_max_body_size, ingress-nginx: proxy-body-size 1m)."""
+from services.edge.core.proxying import UNLIMITED, Proxying, proxying_for
+from services.edge.core.transport import USUAL, Transport, Transports, lane_of
 
 HEALTH_PATH = "/healthz"
 """Answered 200 for hosts nobody declared, as ingress-nginx does."""
 
 
 class RouteLabels(Struct, frozen=True, gc=False):
-    """What metrics and log lines call a route. Empty strings where nobody declared it."""
+    """What metrics and log lines call a route. Empty strings where nobody declared it.
+
+    ``upstream``: the Upstream as ingress-nginx names it in lines; ``logged``: whether there are lines at all.
+    """
 
     host: str = ""
     namespace: str = ""
@@ -33,19 +35,26 @@ class RouteLabels(Struct, frozen=True, gc=False):
     service: str = ""
     port: str = ""
     path: str = ""
+    upstream: bytes = b""
+    logged: bool = True
 
 
 NO_LABELS = RouteLabels()
+NO_UPSTREAM = b"-"
+DEFAULT_UPSTREAM = b"upstream-default-backend"
+"""What lines say where the answer was the host's before any route was looked for, and where nobody declared one."""
 
 
 _USUAL_PROXYING = Proxying()
 
 
 class Forward(Struct, frozen=True, gc=False):
-    """Send to an Upstream by name. ``target``: the rewritten request target; empty: as it came."""
+    """Send to an Upstream by name. ``lane``: that name together with how its endpoints are spoken to; ``target``: the
+    rewritten request target; empty: as it came."""
 
     labels: RouteLabels
     upstream: str
+    lane: str
     fallback: str = ""
     target: bytes = b""
     proxying: Proxying = _USUAL_PROXYING
@@ -69,8 +78,7 @@ class Respond(Struct, frozen=True, gc=False):
 Decision = Forward | Redirect | Respond
 
 _BAD_PATH = Respond(NO_LABELS, 400)
-_HEALTHY = Respond(NO_LABELS, 200)
-_TOO_LARGE = Respond(NO_LABELS, 413)
+_HEALTHY = Respond(RouteLabels(logged=False), 200)
 _GAVE_UP = Respond(NO_LABELS, 500)
 _SERVER_WIDE = Respond(NO_LABELS, 204)
 """``OPTIONS *`` asks the edge itself (RFC 9110 section 9.3.7)."""
@@ -79,7 +87,8 @@ _SERVER_WIDE = Respond(NO_LABELS, 204)
 class RoutePlan(Struct, frozen=True):
     """A route ready to decide. ``ready``: the decision where neither scheme nor path matter; None: ask ``_decide``.
 
-    ``ready_https``: the same for requests that came over https.
+    ``ready_https``: the same for requests that came over https. ``body_limit``: bytes that a body may have.
+    ``over_tls``: the action for requests that came by TLS, where it is another.
     """
 
     labels: RouteLabels
@@ -88,11 +97,14 @@ class RoutePlan(Struct, frozen=True):
     rewrite: Rewriter | None
     ready: Decision | None
     ready_https: Decision | None
+    body_limit: int = UNLIMITED
+    over_tls: Decision | None = None
 
 
 class HostPlan(Struct, frozen=True):
     """A host ready to serve. ``simple``: nothing of the server level (denied, app-root, health) applies; ``exempt``:
-    beginnings of paths that are not sent to https; ``tls``: it has TLS of its own, whatever its wildcard has.
+    beginnings of paths that are not sent to https; ``tls``: it has TLS of its own, whatever its wildcard has;
+    ``body_limit``: of requests for what no route takes.
     """
 
     host: str
@@ -105,6 +117,7 @@ class HostPlan(Struct, frozen=True):
     exempt: tuple[str, ...]
     tls: bool
     certificate: str
+    body_limit: int
 
 
 class Question(Struct, frozen=True, gc=False):
@@ -126,34 +139,37 @@ def plan(host: HostPlan, target: bytes, question: Question) -> Decision:
         decision = _server_level(host, path, question)
         if decision is not None:
             return decision
-    if question.length > BODY_LIMIT:
-        return _TOO_LARGE
     try:
         route = host.routes.find(path)
         if route.__class__ is RoutePlan:
+            if question.length > route.body_limit:
+                return Respond(route.labels, 413)
             ready = route.ready_https if question.https else route.ready
             return ready or _decide(host, route, path, target, mark, question)
     except RegexTimeoutError:
         return _GAVE_UP
     if isinstance(route, SlashRedirect):
+        if question.length > route.target.body_limit:
+            return Respond(route.target.labels, 413)
         return _with_slash(route, target, mark, question)
-    return host.not_found
+    return host.not_found if question.length <= host.body_limit else Respond(NO_LABELS, 413)
 
 
 def _server_level(host: HostPlan, path: str, question: Question) -> Decision | None:
     if host.host == resources.CATCH_ALL and path == HEALTH_PATH:
         return _HEALTHY
     if host.denied:
-        return Respond(RouteLabels(host.host), 503)
+        return Respond(RouteLabels(host.host, upstream=NO_UPSTREAM), 503)
     if host.app_root and path == "/":
         scheme = b"https" if question.tls else b"http"
-        return Redirect(RouteLabels(host.host), 302, b"%b://%b%b" % (scheme, question.authority, host.app_root))
+        labels = RouteLabels(host.host, upstream=NO_UPSTREAM)
+        return Redirect(labels, 302, b"%b://%b%b" % (scheme, question.authority, host.app_root))
     return None
 
 
 def _decide(host: HostPlan, route: RoutePlan, path: str, target: bytes, mark: int, question: Question) -> Decision:
     """Denied, then rewrites that redirect, then https, then the action (with a rewrite that does not redirect)."""
-    action = route.action
+    action = route.action if route.over_tls is None or not question.tls else route.over_tls
     if isinstance(action, Respond) and action.status == 503:
         return action
     rewritten = b""
@@ -170,7 +186,7 @@ def _decide(host: HostPlan, route: RoutePlan, path: str, target: bytes, mark: in
     if route.to_https and not question.https and not path.startswith(host.exempt):
         return Redirect(route.labels, host.https_code, https_location(question.authority, target))
     if rewritten and isinstance(action, Forward):
-        return Forward(route.labels, action.upstream, action.fallback, rewritten, action.proxying)
+        return Forward(route.labels, action.upstream, action.lane, action.fallback, rewritten, action.proxying)
     return action
 
 
@@ -191,35 +207,67 @@ def _with_slash(found: SlashRedirect[RoutePlan], target: bytes, mark: int, quest
     return Redirect(found.target.labels, 301, location)
 
 
-def labels_of(host: str, route: Route) -> RouteLabels:
+def labels_of(host: str, route: Route, settings: Settings) -> RouteLabels:
     """The labels of a route: its Ingress, and the Service of its Upstream (``namespace/service:port``)."""
     namespace, _, ingress = route.ingress.partition("/")
     service = port = ""
+    upstream = NO_UPSTREAM
     if isinstance(route.action, resources.Forward):
-        service, _, port = route.action.upstream.partition("/")[2].rpartition(":")
-    return RouteLabels(host, namespace, ingress, service, port, route.path)
+        owner, _, rest = route.action.upstream.partition("/")
+        service, _, port = rest.rpartition(":")
+        upstream = f"{owner}-{service}-{port}".encode()
+    elif route.action == resources.Respond(404):
+        upstream = DEFAULT_UPSTREAM
+    logged = not any(isinstance(policy, AccessLog) and not policy.enabled for policy in route.policies)
+    if host == resources.CATCH_ALL and not ingress:
+        logged = settings.enable_access_log_for_default_backend
+    return RouteLabels(host, namespace, ingress, service, port, route.path, upstream, logged)
+
+
+def labels_of_nobody(host: str, settings: Settings) -> RouteLabels:
+    """The labels of what no route of a host takes."""
+    logged = host != resources.CATCH_ALL or settings.enable_access_log_for_default_backend
+    return RouteLabels(host, upstream=DEFAULT_UPSTREAM, logged=logged)
 
 
 def compile_route(
-    host: str, tls: bool, route: Route, rewrite: Rewriter | None, settings: Settings, proxying: Proxying
+    host: str,
+    tls: bool,
+    route: Route,
+    rewrite: Rewriter | None,
+    settings: Settings,
+    proxying: Proxying,
+    transports: Transports = USUAL,
 ) -> RoutePlan:
     """A route as a plan. ``tls``: the host has TLS; ``rewrite``: the route's rewrite policy, compiled; ``proxying``:
-    what holds for routes that say nothing of their own."""
-    labels = labels_of(host, route)
-    action = _action(labels, route, settings, proxying)
+    what holds for routes that say nothing of their own; ``transports``: how its endpoints are spoken to."""
+    labels = labels_of(host, route, settings)
+    own = proxying_for(route.policies, proxying, settings)
+    action = _action(labels, route, settings, own)
+    over_tls = None
+    if transports is not USUAL and isinstance(action, Forward):
+        over_tls = _spoken(action, transports.secure) if transports.secure is not transports.plain else None
+        action = _spoken(action, transports.plain)
     to_https = _redirects_to_https(route, tls, settings)
-    ready = action if rewrite is None or (isinstance(action, Respond) and action.status == 503) else None
+    decided = rewrite is None and over_tls is None
+    ready = action if decided or (isinstance(action, Respond) and action.status == 503) else None
     plain = ready if not to_https or (isinstance(action, Respond) and action.status == 503) else None
-    return RoutePlan(labels, action, to_https, rewrite, plain, ready)
+    return RoutePlan(labels, action, to_https, rewrite, plain, ready, own.body_limit, over_tls)
 
 
-def _action(labels: RouteLabels, route: Route, settings: Settings, shared: Proxying) -> Decision:
+def _spoken(action: Forward, transport: Transport) -> Forward:
+    """``action`` to endpoints that are spoken to in this way."""
+    proxying = replace(action.proxying, transport=transport)
+    return replace(action, lane=lane_of(action.upstream, transport), proxying=proxying)
+
+
+def _action(labels: RouteLabels, route: Route, settings: Settings, proxying: Proxying) -> Decision:
     match route.action:
         case resources.Respond(404) if settings.default_upstream:  # nobody declared it: the global default backend's
-            return Forward(labels, settings.default_upstream, proxying=shared)
+            name = settings.default_upstream
+            return Forward(labels, name, name, proxying=proxying)
         case resources.Forward(upstream, fallback):
-            proxying = proxying_for(route.policies, shared, settings)
-            return Forward(labels, upstream, fallback, proxying=proxying)
+            return Forward(labels, upstream, upstream, fallback, proxying=proxying)
         case resources.Redirect(status, location):
             return Redirect(labels, status, location.encode())
         case resources.Respond(status):

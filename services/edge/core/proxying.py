@@ -12,11 +12,15 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from proto.policies import NextUpstream, Policy, ProxyTimeouts
+from proto.policies import NextUpstream, Policy, ProxyTimeouts, RequestBody
 from proto.resources import Settings
+from services.edge.core.transport import PLAIN, Transport
 
 SENT_ONCE: Final = frozenset((b"POST", b"LOCK", b"PATCH"))
 """Methods that are never sent again once they were sent (nginx: ``non_idempotent``)."""
+
+UNLIMITED: Final = 1 << 62
+"""The ``body_limit`` of bodies that may have any size."""
 
 _STATUS_CONDITIONS: Final = {f"http_{status}": status for status in (500, 502, 503, 504, 403, 404, 429)}
 
@@ -27,7 +31,9 @@ class Proxying(Struct, frozen=True, gc=False):
     ``next_on_error``, ``next_on_timeout``, ``next_on_invalid``, ``next_on_status``: after which failures of an endpoint
     another one is tried; ``next_non_idempotent``: also requests whose methods are in ``SENT_ONCE``, though they were
     sent. ``tries``: how many endpoints a request is offered to; 0: each once. ``next_upstream_timeout``: since when
-    the first was tried no other one is any more; 0: never.
+    the first was tried no other one is any more; 0: never. ``transport``: how endpoints are spoken to.
+    ``body_limit``: bytes that a request's body may have; ``request_buffering``: it is collected before an endpoint
+    hears of it, ``body_memory`` bytes of it at least in memory.
     """
 
     connect_timeout: float = 5.0
@@ -40,6 +46,10 @@ class Proxying(Struct, frozen=True, gc=False):
     next_non_idempotent: bool = False
     tries: int = 3
     next_upstream_timeout: float = 0.0
+    transport: Transport = PLAIN
+    body_limit: int = 1024 * 1024
+    request_buffering: bool = True
+    body_memory: int = 8 * 1024
 
 
 def proxying_of(settings: Settings) -> Proxying:
@@ -50,6 +60,9 @@ def proxying_of(settings: Settings) -> Proxying:
         send_timeout=settings.proxy_send_timeout,
         tries=settings.proxy_next_upstream_tries,
         next_upstream_timeout=settings.proxy_next_upstream_timeout,
+        body_limit=settings.proxy_body_size or UNLIMITED,
+        request_buffering=settings.proxy_request_buffering,
+        body_memory=settings.client_body_buffer_size,
     )
     return _with_conditions(proxying, settings.proxy_next_upstream, settings.retry_non_idempotent)
 
@@ -64,6 +77,13 @@ def proxying_for(policies: Iterable[Policy], shared: Proxying, settings: Setting
                 connect_timeout=_own(policy.connect, proxying.connect_timeout),
                 read_timeout=_own(policy.read, proxying.read_timeout),
                 send_timeout=_own(policy.send, proxying.send_timeout),
+            )
+        elif isinstance(policy, RequestBody):
+            proxying = replace(
+                proxying,
+                body_limit=proxying.body_limit if policy.limit is None else policy.limit or UNLIMITED,
+                request_buffering=proxying.request_buffering if policy.collected is None else policy.collected,
+                body_memory=proxying.body_memory if policy.memory is None else policy.memory,
             )
         elif isinstance(policy, NextUpstream):
             proxying = replace(
