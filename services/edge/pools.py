@@ -38,8 +38,8 @@ class EndpointPool:
 
 
 class Balancer:
-    """Round robin over the endpoints of one Upstream, called ``name``, spoken to in one way; made anew when the Upstream
-    changes, beginning anywhere."""
+    """Round robin over the endpoints of the Upstream ``name``, spoken to in one way; made anew when it changes, beginning
+    anywhere."""
 
     __slots__ = ("_at", "name", "pools", "transport", "upstream")
 
@@ -62,8 +62,8 @@ class Balancer:
 class Pools:
     """All pools and balancers of a worker.
 
-    ``balancers``: by lane (``transport.lane_of``), those that have been asked for, each right for the generation in force. ``resting``: the
-    idle connections of all pools, the one that has been idle longest first.
+    ``balancers``: by lane (``transport.lane_of``), those that have been asked for, each right for the generation in
+    force. ``resting``: the idle connections of all pools, the one that has been idle longest first.
     """
 
     __slots__ = ("_addresses", "_pools", "balancers", "resting", "settings")
