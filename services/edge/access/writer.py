@@ -1,0 +1,135 @@
+"""A thread that writes lines, so that a slow disk or reader holds up nobody else; what it cannot keep up with is lost.
+
+Owns the thread and the bound on what waits for it. Must not know what lines say.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from threading import Thread
+from time import monotonic
+from typing import Final
+
+from msgspec import Struct
+
+from services.edge.access.outlet import Outlet
+from services.runtime.logs import log
+
+_log = logging.getLogger(__name__)
+
+WAITING_AT_MOST: Final = 4 * 1024 * 1024
+"""Bytes that wait to be written; what comes beyond is lost."""
+COMPLAIN_EVERY: Final = 60.0
+"""Seconds between two complaints about an outlet that takes nothing."""
+
+
+class _Lines(Struct, frozen=True, gc=False):
+    lines: Sequence[bytes]
+    size: int
+
+
+class _Change(Struct, frozen=True, gc=False):
+    make: Callable[[], Outlet]
+
+
+class _Reopen(Struct, frozen=True, gc=False):
+    pass
+
+
+class _End(Struct, frozen=True, gc=False):
+    pass
+
+
+class Writer:
+    """See the module. Its methods never wait; all are called by the one thread that serves.
+
+    ``written`` and ``lost``: lines so far.
+    """
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[_Lines | _Change | _Reopen | _End] = SimpleQueue()
+        self._given = 0
+        self._taken = 0
+        self._refused = 0
+        self._failed = 0
+        self.written = 0
+        self._outlet: Outlet | None = None
+        self._complained_at = float("-inf")
+        self._thread = Thread(target=self._run, name="access log", daemon=True)
+        self._thread.start()
+
+    @property
+    def lost(self) -> int:
+        """Lines that were not written."""
+        return self._refused + self._failed
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything that was given was written or lost."""
+        return self._given == self._taken
+
+    def write(self, lines: Sequence[bytes], size: int) -> None:
+        """Write ``lines`` (``size`` bytes in all) soon, or lose them."""
+        if self._given - self._taken + size > WAITING_AT_MOST:
+            self._refused += len(lines)
+            return
+        self._given += size
+        self._queue.put(_Lines(lines, size))
+
+    def change(self, make: Callable[[], Outlet]) -> None:
+        """Write what comes from now on elsewhere."""
+        self._queue.put(_Change(make))
+
+    def reopen(self) -> None:
+        """Open the outlet anew."""
+        self._queue.put(_Reopen())
+
+    def end(self) -> None:
+        """Write what waits, then be done. Whoever wants to see that waits for ``ended``."""
+        self._queue.put(_End())
+
+    @property
+    def ended(self) -> bool:
+        """Whether the thread is done."""
+        return not self._thread.is_alive()
+
+    # --- in the thread ------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            match self._queue.get():
+                case _Lines(lines, size):
+                    self._write(lines)
+                    self._taken += size
+                case _Change(make):
+                    self._close()
+                    self._outlet = make()
+                case _Reopen() if self._outlet is not None:
+                    self._outlet.reopen()
+                case _End():
+                    self._close()
+                    return
+
+    def _close(self) -> None:
+        if self._outlet is not None:
+            self._outlet.close()
+
+    def _write(self, lines: Sequence[bytes]) -> None:
+        outlet = self._outlet
+        if outlet is None:
+            self._failed += len(lines)
+            return
+        try:
+            outlet.write(lines)
+        except OSError as error:
+            self._failed += len(lines) - outlet.written
+            self._complain(error)
+        self.written += outlet.written
+
+    def _complain(self, error: OSError) -> None:
+        now = monotonic()
+        if now - self._complained_at >= COMPLAIN_EVERY:
+            self._complained_at = now
+            log(_log, logging.ERROR, "lines of the access log are lost", error=str(error))

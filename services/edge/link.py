@@ -1,0 +1,35 @@
+"""What log lines say of a client's connection, put down once when it is made."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+from msgspec import Struct
+
+
+class Link(Struct, frozen=True, gc=False):
+    """Both ends of a connection (``peer``: as it came, whoever it stands for), and its TLS, if any.
+
+    ``secured``: the TLS object; its protocol and cipher are asked only by lines that name them.
+    """
+
+    peer: str = ""
+    peer_port: int = 0
+    server: str = ""
+    server_port: int = 0
+    tls: bool = False
+    server_name: str = ""
+    secured: ssl.SSLObject | None = None
+
+
+NO_LINK = Link()
+
+
+def link_of(transport: asyncio.BaseTransport, tls: bool) -> Link:
+    """The link of a connection that has just been made (over TLS: whose handshake is done)."""
+    peer = transport.get_extra_info("peername") or ("", 0)
+    own = transport.get_extra_info("sockname") or ("", 0)
+    secured = transport.get_extra_info("ssl_object") if tls else None
+    name = transport.get_extra_info("server_name") or "" if tls else ""
+    return Link(str(peer[0]), int(peer[1]), str(own[0]), int(own[1]), tls, name, secured)
