@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from services.edge.core.plan import RouteLabels
 from services.edge.core.tried import Tried
+from services.edge.link import NO_LINK, Link
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 BYTES: Final = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0)
@@ -34,8 +35,9 @@ class Record(NamedTuple):
     """One request, in the order of the tuple that requests append (plain tuples are appended: these are its names).
 
     Times are of ``time.monotonic``; ``connected`` and ``answered`` are 0.0 where no endpoint was reached.
-    ``endpoint``: ``address:port`` of the last one tried; ``earlier``: those tried before it; ``block``: the headers as
-    received.
+    ``endpoint``: ``address:port`` of the last one tried, ``chosen``: when; ``earlier``: those tried before it;
+    ``block``: the headers as received. ``head_sent``: how much of ``sent`` was the head; ``answer``: the head of the
+    response, if somebody wants to see it.
     """
 
     labels: RouteLabels
@@ -56,6 +58,14 @@ class Record(NamedTuple):
     upstream_status: int
     upstream_length: int
     earlier: tuple[Tried, ...] = ()
+    chosen: float = 0.0
+    head_sent: int = 0
+    link: Link = NO_LINK
+    answer: bytes = b""
+
+
+LABELS: Final = Record._fields.index("labels")
+TARGET: Final = Record._fields.index("target")
 
 
 _Pending = list[tuple[float, float, float, float, int, int]]
@@ -160,12 +170,14 @@ _METHODS: Final = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTI
 class Traffic:
     """See the module. Requests append to ``buffer`` (always the same list) and call ``flush`` at BATCH records."""
 
-    __slots__ = ("_consumers", "_series", "buffer", "counters")
+    __slots__ = ("_consumers", "_series", "buffer", "counters", "wants_answers")
 
     def __init__(self) -> None:
         self.buffer: list[tuple[object, ...]] = []
         self._series: dict[tuple[RouteLabels, bytes, int], _Series] = {}
         self._consumers: list[Callable[[Batch], None]] = []
+        self.wants_answers = False
+        """Whether records are to hold heads of responses."""
         self.counters: Counter[str] = Counter()
         """Named events: requests refused by reason, upstream failures, retries, timeouts, aborted clients."""
 
