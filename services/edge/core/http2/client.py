@@ -7,7 +7,6 @@ from services.edge.core.http2.connection import Connection
 from services.edge.core.http2.errors import (
     PROTOCOL_ERROR,
     REFUSED_STREAM,
-    ConnectionFaultError,
     StreamFaultError,
 )
 from services.edge.core.http2.events import InformationReceived, ResponseReceived, StreamReset
@@ -18,6 +17,8 @@ from services.edge.core.http2.streams import Stream
 
 class ClientConnection(Connection):
     """A connection with an endpoint. See the package."""
+
+    _may_push = False
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
@@ -37,7 +38,7 @@ class ClientConnection(Connection):
         """How many requests may be sent now; until the endpoint's settings came, a hundred are taken for granted."""
         if self._leaving or self.closed or self._next > frames.MAX_STREAM:
             return 0
-        return max(0, self._peer_streams - len(self._streams))
+        return max(0, self._peer.streams - len(self._streams))
 
     def request(self, block: bytes, body: bytes = b"", ended: bool = False, bodiless: bool = False) -> int:
         """Open a stream and send its head with what there is of the body; returns its id.
@@ -85,10 +86,6 @@ class ClientConnection(Connection):
 
     def _last_stream_id(self) -> int:
         return 0  # endpoints open no streams
-
-    def _check_push(self, value: int) -> None:
-        if value:
-            raise ConnectionFaultError(PROTOCOL_ERROR, "enable-push")
 
     def _going_away(self, last_stream_id: int) -> None:
         self._leaving = True

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from services.edge.core.http2 import frames
+from services.edge.core.http2.blocks import Block, unpad
 from services.edge.core.http2.errors import (
     ENHANCE_YOUR_CALM,
     FLOW_CONTROL_ERROR,
@@ -21,6 +22,8 @@ from services.edge.core.http2.errors import (
     STREAM_CLOSED,
     ConnectionFaultError,
     StreamFaultError,
+    bad_size,
+    misplaced,
 )
 from services.edge.core.http2.events import (
     ConnectionFailed,
@@ -34,43 +37,17 @@ from services.edge.core.http2.events import (
     WindowOpened,
 )
 from services.edge.core.http2.flow import Flow
+from services.edge.core.http2.frame_reader import FrameReader
 from services.edge.core.http2.head_reader import HeadReader
-from services.edge.core.http2.limits import Budget, Limits
+from services.edge.core.http2.limits import Budget, Budgets, Limits
+from services.edge.core.http2.settings import PeerSettings, read_settings
 from services.edge.core.http2.streams import Stream
-
-_STREAM: Final = frames.MAX_STREAM
-
-
-class _Block:
-    """A header block that is not complete."""
-
-    __slots__ = ("continuations", "ended", "pieces", "size", "stream_id")
-
-    def __init__(self, stream_id: int, ended: bool, piece: bytes) -> None:
-        self.stream_id = stream_id
-        self.ended = ended
-        self.pieces = [piece]
-        self.size = len(piece)
-        self.continuations = 0
-
-
-def _misplaced(reason: str) -> ConnectionFaultError:
-    return ConnectionFaultError(PROTOCOL_ERROR, reason)
-
-
-def _bad_size(reason: str) -> ConnectionFaultError:
-    return ConnectionFaultError(FRAME_SIZE_ERROR, reason)
-
-
-def _unpad(payload: bytes) -> bytes:
-    """What is in a padded payload (RFC 9113 section 6.1)."""
-    if not payload or payload[0] >= len(payload):
-        raise _misplaced("padding")
-    return payload[1 : len(payload) - payload[0]]
 
 
 class Connection(ABC):
-    """See the package for what consumers use."""
+    """See the package for what consumers use. ``_may_push``: the peer may let us push (we do not)."""
+
+    _may_push: bool
 
     def __init__(self, limits: Limits) -> None:
         self.closed = False
@@ -80,18 +57,12 @@ class Connection(ABC):
         self._reader = HeadReader(limits)
         self._events: list[Event] = []
         self._now = 0.0
-        self._buffer = bytearray()
-        self._needed = 0
+        self._frames = FrameReader()
+        self._peer = PeerSettings()
         self._handlers = _ONLY_SETTINGS
-        self._block: _Block | None = None
+        self._block: Block | None = None
         self._acknowledged = False
-        self._resets_received = Budget(limits.resets_received)
-        self._resets_sent = Budget(limits.resets_sent)
-        self._pings = Budget(limits.pings)
-        self._settings = Budget(limits.settings)
-        self._empty_data = Budget(limits.empty_data)
-        self._window_updates = Budget(limits.window_updates)
-        self._idle_frames = Budget(limits.idle_frames)
+        self._budgets = Budgets(limits)
         self.data_to_send = flow.data_to_send
         self.send_head = flow.send_head
         self.send_data = flow.send_data
@@ -120,6 +91,10 @@ class Connection(ABC):
         """Ask for a PingAnswered with these eight bytes."""
         self._flow.control(frames.ping(payload))
 
+    def shutdown(self, code: int = NO_ERROR) -> None:
+        """GOAWAY with the last stream that was taken; later ones are refused."""
+        self._flow.control(frames.goaway(self._last_stream_id(), code))
+
     def receive(self, data: bytes, now: float) -> list[Event]:
         """See the package."""
         events: list[Event] = []
@@ -132,7 +107,7 @@ class Connection(ABC):
         except ConnectionFaultError as fault:
             self.closed = True
             self._streams.clear()
-            self._buffer.clear()
+            self._frames.clear()
             self._flow.control(frames.goaway(self._last_stream_id(), fault.code, fault.reason))
             events.append(ConnectionFailed(fault.code, fault.reason))
         return events
@@ -155,52 +130,23 @@ class Connection(ABC):
     def _going_away(self, last_stream_id: int) -> None:
         """The peer takes no new streams."""
 
-    def _check_push(self, value: int) -> None:
-        """SETTINGS_ENABLE_PUSH came."""
-        if value > 1:
-            raise _misplaced("enable-push")
-
     # --- frames ---------------------------------------------------------------------------------------------------
 
     def _read(self, data: bytes) -> None:
-        buffer = self._buffer
-        if buffer:
-            buffer += data
-            if len(buffer) < self._needed:
-                return
-            data = bytes(buffer)
-            buffer.clear()
-        at, size = 0, len(data)
-        unpack_header = frames.unpack_header
-        while size - at >= 9:
-            word, flags, stream_id = unpack_header(data, at)
-            length = word >> 8
-            if length > frames.DEFAULT_FRAME:
-                raise _bad_size("frame-too-large")
-            end = at + 9 + length
-            if end > size:
-                self._needed = 9 + length
-                break
-            kind = word & 0xFF
-            stream_id &= _STREAM
+        for kind, flags, stream_id, payload in self._frames.feed(data):
             try:
-                if kind < 10:
-                    self._handlers[kind](self, flags, stream_id, data[at + 9 : end])
+                if kind < _TYPES:
+                    self._handlers[kind](self, flags, stream_id, payload)
                 else:
-                    self._unknown(kind)
+                    self._unknown()
             except StreamFaultError as fault:
                 self._reset_for(stream_id, fault)
-            at = end
-        else:
-            self._needed = 9
-        if at < size:
-            buffer += data[at:]
 
-    def _unknown(self, kind: int) -> None:
+    def _unknown(self) -> None:
         """Frames of other types are ignored, though not amid a header block (RFC 9113 sections 4.1 and 5.5)."""
         if self._handlers is not _ANY:
-            raise _misplaced("interleaved" if self._block else "no-settings")
-        self._spend(self._idle_frames, "unknown-frames")
+            raise misplaced("interleaved" if self._block is not None else "no-settings")
+        self._spend(self._budgets.idle_frames, "unknown-frames")
 
     def _spend(self, budget: Budget, reason: str) -> None:
         if budget.exceeded(self._now, self._flow.frames):
@@ -211,12 +157,12 @@ class Connection(ABC):
         self._flow.reset(stream_id, fault.code)
         self._events.append(StreamReset(stream_id, fault.code, False, fault.reason))
         if self._acknowledged or fault.code != REFUSED_STREAM:  # who has not read our settings may ask for too much
-            self._spend(self._resets_sent, "resets-provoked")
+            self._spend(self._budgets.resets_sent, "resets-provoked")
 
     def _gone(self, stream_id: int, reason: str) -> None:
         """A frame for a stream that is not open: fine if its reset is on the way to the peer, else a fault."""
         if self._is_idle(stream_id):
-            raise _misplaced(f"{reason}-on-idle-stream")
+            raise misplaced(f"{reason}-on-idle-stream")
         if stream_id not in self._flow.was_reset:
             raise StreamFaultError(STREAM_CLOSED, f"{reason}-on-closed-stream")
 
@@ -230,10 +176,10 @@ class Connection(ABC):
             raise ConnectionFaultError(FLOW_CONTROL_ERROR, "connection-window")
         flow.receive_window -= length
         if flags & frames.PADDED:
-            payload = _unpad(payload)
+            payload = unpad(payload)
         ended = bool(flags & frames.END_STREAM)
         if not payload and not ended:
-            self._spend(self._empty_data, "empty-data")
+            self._spend(self._budgets.empty_data, "empty-data")
         if stream is None or stream.remote_ended or not stream.headed or length > stream.receive_window:
             flow.credit(length)
             self._unwanted_data(stream, stream_id, ended)
@@ -253,7 +199,7 @@ class Connection(ABC):
         """Data of which nothing is handed on; the connection's window has been taken care of."""
         if stream is None:
             if not stream_id:
-                raise _misplaced("data-on-stream-0")
+                raise misplaced("data-on-stream-0")
             self._gone(stream_id, "data")
         elif stream.remote_ended:
             raise StreamFaultError(STREAM_CLOSED, "data-after-end")
@@ -287,59 +233,59 @@ class Connection(ABC):
 
     def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         if not stream_id:
-            raise _misplaced("headers-on-stream-0")
+            raise misplaced("headers-on-stream-0")
         itself = False
         if flags & (frames.PADDED | frames.PRIORITISED):
             if flags & frames.PADDED:
-                payload = _unpad(payload)
+                payload = unpad(payload)
             if flags & frames.PRIORITISED:
                 if len(payload) < 5:
-                    raise _bad_size("headers-size")
-                itself = frames.unpack_number(payload)[0] & _STREAM == stream_id
+                    raise bad_size("headers-size")
+                itself = frames.unpack_number(payload)[0] & frames.MAX_STREAM == stream_id
                 payload = payload[5:]
-        if itself:
-            raise _misplaced("depends-on-itself")
         ended = bool(flags & frames.END_STREAM)
         if flags & frames.END_HEADERS:
-            self._head(stream_id, payload, ended)
+            self._whole_block(stream_id, payload, ended, itself)
         else:
-            self._block = _Block(stream_id, ended, payload)
+            self._block = Block(stream_id, ended, itself, payload, self._limits)
             self._handlers = _ONLY_CONTINUATION
 
     def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
         block = self._block
         if block is None or block.stream_id != stream_id:
-            raise _misplaced("continuation")
-        block.continuations += 1
-        block.size += len(payload)
-        block.pieces.append(payload)
-        if block.continuations > self._limits.continuations:
-            raise ConnectionFaultError(ENHANCE_YOUR_CALM, "continuations")
-        if block.size > self._limits.block_bytes:
-            raise ConnectionFaultError(ENHANCE_YOUR_CALM, "header-block-too-large")
+            raise misplaced("continuation")
+        block.add(payload)
         if flags & frames.END_HEADERS:
             self._block = None
             self._handlers = _ANY
-            self._head(stream_id, b"".join(block.pieces), block.ended)
+            self._whole_block(stream_id, block.whole(), block.ended, block.itself)
+
+    def _whole_block(self, stream_id: int, block: bytes, ended: bool, itself: bool) -> None:
+        """``itself``: it claims to depend on its own stream; then it opens that only to have it reset."""
+        before = len(self._events)
+        self._head(stream_id, block, ended)
+        if itself:
+            del self._events[before:]
+            raise StreamFaultError(PROTOCOL_ERROR, "depends-on-itself")
 
     # --- the rest -------------------------------------------------------------------------------------------------
 
     def _on_priority(self, flags: int, stream_id: int, payload: bytes) -> None:
         """Priorities are not used any more (RFC 9113 section 5.3.2); what cannot be one is refused all the same."""
         if not stream_id:
-            raise _misplaced("priority-on-stream-0")
-        self._spend(self._idle_frames, "priorities")
+            raise misplaced("priority-on-stream-0")
+        self._spend(self._budgets.idle_frames, "priorities")
         if len(payload) != 5:
             raise StreamFaultError(FRAME_SIZE_ERROR, "priority-size")
-        if frames.unpack_number(payload)[0] & _STREAM == stream_id:
+        if frames.unpack_number(payload)[0] & frames.MAX_STREAM == stream_id:
             raise StreamFaultError(PROTOCOL_ERROR, "depends-on-itself")
 
     def _on_rst_stream(self, flags: int, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:
-            raise _bad_size("rst-stream-size")
+            raise bad_size("rst-stream-size")
         if not stream_id or self._is_idle(stream_id):
-            raise _misplaced("reset-of-idle-stream")
-        self._spend(self._resets_received, "resets")
+            raise misplaced("reset-of-idle-stream")
+        self._spend(self._budgets.resets_received, "resets")
         stream = self._streams.get(stream_id)
         if stream is not None:
             self._flow.forget(stream)
@@ -347,53 +293,37 @@ class Connection(ABC):
 
     def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:
-            raise _misplaced("settings-on-stream")
+            raise misplaced("settings-on-stream")
         if flags & frames.ACK:
             if self._handlers is not _ANY:
-                raise _misplaced("no-settings")
+                raise misplaced("no-settings")
             if payload:
-                raise _bad_size("settings-size")
+                raise bad_size("settings-size")
             if self._acknowledged:
-                self._spend(self._settings, "settings")
+                self._spend(self._budgets.settings, "settings")
             self._acknowledged = True
             return
-        if len(payload) % 6:
-            raise _bad_size("settings-size")
-        self._spend(self._settings, "settings")
+        self._spend(self._budgets.settings, "settings")
         self._handlers = _ANY
-        self._apply(dict(frames.each_setting(payload)), self._flow)
-        self._flow.control(frames.SETTINGS_ACK)
-
-    def _apply(self, values: dict[int, int], flow: Flow) -> None:
-        """The peer's settings (RFC 9113 section 6.5.2); the last value of each counts."""
-        if frames.ENABLE_PUSH in values:
-            self._check_push(values[frames.ENABLE_PUSH])
-        max_frame = values.get(frames.MAX_FRAME_SIZE, flow.max_frame)
-        if not frames.DEFAULT_FRAME <= max_frame <= frames.MAX_FRAME:
-            raise _misplaced("max-frame-size")
-        window = values.get(frames.INITIAL_WINDOW_SIZE, flow.initial_window)
-        if window > frames.MAX_WINDOW:
-            raise ConnectionFaultError(FLOW_CONTROL_ERROR, "initial-window-size")
-        if values.get(frames.HEADER_TABLE_SIZE, 4096) < 4096:
-            flow.table_unwanted = True
-        if window != flow.initial_window:
-            self._opened(flow.set_initial_window(window))
-        streams = values.get(frames.MAX_CONCURRENT_STREAMS)
-        if streams is not None:
-            self._peer_streams = streams
-        self._events.append(SettingsReceived(self._peer_streams))
-
-    _peer_streams = 100
+        before = self._peer
+        self._peer = peer = read_settings(payload, before, self._may_push)
+        flow = self._flow
+        flow.max_frame = peer.max_frame
+        flow.table_unwanted = flow.table_unwanted or peer.small_table
+        if peer.initial_window != before.initial_window:
+            self._opened(flow.set_initial_window(peer.initial_window))
+        flow.control(frames.SETTINGS_ACK)
+        self._events.append(SettingsReceived(peer.streams))
 
     def _on_push_promise(self, flags: int, stream_id: int, payload: bytes) -> None:
-        raise _misplaced("push")  # clients never may, and endpoints were told not to
+        raise misplaced("push")  # clients never may, and endpoints were told not to
 
     def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:
-            raise _misplaced("ping-on-stream")
+            raise misplaced("ping-on-stream")
         if len(payload) != 8:
-            raise _bad_size("ping-size")
-        self._spend(self._pings, "pings")
+            raise bad_size("ping-size")
+        self._spend(self._budgets.pings, "pings")
         if flags & frames.ACK:
             self._events.append(PingAnswered(payload))
         else:
@@ -401,28 +331,28 @@ class Connection(ABC):
 
     def _on_goaway(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:
-            raise _misplaced("goaway-on-stream")
+            raise misplaced("goaway-on-stream")
         if len(payload) < 8:
-            raise _bad_size("goaway-size")
-        self._spend(self._idle_frames, "goaways")
+            raise bad_size("goaway-size")
+        self._spend(self._budgets.idle_frames, "goaways")
         last, code = frames.unpack_two(payload)
-        self._events.append(GoAwayReceived(last & _STREAM, code))
-        self._going_away(last & _STREAM)
+        self._events.append(GoAwayReceived(last & frames.MAX_STREAM, code))
+        self._going_away(last & frames.MAX_STREAM)
 
     def _on_window_update(self, flags: int, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:
-            raise _bad_size("window-update-size")
-        self._spend(self._window_updates, "window-updates")
+            raise bad_size("window-update-size")
+        self._spend(self._budgets.window_updates, "window-updates")
         increment = frames.unpack_number(payload)[0] & frames.MAX_WINDOW
         if not stream_id:
             if not increment:
-                raise _misplaced("window-update-0")
+                raise misplaced("window-update-0")
             self._opened(self._flow.open_connection(increment))
             return
         stream = self._streams.get(stream_id)
         if stream is None:
             if self._is_idle(stream_id):
-                raise _misplaced("window-update-on-idle-stream")
+                raise misplaced("window-update-on-idle-stream")
             return
         if not increment:
             raise StreamFaultError(PROTOCOL_ERROR, "window-update-0")
@@ -438,18 +368,15 @@ class Connection(ABC):
             self._events.append(WindowOpened(stream_id))
 
     def _only_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
-        raise _misplaced("no-settings")
+        raise misplaced("no-settings")
 
     def _only_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
-        raise _misplaced("interleaved")
-
-    def shutdown(self, code: int = NO_ERROR) -> None:
-        """GOAWAY with the last stream that was taken; later ones are refused."""
-        self._flow.control(frames.goaway(self._last_stream_id(), code))
+        raise misplaced("interleaved")
 
 
 _Handlers = tuple[Callable[[Connection, int, int, bytes], None], ...]
 
+_TYPES: Final = 10
 _ANY: Final[_Handlers] = (
     Connection._on_data,
     Connection._on_headers,
@@ -463,8 +390,9 @@ _ANY: Final[_Handlers] = (
     Connection._on_continuation,
 )
 _ONLY_SETTINGS: Final[_Handlers] = tuple(
-    Connection._on_settings if kind == frames.SETTINGS else Connection._only_settings for kind in range(10)
+    Connection._on_settings if kind == frames.SETTINGS else Connection._only_settings for kind in range(_TYPES)
 )
 _ONLY_CONTINUATION: Final[_Handlers] = tuple(
-    Connection._on_continuation if kind == frames.CONTINUATION else Connection._only_continuation for kind in range(10)
+    Connection._on_continuation if kind == frames.CONTINUATION else Connection._only_continuation
+    for kind in range(_TYPES)
 )

@@ -36,3 +36,13 @@ class StreamFaultError(Exception):
         super().__init__(f"{code}: {reason}")
         self.code = code
         self.reason = reason
+
+
+def misplaced(reason: str) -> ConnectionFaultError:
+    """For a frame that may not be there, or not be so."""
+    return ConnectionFaultError(PROTOCOL_ERROR, reason)
+
+
+def bad_size(reason: str) -> ConnectionFaultError:
+    """For a frame whose length cannot be right."""
+    return ConnectionFaultError(FRAME_SIZE_ERROR, reason)

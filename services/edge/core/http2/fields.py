@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from msgspec import Struct
+
 from services.edge.core.http2.memo import Memo
 
 PLAIN: Final = 0
@@ -26,8 +28,15 @@ MALFORMED: Final = 10
 
 PSEUDO: Final = frozenset((METHOD, SCHEME, AUTHORITY, PATH, STATUS))
 
-Field = tuple[tuple[bytes, bytes], int, int]
-"""((name, value), size as HPACK counts it, kind): a field as it lies in a table."""
+
+class Field(Struct, frozen=True, gc=False, eq=False):
+    """A field as it lies in a table: ``pair`` is (name, value), ``size`` as HPACK counts it. Compares by identity, for
+    what a peer refers to again is the same object again."""
+
+    pair: tuple[bytes, bytes]
+    size: int
+    kind: int
+
 
 _KINDS: Final = {
     b":method": METHOD,
@@ -105,4 +114,4 @@ def fault_of(name: bytes, value: bytes) -> str:
 
 def make_field(name: bytes, value: bytes) -> Field:
     """A field with its size (RFC 7541 section 4.1) and its kind."""
-    return (name, value), len(name) + len(value) + 32, kind_of(name, value)
+    return Field((name, value), len(name) + len(value) + 32, kind_of(name, value))

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from services.edge.core.http2.errors import PROTOCOL_ERROR, ConnectionFaultError, StreamFaultError
 from services.edge.core.http2.events import Fields, RequestHead, ResponseHead
-from services.edge.core.http2.fields import Field, legal_path
+from services.edge.core.http2.fields import PATH, Field, legal_path, make_field
 from services.edge.core.http2.heads import read_request, read_response, read_trailers
 from services.edge.core.http2.hpack_decoder import Decoder
 from services.edge.core.http2.huffman import decode
@@ -21,7 +21,10 @@ from services.edge.core.http2.memo import Memo
 _KNOWN_BLOCKS: Final = 64
 _KNOWN_LENGTH: Final = 1024
 
-T = TypeVar("T")
+_ANY_PATH: Final = make_field(b":path", b"/")
+
+K = TypeVar("K", bytes, tuple[Field, ...])
+V = TypeVar("V")
 
 
 class TooLargeError(Exception):
@@ -59,11 +62,12 @@ def _path_at(block: bytes) -> tuple[int, int]:
 class HeadReader:
     """Owns the decoder of a connection, and what the blocks meant that came since its table last changed."""
 
-    __slots__ = ("_decoder", "_limits", "_pathless", "_requests", "_responses", "_trailers")
+    __slots__ = ("_decoder", "_heads", "_limits", "_pathless", "_requests", "_responses", "_trailers")
 
     def __init__(self, limits: Limits) -> None:
         self._decoder = Decoder()
         self._limits = limits
+        self._heads: dict[tuple[Field, ...], tuple[RequestHead, bytes, int]] = {}
         self._pathless: dict[bytes, tuple[RequestHead, int]] = {}
         self._requests: dict[bytes, tuple[RequestHead, bytes]] = {}
         self._responses: dict[bytes, ResponseHead] = {}
@@ -84,19 +88,38 @@ class HeadReader:
 
     def _whole_request(self, block: bytes) -> tuple[RequestHead, bytes]:
         fields, steady = self._decode(block)
-        self._room(fields)
-        request = read_request(fields)
+        head, path, _ = self._read_request(fields)
         if steady:
-            _keep(self._requests, block, request)
-        return request
+            _keep(self._requests, block, (head, path))
+        return head, path
 
     def _pathless_request(self, block: bytes, key: bytes) -> tuple[RequestHead, bytes]:
         fields, steady = self._decode(block)
-        room = self._room(fields)
-        head, path = read_request(fields)
+        head, path, room = self._read_request(fields)
         if steady and path.startswith(b"/"):  # any other such path would do as well
-            _keep(self._pathless, key, (head, room + len(path)))
+            _keep(self._pathless, key, (head, room))
         return head, path
+
+    def _read_request(self, fields: list[Field]) -> tuple[RequestHead, bytes, int]:
+        """(head, path, how long it might have been). Raises StreamFaultError or TooLargeError.
+
+        Where each block changes the table, the fields but the path are the same objects all the same."""
+        path = b""
+        for at, field in enumerate(fields):
+            if field.kind == PATH and field.pair[1] != b"*":
+                path = field.pair[1]
+                fields[at] = _ANY_PATH
+                break
+        key = tuple(fields)
+        known = self._heads.get(key)
+        if known is None:
+            room = self._room(fields) + len(_ANY_PATH.pair[1])
+            known = (*read_request(fields), room)
+            _keep(self._heads, key, known)
+        head, other, room = known
+        if len(path) > room:
+            raise TooLargeError
+        return head, path or other, room
 
     def response(self, block: bytes) -> ResponseHead:
         """Raises ConnectionFaultError or StreamFaultError."""
@@ -144,14 +167,14 @@ class HeadReader:
 
     def _room(self, fields: list[Field]) -> int:
         """How many bytes of fields more there might have been. Raises TooLargeError."""
-        room = self._limits.header_bytes - sum([size for _, size, _ in fields])
+        room = self._limits.header_bytes - sum([field.size for field in fields])
         if room < 0 or len(fields) > self._limits.header_count:
             raise TooLargeError
         return room
 
 
-def _keep(known: dict[bytes, T], block: bytes, meaning: T) -> None:
-    if len(block) <= _KNOWN_LENGTH:
+def _keep(known: dict[K, V], key: K, meaning: V) -> None:
+    if len(key) <= _KNOWN_LENGTH:
         if len(known) >= _KNOWN_BLOCKS:
             known.clear()
-        known[block] = meaning
+        known[key] = meaning

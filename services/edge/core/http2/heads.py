@@ -49,7 +49,8 @@ def read_request(fields: Iterable[Field]) -> tuple[RequestHead, bytes]:
     host: bytes | None = None
     length = NO_LENGTH
     regular = trailers = False
-    for pair, _, kind in fields:
+    for field in fields:
+        pair, kind = field.pair, field.kind
         if kind == PLAIN:
             plain.append(pair)
             regular = True
@@ -102,7 +103,8 @@ def read_response(fields: Iterable[Field]) -> ResponseHead:
     status = 0
     length = NO_LENGTH
     regular = False
-    for pair, _, kind in fields:
+    for field in fields:
+        pair, kind = field.pair, field.kind
         if kind == STATUS:
             if status or regular:
                 raise _malformed("pseudo-header-order" if regular else "pseudo-header-twice")
@@ -125,7 +127,8 @@ def read_response(fields: Iterable[Field]) -> ResponseHead:
 def read_trailers(fields: Iterable[Field]) -> Fields:
     """The fields after a body. Raises StreamFaultError for one that belongs in a head."""
     plain = []
-    for pair, _, kind in fields:
+    for field in fields:
+        pair, kind = field.pair, field.kind
         if kind != PLAIN or pair[0] in _NOT_IN_TRAILERS:
             raise _refuse(pair, kind) if kind in PSEUDO or kind == MALFORMED else _malformed("trailer-name")
         plain.append(pair)

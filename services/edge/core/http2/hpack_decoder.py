@@ -19,9 +19,10 @@ TABLE_SIZE: Final = 4096
 _FIRST: Final = len(STATIC) + 1
 """The index of the newest entry of the dynamic table."""
 
-_STATIC: Final[tuple[Field, ...]] = (((b"", b""), 0, 0), *(make_field(name, value) for name, value in STATIC))
+_STATIC: Final[tuple[Field, ...]] = (Field((b"", b""), 0, 0), *(make_field(name, value) for name, value in STATIC))
 
 _KEPT_LENGTH: Final = 64
+_PATHS: Final = frozenset(index for index, (name, _) in enumerate(STATIC, 1) if name == b":path")
 _kept: Final = Memo(decode, 4096)
 """Short strings that were not to be indexed come again in other connections: they are decoded once."""
 
@@ -95,11 +96,12 @@ class Decoder:
         """A literal field is read and added; returns where it ends (RFC 7541 section 6.2)."""
         indexed = byte >= 0x40
         index, pos = read_integer(block, pos, 6 if indexed else 4)
-        may_keep = byte < 0x10  # neither in the table, where once is enough, nor too secret to be kept
+        # What goes to the table is decoded once anyway, and what must not, may be secret; paths come again and again.
+        may_keep = byte < 0x10 or index in _PATHS
         if index:
             if index >= len(self._table):
                 raise _fault("index")
-            name = self._table[index][0][0]
+            name = self._table[index].pair[0]
         else:
             name, pos = _string(block, pos, True)
         value, pos = _string(block, pos, may_keep)
@@ -111,7 +113,7 @@ class Decoder:
 
     def _insert(self, field: Field) -> None:
         self.changes += 1
-        self._size += field[1]
+        self._size += field.size
         self._table.insert(_FIRST, field)  # one too large empties the table (RFC 7541 section 4.4)
         self._evict()
 
@@ -126,7 +128,7 @@ class Decoder:
 
     def _evict(self) -> None:
         while self._size > self._limit:
-            self._size -= self._table.pop()[1]
+            self._size -= self._table.pop().size
 
 
 def _string(block: bytes, pos: int, may_keep: bool) -> tuple[bytes, int]:

@@ -77,3 +77,18 @@ class Budget:
             self._frames = frames
         self._count += 1
         return self._count > self._base + self._per_frame * (frames - self._frames)
+
+
+class Budgets:
+    """The budgets of one connection, named as in Limits."""
+
+    __slots__ = ("empty_data", "idle_frames", "pings", "resets_received", "resets_sent", "settings", "window_updates")
+
+    def __init__(self, limits: Limits) -> None:
+        self.resets_received = Budget(limits.resets_received)
+        self.resets_sent = Budget(limits.resets_sent)
+        self.pings = Budget(limits.pings)
+        self.settings = Budget(limits.settings)
+        self.empty_data = Budget(limits.empty_data)
+        self.window_updates = Budget(limits.window_updates)
+        self.idle_frames = Budget(limits.idle_frames)

@@ -28,6 +28,8 @@ _SKIPPED_RANGES: Final = 16
 class ServerConnection(Connection):
     """A connection with a client. See the package."""
 
+    _may_push = True
+
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
         self._highest = 0
@@ -45,7 +47,7 @@ class ServerConnection(Connection):
             self._flow.control(frames.window_update(0, limits.connection_window - frames.DEFAULT_WINDOW))
 
     def announce_shutdown(self) -> None:
-        """GOAWAY that still takes what is on its way (RFC 9113 section 6.8); ``shutdown`` is to follow a moment later."""
+        """GOAWAY that still takes what is on its way (RFC 9113 section 6.8); ``shutdown`` follows a moment later."""
         if not self._announced:
             self._announced = True
             self._flow.control(frames.goaway(frames.MAX_STREAM, NO_ERROR))
@@ -82,7 +84,7 @@ class ServerConnection(Connection):
             stream.headed, stream.discarded = False, True
             self._streams[stream_id] = stream
             self._events.append(HeadTooLarge(stream_id, ended))
-            self._spend(self._resets_sent, "heads-too-large")
+            self._spend(self._budgets.resets_sent, "heads-too-large")
             return
         if len(self._streams) >= self._limits.streams or stream_id > self._refused_above:
             self._refuse_if_full(stream_id)
@@ -110,7 +112,7 @@ class ServerConnection(Connection):
             raise ConnectionFaultError(PROTOCOL_ERROR, "stream-order")
         if stream_id not in self._flow.was_reset:
             raise ConnectionFaultError(STREAM_CLOSED, "headers-on-closed-stream")
-        self._spend(self._idle_frames, "headers-after-reset")
+        self._spend(self._budgets.idle_frames, "headers-after-reset")
         self._reader.skip(block)
 
     def _skip(self, stream_id: int) -> None:
