@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install dev test parts check lint format docs schema clean
+.PHONY: help demo install dev test parts check fuzz soak lint format docs schema clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z%*-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,12 @@ format: dev ## Let ruff put the code in form
 
 parts: dev ## The real parts that tests run: etcd, kube-apiserver, tools (built once into .cache)
 	bash .ci/parts
+
+fuzz: dev ## Many more mutated messages than the tests try, other ones each time (FUZZ_EXAMPLES=20000 of each kind)
+	FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),20000) $(BIN)/python -m pytest tests/hostile --timeout=0
+
+soak: dev ## Ten minutes of faults, then look for what was left behind (SOAK_SECONDS=600)
+	$(BIN)/python -m bench.soak --seconds $(or $(SOAK_SECONDS),600)
 
 bench-%: dev ## One benchmark by name, e.g. make bench-requests (see bench/)
 	$(BIN)/python -m bench.$(subst -,_,$*)

@@ -154,8 +154,8 @@ def read_headers(block: bytes, minor: int, authority: bytes = b"") -> RequestHea
     persistent, upgrades = minor == 1, False
     if connection:
         persistent, upgrades, passed = _read_connection(connection, minor, passed)
-    if upgrade:
-        upgrade = _read_upgrade(upgrade, block) if upgrades and minor == 1 else b""
+    if upgrade:  # with a body it could not be told where the other protocol begins: the endpoint is not asked
+        upgrade = _read_upgrade(upgrade, block) if upgrades and minor == 1 and not length else b""
     forwarded = Forwarded(real_for, host, proto, port) if real_for or host or proto or port else NOT_FORWARDED
     waits = minor == 1 and length != 0 and expect.lower() == b"100-continue"
     return RequestHeaders(

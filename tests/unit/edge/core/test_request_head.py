@@ -162,6 +162,8 @@ def test_upgrades() -> None:
     assert asked("Connection: Upgrade", "Upgrade: h2c", "Upgrade: other") == b""
     assert asked("Connection: Upgrade", "Upgrade: a/1 , b") == b"a/1 , b"
     assert asked("Connection: Upgrade", "Upgrade: a b") == b""
+    assert asked("Connection: Upgrade", "Upgrade: a", "Content-Length: 5") == b""
+    assert asked("Connection: Upgrade", "Upgrade: a", "Transfer-Encoding: chunked") == b""
 
 
 @pytest.mark.parametrize(
