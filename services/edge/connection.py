@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from services.edge.core.forwarded import client_facts
 from services.edge.deadlines import NEVER, Timed
+from services.edge.link import link_of
 
 if TYPE_CHECKING:
     from services.edge.core.generation import Generation
@@ -92,6 +93,10 @@ class Connection(asyncio.Protocol):
         """A head or a body took too long."""
 
     @abstractmethod
+    def _let_go(self) -> None:
+        """The request is over, however it ended: nothing of it is needed any more."""
+
+    @abstractmethod
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
 
@@ -101,8 +106,11 @@ class Connection(asyncio.Protocol):
         """A client came."""
         self.transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
-        self._facts = client_facts(str(peer[0]) if peer else "", self._listener.port, self._listener.tls)
+        self._facts = client_facts(
+            str(peer[0]) if peer else "", self._listener.port, self._listener.tls, transport.get_extra_info("tls_peer")
+        )
         self._exchange.address = self._facts.address
+        self._exchange.link = link_of(transport, self._listener.tls)
         self._watched: set[Timed] = self._serving.deadlines.watch(self)
         self.deadline = monotonic() + (NEWCOMER_TIME if self._listener.draining else FIRST_TIME)
         self._listener.connections.add(self)
@@ -206,6 +214,9 @@ class Connection(asyncio.Protocol):
         generation = self._generation
         return self._listener.draining or (generation is not None and self._requests >= generation.requests_at_most)
 
+    def announce(self) -> None:
+        """Nothing: the next response says that it is the last."""
+
     def drain(self) -> None:
         """End when nothing is under way; a response under way is the last."""
         if self._state == FIRST:
@@ -217,6 +228,7 @@ class Connection(asyncio.Protocol):
 
     def cut(self) -> None:
         """The response broke off: so does the connection."""
+        self._let_go()
         self._exchange.record(monotonic())
         self._state = CLOSED
         self.transport.abort()
@@ -252,6 +264,7 @@ class Connection(asyncio.Protocol):
     def _abandon(self) -> None:
         exchange = self._exchange
         exchange.abort()
+        self._let_go()
         if self._state in (BODY, WAIT):
             self._serving.traffic.counters["client-aborted"] += 1
             if not self._responding:

@@ -15,6 +15,8 @@ from collections import Counter
 from contextlib import suppress
 from typing import Any, Final, cast
 
+from services.edge.asking import AskedConnection, Incoming, Outgoing
+
 UNTAKEN_LIMIT: Final = 1024 * 1024
 """Bytes that may wait for the peer when TLS itself (alerts, key updates) has more to say: it makes us say it."""
 
@@ -51,9 +53,9 @@ class Records(asyncio.BufferedProtocol):
         self._counters = counters
         self._side = side
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._object: ssl.SSLObject | None = None
+        self._incoming: ssl.MemoryBIO | Incoming = ssl.MemoryBIO()
+        self._outgoing: ssl.MemoryBIO | Outgoing = ssl.MemoryBIO()
+        self._object: ssl.SSLObject | AskedConnection | None = None
         self._established = False
         self._reading = True
         self._shut = False

@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from email.utils import formatdate
+from pathlib import Path
 from time import time
 from typing import Final
 
 from proto.sealing import Sealer
-from services.edge.certificates import Contexts
+from services.edge.authorities import Authorities
+from services.edge.contexts import Contexts
 from services.edge.core.generation import Generation
 from services.edge.deadlines import Deadlines
 from services.edge.identifiers import RequestIds
 from services.edge.pools import Pools
+from services.edge.spool import Spools
 from services.edge.traffic import Traffic
 
 SERIES_AT_MOST: Final = 20_000
@@ -25,16 +28,21 @@ SERIES_AT_MOST: Final = 20_000
 
 
 class Serving:
-    """See the module. ``generation`` is None until the first swap: requests are answered 503 until then."""
+    """See the module. ``generation`` is None until the first swap: requests are answered 503 until then.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, sealer: Sealer) -> None:
+    ``folder``: where bodies wait that are too large for memory.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sealer: Sealer, folder: Path) -> None:
         self.loop = loop
         self.generation: Generation | None = None
         self.pools = Pools()
         self.deadlines = Deadlines(loop)
         self.traffic = Traffic()
         self.ids = RequestIds()
-        self.contexts = Contexts(sealer)
+        self.spools = Spools(folder)
+        self.authorities = Authorities(sealer)
+        self.contexts = Contexts(sealer, self.authorities)
         self._tasks: set[asyncio.Task[None]] = set()
         self._date = b""
         self._date_at = 0

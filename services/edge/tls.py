@@ -8,31 +8,48 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
+from services.edge.asking import AskedConnection
+from services.edge.contexts import RejectedNameError
 from services.edge.core import pages
 from services.edge.core.client_hello import HelloReader, NotTLSError
 from services.edge.deadlines import Timed
+from services.edge.peers import TLSPeer
 from services.edge.records import Records
 
 if TYPE_CHECKING:
+    from services.edge.clients import Arriving
     from services.edge.serving import Serving
 
 HANDSHAKE_TIME: Final = 10.0
 """Seconds for a whole handshake."""
 
+_UNRECOGNIZED_NAME: Final = b"\x15\x03\x03\x00\x02\x02\x70"
+"""A fatal alert (RFC 6066 section 3, RFC 8446 section 6)."""
+
 
 class TLSConnection(Records):
-    """See the module. ``inner`` is connected once the handshake is done; until then this is in ``handshakes``."""
+    """See the module. ``inner`` is connected once the handshake is done (what ``multiplexed`` makes in its place, if
+    HTTP/2 was agreed on); until then this is in ``handshakes``."""
 
-    __slots__ = ("_handshakes", "_hello", "_serving", "_watched", "deadline")
+    __slots__ = ("_handshakes", "_hello", "_multiplexed", "_server_name", "_serving", "_watched", "deadline")
 
-    def __init__(self, inner: asyncio.Protocol, serving: Serving, handshakes: set[TLSConnection]) -> None:
+    def __init__(
+        self,
+        inner: asyncio.Protocol,
+        multiplexed: Callable[[], asyncio.Protocol],
+        serving: Serving,
+        handshakes: set[Arriving],
+    ) -> None:
         super().__init__(inner, serving.loop, serving.traffic.counters, "tls")
+        self._multiplexed = multiplexed
         self._serving = serving
         self._handshakes = handshakes
         self._hello: HelloReader | None = HelloReader()
+        self._server_name = ""
         self.deadline = monotonic() + HANDSHAKE_TIME
         self._watched: set[Timed] | None = None
 
@@ -48,6 +65,7 @@ class TLSConnection(Records):
         """The connection is gone."""
         self._unwatch()
         super().connection_lost(error)
+        self._say_goodbye()  # though nobody hears it: OpenSSL takes back the session of a connection without
 
     def expire(self, _now: float) -> None:
         """The handshake took too long."""
@@ -70,10 +88,20 @@ class TLSConnection(Records):
             return
         if name is None:
             return
-        context = self._serving.contexts.context(name)
-        self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._incoming.write(hello.received)
         self._hello = None
+        self._server_name = name
+        try:
+            accepted = self._serving.contexts.accept(name)
+        except RejectedNameError:
+            self._serving.traffic.counters["tls-name-rejected"] += 1
+            self._shut = True
+            self._transport.write(_UNRECOGNIZED_NAME)
+            self._transport.close()
+            return
+        self._object = accepted.tls
+        self._incoming = accepted.incoming
+        self._outgoing = accepted.outgoing
+        self._incoming.write(hello.received)
         self._shake()
 
     def _not_tls(self, received: bytearray) -> None:
@@ -86,10 +114,21 @@ class TLSConnection(Records):
 
     def _settled(self) -> bool:
         self._unwatch()
+        if self._object is not None and self._object.selected_alpn_protocol() == "h2":
+            self._inner = self._multiplexed()
         return True
 
     def _refused(self, _error: ssl.SSLError) -> None:
         """It is counted, and there is nobody to tell."""
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """As of the base, and ``tls_peer``: what the handshake told of the client."""
+        if name != "tls_peer":
+            return super().get_extra_info(name, default)
+        tls = self._object
+        if isinstance(tls, AskedConnection):
+            return TLSPeer(self._server_name, self._serving.authorities, True, tls.shown())
+        return TLSPeer(self._server_name, self._serving.authorities)
 
     def _unwatch(self) -> None:
         if self._watched is not None:

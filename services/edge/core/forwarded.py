@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from proto.resources import Settings
 from services.contract.hosts import host_key
+from services.edge.core.client_certificates import Peer
 from services.edge.core.request_head import Forwarded, RequestHeaders
 
 _scheme = re.compile(rb"[A-Za-z][0-9A-Za-z+.-]*+").fullmatch
@@ -21,19 +22,21 @@ Network = IPv4Network | IPv6Network
 
 
 class ClientFacts(Struct, frozen=True, gc=False):
-    """What a connection knows of its client. ``port``: of the listener. ``fragment``: lines that need no request."""
+    """What a connection knows of its client. ``port``: of the listener. ``fragment``: lines that need no request;
+    ``peer``: what TLS knows."""
 
     address: str
     port: int
     tls: bool
     fragment: bytes
+    peer: Peer | None = None
 
 
-def client_facts(address: str, port: int, tls: bool) -> ClientFacts:
+def client_facts(address: str, port: int, tls: bool, peer: Peer | None = None) -> ClientFacts:
     """The facts of a connection; https is always told as port 443 (contract case FWD-08)."""
     address = _plain(address)
     fragment = _lines(address.encode(), address.encode(), b"https" if tls else b"http", b"443" if tls else b"%d" % port)
-    return ClientFacts(address, port, tls, fragment)
+    return ClientFacts(address, port, tls, fragment, peer)
 
 
 def _plain(address: str) -> str:

@@ -29,6 +29,7 @@ from services.contract.matching import matcher_of
 from services.contract.paths import as_bytes_text
 from services.contract.regex import RegexError
 from services.contract.rewrite import RewriteError, Rewriter
+from services.edge.core.client_certificates import guard_of
 from services.edge.core.forwarded import Trust, trust_of
 from services.edge.core.layered import Layered
 from services.edge.core.plan import (
@@ -37,12 +38,13 @@ from services.edge.core.plan import (
     Forward,
     HostPlan,
     Respond,
-    RouteLabels,
     RoutePlan,
     compile_route,
+    labels_of_nobody,
     rewrite_policy,
 )
 from services.edge.core.proxying import Proxying, proxying_of
+from services.edge.core.tls_options import TLSOptions, tls_options
 from services.edge.core.transport import transports_for
 
 PLANNED_AT_MOST: Final = 16384
@@ -55,7 +57,7 @@ Bodies = Mapping[ResourceKind, Layered]
 class Generation:
     """See the module. ``epoch``, ``version`` and ``digest`` are the snapshot's. ``requests_at_most``: of a client's
     connection; 0 where connections are not kept at all (nginx: ``keepalive_timeout 0``). ``proxying``: that of all
-    routes which say nothing of their own."""
+    routes which say nothing of their own; ``tls_options``: of hosts likewise."""
 
     __slots__ = (
         "_bodies",
@@ -69,6 +71,7 @@ class Generation:
         "requests_at_most",
         "security_line",
         "settings",
+        "tls_options",
         "trust",
         "version",
     )
@@ -88,6 +91,7 @@ class Generation:
         self.digest = digest
         self.settings = settings
         self.trust: Trust = trust_of(settings)
+        self.tls_options: TLSOptions = tls_options(settings)
         self.proxying: Proxying = proxying_of(settings)
         self.security_line: bytes = security_line(settings)
         self.requests_at_most = settings.keep_alive_requests if settings.keep_alive > 0 else 0
@@ -260,10 +264,15 @@ class Generation:
         except RegexError:  # the compiler refuses such routes; should one come all the same, the host is closed
             matcher = matcher_of((), "plain")
             denied = True
+        guard = None
+        try:
+            guard = guard_of(host.handshake)
+        except RegexError:  # likewise
+            denied = True
         return HostPlan(
             host=host.host,
             routes=matcher,
-            simple=not (denied or host.app_root or host.host == CATCH_ALL),
+            simple=not (denied or host.app_root or guard or host.host == CATCH_ALL),
             denied=denied,
             app_root=host.app_root.encode(),
             not_found=self._not_found(host.host),
@@ -271,6 +280,9 @@ class Generation:
             exempt=tuple(map(as_bytes_text, self.settings.no_tls_redirect_locations)),
             tls=host.tls,
             certificate=host.certificate,
+            body_limit=self.proxying.body_limit,
+            guard=guard,
+            tls_options=None if host.handshake is None else tls_options(self.settings, host.handshake),
         )
 
     def _plan_route(self, host: str, tls: bool, route: Route) -> RoutePlan:
@@ -285,7 +297,7 @@ class Generation:
 
     def _not_found(self, host: str) -> Decision:
         """What answers where no route does: the global default backend, else 404."""
-        labels = RouteLabels(host)
+        labels = labels_of_nobody(host, self.settings)
         name = self.settings.default_upstream
         if name in self._bodies["upstream"]:
             return Forward(labels, name, name, proxying=self.proxying)

@@ -16,7 +16,9 @@ from services.contract.matching import Matcher, SlashRedirect
 from services.contract.paths import normalise
 from services.contract.regex import RegexTimeoutError
 from services.contract.rewrite import CannotRewrite, Redirected, Rewriter
+from services.edge.core.client_certificates import NO_CERTIFICATE, ClientGuard
 from services.edge.core.proxying import UNLIMITED, Proxying, proxying_for
+from services.edge.core.tls_options import TLSOptions
 from services.edge.core.transport import USUAL, Transport, Transports, lane_of
 
 HEALTH_PATH = "/healthz"
@@ -69,10 +71,11 @@ class Redirect(Struct, frozen=True, gc=False):
 
 
 class Respond(Struct, frozen=True, gc=False):
-    """Answer nginx's page for ``status``."""
+    """Answer nginx's page for ``status``; ``page``: nginx's own number of it, where that differs (495, 496)."""
 
     labels: RouteLabels
     status: int
+    page: int = 0
 
 
 Decision = Forward | Redirect | Respond
@@ -118,15 +121,19 @@ class HostPlan(Struct, frozen=True):
     tls: bool
     certificate: str
     body_limit: int
+    guard: ClientGuard | None
+    tls_options: TLSOptions | None
 
 
 class Question(Struct, frozen=True, gc=False):
-    """What a decision needs to know of a request besides its target."""
+    """What a decision needs to know of a request besides its target. ``refused``: the answer to a client that has no
+    certificate for this host."""
 
     authority: bytes
     https: bool
     tls: bool
     length: int
+    refused: Decision | None = None
 
 
 def plan(host: HostPlan, target: bytes, question: Question) -> Decision:
@@ -139,6 +146,8 @@ def plan(host: HostPlan, target: bytes, question: Question) -> Decision:
         decision = _server_level(host, path, question)
         if decision is not None:
             return decision
+        if host.guard is not None and not question.tls:
+            return _in_the_clear(host, host.guard, path, target, mark, question)
     try:
         route = host.routes.find(path)
         if route.__class__ is RoutePlan:
@@ -160,11 +169,34 @@ def _server_level(host: HostPlan, path: str, question: Question) -> Decision | N
         return _HEALTHY
     if host.denied:
         return Respond(RouteLabels(host.host, upstream=NO_UPSTREAM), 503)
+    if question.refused is not None:
+        return question.refused
     if host.app_root and path == "/":
         scheme = b"https" if question.tls else b"http"
         labels = RouteLabels(host.host, upstream=NO_UPSTREAM)
         return Redirect(labels, 302, b"%b://%b%b" % (scheme, question.authority, host.app_root))
     return None
+
+
+def _in_the_clear(
+    host: HostPlan, guard: ClientGuard, path: str, target: bytes, mark: int, question: Question
+) -> Decision:
+    """What a host with client certificates answers without TLS: the way to https, or nothing that needs one."""
+    try:
+        route = host.routes.find(path)
+        if isinstance(route, RoutePlan):
+            decision = route.ready_https if question.https else route.ready
+            decision = decision or _decide(host, route, path, target, mark, question)
+        else:
+            decision = host.not_found
+    except RegexTimeoutError:
+        return _GAVE_UP
+    if isinstance(decision, Redirect) and not question.https:
+        return decision
+    if guard.rules.mode != "on" and guard.subject is None and guard.rules.authority:
+        return decision
+    labels = RouteLabels(host.host, upstream=NO_UPSTREAM)
+    return Respond(labels, 400, NO_CERTIFICATE) if guard.rules.authority else Respond(labels, 403)
 
 
 def _decide(host: HostPlan, route: RoutePlan, path: str, target: bytes, mark: int, question: Question) -> Decision:

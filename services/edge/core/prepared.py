@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from services.edge.core.client_certificates import ClientGuard, Peer, judge
 from services.edge.core.forwarded import ClientFacts, tell
 from services.edge.core.generation import Generation
 from services.edge.core.outgoing import middle, opening
-from services.edge.core.plan import HostPlan, Question
+from services.edge.core.plan import NO_UPSTREAM, Decision, HostPlan, Question, Redirect, Respond, RouteLabels
 from services.edge.core.request_head import NOT_FORWARDED, RequestHeaders
 
 
@@ -59,6 +60,10 @@ def prepare(facts: ClientFacts, headers: RequestHeaders, generation: Generation,
 
 def _stand(facts: ClientFacts, headers: RequestHeaders, generation: Generation, authority: bytes) -> Standing:
     told = tell(facts, headers, generation.trust)
+    host = generation.host(headers.host)
+    lines, refused = b"", None
+    if host.guard is not None and facts.peer is not None:
+        lines, refused = _judge(host.guard, host.host, facts.peer, generation)
     plain = not facts.tls or not generation.security_line
     ending = b""
     if headers.minor == 1 and not generation.settings.server_tokens:
@@ -66,10 +71,21 @@ def _stand(facts: ClientFacts, headers: RequestHeaders, generation: Generation, 
     return Standing(
         authority,
         generation,
-        generation.host(headers.host),
-        Question(told.authority, told.https, facts.tls, headers.length),
+        host,
+        Question(told.authority, told.https, facts.tls, headers.length, refused),
         told.client,
-        opening(told),
+        opening(told) + lines,
         plain,
         ending,
     )
+
+
+def _judge(guard: ClientGuard, host: str, peer: Peer, generation: Generation) -> tuple[bytes, Decision | None]:
+    """(lines for the endpoint about the client's certificate, what a client without a good one is answered)."""
+    judged = judge(guard, host, peer, generation)
+    if not judged.status:
+        return judged.lines, None
+    labels = RouteLabels(host, upstream=NO_UPSTREAM)
+    if judged.location:
+        return b"", Redirect(labels, judged.status, judged.location)
+    return b"", Respond(labels, judged.status, judged.page)
