@@ -34,6 +34,7 @@ def command(**values: Any) -> None:
             http=tuple(values["http"]),
             https=tuple(values["https"]),
             admin=values["admin"],
+            h2c=values["h2c"],
             workers=values["workers"],
             shutdown_grace_period=values["shutdown_grace_period"],
             worker_shutdown_timeout=values["worker_shutdown_timeout"],

@@ -300,6 +300,13 @@ EDGE: Final = (
         help="Where HTTPS is served; repeatable.",
     ),
     Option(
+        name="h2c",
+        roles=_of("edge"),
+        kind=bool,
+        default=False,
+        help="Serve HTTP/2 without TLS too, to clients that begin with it (prior knowledge).",
+    ),
+    Option(
         name="workers",
         roles=_of("edge"),
         kind=click.IntRange(1, 256),

@@ -1,7 +1,8 @@
-"""What an exchange needs of a client, however it speaks."""
+"""What others need of a client, however it speaks: an exchange, and the listener that it came to."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 from services.edge.core.response_head import ResponseHead
@@ -30,3 +31,24 @@ class Client(Protocol):
 
     def request_may_flow(self, flows: bool) -> None:
         """Whether more of the request's body can be taken."""
+
+
+class Kept(Protocol):
+    """A client's connection, as its listener knows it."""
+
+    transport: asyncio.Transport
+
+    def announce(self) -> None:
+        """Say as early as the protocol can that the connection will end; requests may still come."""
+
+    def drain(self) -> None:
+        """End when nothing is under way."""
+
+
+class Arriving(Protocol):
+    """A client of whom it is not settled yet how it speaks."""
+
+    deadline: float
+
+    def abort(self) -> None:
+        """Close at once."""

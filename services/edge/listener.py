@@ -12,7 +12,11 @@ from time import monotonic
 from typing import Final
 
 from services.edge.client import ClientConnection
-from services.edge.connection import NEWCOMER_TIME, Connection
+from services.edge.clients import Arriving, Kept
+from services.edge.connection import NEWCOMER_TIME
+from services.edge.http2.cleartext import Undecided
+from services.edge.http2.common import Common
+from services.edge.http2.connection import Http2Connection
 from services.edge.serving import Serving
 from services.edge.tls import TLSConnection
 
@@ -21,15 +25,18 @@ BACKLOG: Final = 4096
 
 class Listener:
     """See the module. ``port`` is told to endpoints; ``draining``: every response is its connection's last;
-    ``handshakes``: clients whose TLS is not settled yet, each in ``connections`` afterwards."""
+    ``handshakes``: clients whose TLS, or protocol, is not settled yet, each in ``connections`` afterwards. ``h2c``:
+    HTTP/2 is spoken without TLS too."""
 
-    def __init__(self, serving: Serving, port: int, tls: bool) -> None:
+    def __init__(self, serving: Serving, port: int, tls: bool, h2c: bool = False) -> None:
         self.serving = serving
         self.port = port
         self.tls = tls
         self.draining = False
-        self.connections: set[Connection] = set()
-        self.handshakes: set[TLSConnection] = set()
+        self.connections: set[Kept] = set()
+        self.handshakes: set[Arriving] = set()
+        self._h2c = h2c and not tls
+        self._common = Common(tls)
         self._servers: list[asyncio.Server] = []
 
     async def open(self, listening: socket.socket) -> None:
@@ -38,8 +45,15 @@ class Listener:
         self._servers.append(server)
 
     def _accept(self) -> asyncio.BaseProtocol:
+        if self._h2c:
+            return Undecided(self, lambda: ClientConnection(self), self._multiplexed)
         connection = ClientConnection(self)
-        return TLSConnection(connection, self.serving, self.handshakes) if self.tls else connection
+        if self.tls:
+            return TLSConnection(connection, self._multiplexed, self.serving, self.handshakes)
+        return connection
+
+    def _multiplexed(self) -> Http2Connection:
+        return Http2Connection(self, self._common)
 
     def close(self) -> None:
         """Accept no more; connections stay."""
@@ -86,6 +100,8 @@ class Listeners:
         for listener in self.each:
             listener.draining = True
             listener.close()
+            for connection in list(listener.connections):
+                connection.announce()
 
     async def drain(self, timeout: float) -> bool:
         """Let what is under way finish, at most ``timeout`` seconds, then end the rest; whether nothing was cut."""
@@ -101,11 +117,11 @@ class Listeners:
         return whole
 
 
-async def listen(serving: Serving, sockets: Sequence[socket.socket], tls: bool) -> Listeners:
-    """Serve on bound sockets, http or https."""
+async def listen(serving: Serving, sockets: Sequence[socket.socket], tls: bool, h2c: bool = False) -> Listeners:
+    """Serve on bound sockets, http or https. ``h2c``: HTTP/2 on http too, for clients that begin with it."""
     listeners = []
     for listening in sockets:
-        listener = Listener(serving, listening.getsockname()[1], tls)
+        listener = Listener(serving, listening.getsockname()[1], tls, h2c)
         await listener.open(listening)
         listeners.append(listener)
     return Listeners(listeners)

@@ -1,0 +1,66 @@
+"""What the HTTP/2 connections of a listener have in common: blocks of responses' heads, limits, and a voice in the log.
+
+Owns the memory that outlives connections. Must not know streams.
+"""
+
+from __future__ import annotations
+
+import logging
+from time import monotonic
+from typing import Final
+
+from msgspec.structs import replace
+
+from services.edge.core.generation import Generation
+from services.edge.core.http2.limits import CLIENT_LIMITS, Limits
+from services.edge.core.http2_response import Blocks
+from services.runtime.logs import log
+
+_log = logging.getLogger(__name__)
+
+SAID_EVERY: Final = 1.0
+"""Seconds between two lines in the log about clients that break rules: an attack must not fill a disk."""
+
+
+class Common:
+    """See the module. ``tls``: of the listener."""
+
+    __slots__ = ("_blocks", "_generation", "_limits", "_said_at", "_tls", "_unsaid")
+
+    def __init__(self, tls: bool) -> None:
+        self._tls = tls
+        self._generation: Generation | None = None
+        self._blocks = Blocks(b"", False)
+        self._limits = CLIENT_LIMITS
+        self._said_at = float("-inf")
+        self._unsaid = 0
+
+    def blocks(self, generation: Generation) -> Blocks:
+        """The blocks that responses are made of under ``generation``."""
+        if generation is not self._generation:
+            self._follow(generation)
+        return self._blocks
+
+    def limits(self, generation: Generation | None) -> Limits:
+        """What a new connection may do."""
+        if generation is not None and generation is not self._generation:
+            self._follow(generation)
+        return self._limits
+
+    def _follow(self, generation: Generation) -> None:
+        self._generation = generation
+        settings = generation.settings
+        blocks = Blocks(generation.security_line if self._tls else b"", settings.server_tokens)
+        if not blocks.says_the_same(self._blocks):  # what is remembered outlives generations that say the same
+            self._blocks = blocks
+        self._limits = replace(CLIENT_LIMITS, streams=settings.http2_max_concurrent_streams or CLIENT_LIMITS.streams)
+
+    def broke_rule(self, client: str, reason: str) -> None:
+        """A connection was ended for ``reason``."""
+        now = monotonic()
+        if now - self._said_at < SAID_EVERY:
+            self._unsaid += 1
+            return
+        more, self._unsaid = self._unsaid, 0
+        self._said_at = now
+        log(_log, logging.WARNING, "client of HTTP/2 was cut off", client=client, reason=reason, more_like_it=more)

@@ -1,0 +1,357 @@
+"""A client's connection speaking HTTP/2: many streams, one write per turn of the loop for all of them.
+
+Owns how the connection lives and ends: waiting, back-pressure of the client as a whole, GOAWAY, draining. The protocol
+is the engine's, a request its stream's. It is handed a transport by the event loop, or by ``services.edge.tls``, and
+cannot tell which.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from services.edge.core.forwarded import client_facts
+from services.edge.core.http2.errors import NO_ERROR, PROTOCOL_ERROR
+from services.edge.core.http2.events import (
+    ConnectionFailed,
+    DataReceived,
+    Event,
+    GoAwayReceived,
+    HeadTooLarge,
+    PingAnswered,
+    RequestReceived,
+    SettingsReceived,
+    StreamReset,
+    TrailersReceived,
+    WindowOpened,
+)
+from services.edge.core.http2.server import ServerConnection
+from services.edge.core.http2_request import Requests
+from services.edge.deadlines import NEVER, Timed
+from services.edge.http2.common import Common
+from services.edge.http2.stream import SEND_TIME, Stream
+from services.edge.link import link_of
+
+if TYPE_CHECKING:
+    from services.edge.listener import Listener
+
+FIRST_TIME: Final = 60.0
+"""Seconds until the first request (nginx: client_header_timeout). PINGs do not extend it."""
+HEAD_TIME: Final = 10.0
+"""Seconds for a whole head, from its first frame (a drip of CONTINUATIONs does not extend it)."""
+LINGER_TIME: Final = 2.0
+"""Seconds to read on after the last word, so that the client gets to read it."""
+LAST_WORD_TIME: Final = 1.0
+"""Seconds after which the last stream is named though the client has not answered the PING that went before."""
+STREAMS_KEPT: Final = 32
+"""Streams that are done and kept for the next requests of the same client."""
+
+_LAST_CALL: Final = b"last one"
+"""The PING behind the first GOAWAY: its answer tells that requests on their way have arrived."""
+
+OPEN, LEAVING, LINGER, CLOSED = range(4)
+"""Requests are taken; the last stream is named, the others go on; answered for the last time; over."""
+
+
+class Http2Connection(asyncio.Protocol):
+    """See the module. ``common``: what the listener's connections share; ``congested``: the client does not take what
+    is written; ``_announced``: it knows that there will be a last stream."""
+
+    __slots__ = (
+        "_announced",
+        "_flushing",
+        "_free",
+        "_in_head",
+        "_keep_alive",
+        "_last_word",
+        "_listener",
+        "_requests",
+        "_state",
+        "_streams",
+        "_watched",
+        "common",
+        "congested",
+        "deadline",
+        "engine",
+        "facts",
+        "link",
+        "requests",
+        "serving",
+        "transport",
+    )
+
+    def __init__(self, listener: Listener, common: Common) -> None:
+        self._listener = listener
+        self.serving = listener.serving
+        self.common = common
+        self.engine = ServerConnection(common.limits(self.serving.generation))
+        self.transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self.deadline = NEVER
+        self.congested = False
+        self._state = OPEN
+        self._streams: dict[int, Stream] = {}
+        self._free: list[Stream] = []
+        self._requests = 0
+        self._in_head = False
+        self._flushing = False
+        self._announced = False
+        self._last_word: asyncio.TimerHandle | None = None
+
+    # --- from the event loop ------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client came."""
+        self.transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self.facts = client_facts(str(peer[0]) if peer else "", self._listener.port, self._listener.tls)
+        self.link = link_of(transport, self._listener.tls)
+        self.requests = Requests(self.facts)
+        self._watched: set[Timed] = self.serving.deadlines.watch(self)
+        self.deadline = monotonic() + FIRST_TIME
+        self._listener.connections.add(self)
+        self.flush_soon()
+        if self._listener.draining:
+            self.announce()
+
+    def data_received(self, data: bytes) -> None:
+        """Frames, whole or in part."""
+        if self._state >= LINGER:
+            return
+        now = monotonic()
+        engine = self.engine
+        for event in engine.receive(data, now):
+            if event.__class__ is RequestReceived:
+                self._request(event, now)
+            else:
+                _HANDLERS[event.__class__](self, event, now)
+        if engine.queued:
+            self.flush_soon()
+        if engine.reading_head is not self._in_head:
+            self._watch_head(now)
+
+    def eof_received(self) -> bool:
+        """The client sends no more, nor can it open its window: it has left."""
+        self._leave()
+        return False
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """The client is gone."""
+        self._state = CLOSED
+        self._abandon()
+        if self._last_word is not None:
+            self._last_word.cancel()
+        self._watched.discard(self)
+        self._listener.connections.discard(self)
+
+    def pause_writing(self) -> None:
+        """The client takes bytes slower than they come: nothing more is read from it, nor for it."""
+        self.congested = True
+        if self._state >= LINGER:
+            return
+        self.deadline = monotonic() + SEND_TIME
+        self.transport.pause_reading()
+        for stream in self._streams.values():
+            stream.congest()
+
+    def resume_writing(self) -> None:
+        """The client takes bytes again."""
+        self.congested = False
+        if self._state >= LINGER:
+            return
+        self._in_head = False
+        self._set_deadline(monotonic())
+        self.flush_soon()
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+        for stream in list(self._streams.values()):
+            stream.relieve()
+
+    def expire(self, now: float) -> None:
+        """Something took too long; what, the state tells."""
+        if self._state >= LINGER:
+            self._state = CLOSED
+            self.transport.abort()
+        elif self.congested:
+            self._leave()
+        elif self._in_head:
+            self._fail(PROTOCOL_ERROR, "head-timeout")
+        elif self._streams:
+            self.deadline = NEVER
+        else:
+            self.engine.shutdown(NO_ERROR)
+            self._end()
+
+    # --- what comes ---------------------------------------------------------------------------------------------
+
+    def _request(self, event: RequestReceived, now: float) -> None:
+        stream = self._open(event.stream_id)
+        stream.begin(event, now)
+
+    def _open(self, stream_id: int) -> Stream:
+        stream = self._free.pop() if self._free else Stream(self)
+        streams = self._streams
+        streams[stream_id] = stream
+        if len(streams) == 1:
+            self.deadline = NEVER
+        self._requests += 1
+        generation = self.serving.generation
+        if generation is not None and self._requests >= generation.requests_at_most:
+            self.announce()
+        return stream
+
+    def _too_large(self, event: HeadTooLarge, now: float) -> None:
+        self._open(event.stream_id).refuse_large(event.stream_id, event.ended, now)
+
+    def _data(self, event: DataReceived, now: float) -> None:
+        stream = self._streams.get(event.stream_id)
+        if stream is not None:
+            stream.take(event, now)
+
+    def _trailers(self, event: TrailersReceived, now: float) -> None:
+        stream = self._streams.get(event.stream_id)
+        if stream is not None:
+            stream.trailers(now)
+
+    def _stream_reset(self, event: StreamReset, _now: float) -> None:
+        if not event.remote:
+            self.serving.traffic.counters[f"http2-{event.reason}"] += 1
+        stream = self._streams.get(event.stream_id)
+        if stream is not None:
+            stream.abandon()
+
+    def _window_opened(self, event: WindowOpened, _now: float) -> None:
+        stream = self._streams.get(event.stream_id)
+        if stream is not None:
+            stream.opened()
+
+    def _answered(self, event: PingAnswered, _now: float) -> None:
+        if self._announced and event.payload == _LAST_CALL:
+            self._say_last_word()
+
+    def _failed(self, event: ConnectionFailed, _now: float) -> None:
+        self._cut_off(event.reason)
+
+    def _ignored(self, _event: Event, _now: float) -> None:
+        """Nothing follows from it."""
+
+    # --- streams ------------------------------------------------------------------------------------------------
+
+    def release(self, stream_id: int, stream: Stream, now: float) -> None:
+        """A stream is done."""
+        del self._streams[stream_id]
+        if len(self._free) < STREAMS_KEPT:
+            self._free.append(stream)
+        if not self._streams and self._state < LINGER:
+            self._set_deadline(now)
+            if self._state == LEAVING:
+                self._end()
+
+    def flush_soon(self) -> None:
+        """Write what the engine has at the end of this turn of the loop."""
+        if not self._flushing:
+            self._flushing = True
+            self.serving.loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if not self.congested and self._state < LINGER:
+            self._write()
+
+    def _write(self) -> None:
+        data = self.engine.data_to_send()
+        if data:
+            self.transport.write(data)
+
+    # --- waiting ------------------------------------------------------------------------------------------------
+
+    def _watch_head(self, now: float) -> None:
+        self._in_head = self.engine.reading_head
+        if self.congested:
+            return
+        if self._in_head:
+            self.deadline = now + HEAD_TIME
+        else:
+            self._set_deadline(now)
+
+    def _set_deadline(self, now: float) -> None:
+        generation = self.serving.generation
+        if self._streams or generation is None:
+            self.deadline = NEVER if self._streams else now + FIRST_TIME
+        else:
+            self.deadline = now + (generation.settings.keep_alive if self._requests else FIRST_TIME)
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    def announce(self) -> None:
+        """Say that there will be a last stream: a client that knows opens no more here (RFC 9113 section 6.8)."""
+        if self._announced or self._state != OPEN:
+            return
+        self._announced = True
+        self.engine.announce_shutdown()
+        self.engine.ping(_LAST_CALL)
+        self._last_word = self.serving.loop.call_later(LAST_WORD_TIME, self._say_last_word)
+        self.flush_soon()
+
+    def _say_last_word(self) -> None:
+        """Name the last stream; the connection ends when those that are open have ended."""
+        if self._state != OPEN:
+            return
+        self._announced = True
+        self._state = LEAVING
+        self.engine.shutdown(NO_ERROR)
+        self.flush_soon()
+        if not self._streams:
+            self._end()
+
+    def drain(self) -> None:
+        """End when nothing is under way."""
+        self.announce()
+
+    def _fail(self, code: int, reason: str) -> None:
+        """The client does not do what it has to."""
+        self.engine.shutdown(code)
+        self._cut_off(reason)
+
+    def _cut_off(self, reason: str) -> None:
+        self.serving.traffic.counters[f"http2-{reason}"] += 1
+        self.common.broke_rule(self.facts.address, reason)
+        self._abandon()
+        self._end()
+
+    def _end(self) -> None:
+        """Send what there is, then read on a little: bytes unread at a close would destroy it on its way."""
+        if self._state >= LINGER:
+            return
+        self._state = LINGER
+        self.deadline = monotonic() + LINGER_TIME
+        self._write()
+        if self.congested:
+            self.transport.close()
+        elif self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def _leave(self) -> None:
+        """The client has left, or takes nothing any more."""
+        self._state = CLOSED
+        self._abandon()
+        self.transport.abort()
+
+    def _abandon(self) -> None:
+        for stream in list(self._streams.values()):
+            stream.abandon()
+
+
+_Handler = Callable[[Http2Connection, Any, float], None]
+_HANDLERS: Final[dict[type, _Handler]] = {
+    DataReceived: Http2Connection._data,
+    TrailersReceived: Http2Connection._trailers,
+    HeadTooLarge: Http2Connection._too_large,
+    StreamReset: Http2Connection._stream_reset,
+    WindowOpened: Http2Connection._window_opened,
+    PingAnswered: Http2Connection._answered,
+    SettingsReceived: Http2Connection._ignored,
+    GoAwayReceived: Http2Connection._ignored,  # of streams that we would open: the client ends the connection itself
+    ConnectionFailed: Http2Connection._failed,
+}
