@@ -154,7 +154,7 @@ class Connection(ABC):
 
     def _reset_for(self, stream_id: int, fault: StreamFaultError) -> None:
         """The peer was wrong on one stream. Resets that peers provoke are as good an attack as those that they send."""
-        self._flow.reset(stream_id, fault.code)
+        self._flow.refuse(stream_id, fault.code)
         self._events.append(StreamReset(stream_id, fault.code, False, fault.reason))
         if self._acknowledged or fault.code != REFUSED_STREAM:  # who has not read our settings may ask for too much
             self._spend(self._budgets.resets_sent, "resets-provoked")

@@ -178,6 +178,13 @@ class Flow:
 
     def reset(self, stream_id: int, code: int) -> None:
         """See the package. What the peer still sends there is thrown away."""
+        if stream_id in self.streams:
+            self.refuse(stream_id, code)
+
+    # --- for the connection ---------------------------------------------------------------------------------------
+
+    def refuse(self, stream_id: int, code: int) -> None:
+        """Reset a stream, also one that is not open."""
         stream = self.streams.get(stream_id)
         if stream is not None:
             self.forget(stream)
@@ -185,8 +192,6 @@ class Flow:
             del self.was_reset[next(iter(self.was_reset))]
         self.was_reset[stream_id] = None
         self._parts.append(rst_stream(stream_id, code))
-
-    # --- for the connection ---------------------------------------------------------------------------------------
 
     def credit(self, length: int) -> None:
         """The peer may send ``length`` bytes more on the connection."""

@@ -18,8 +18,9 @@ from services.edge.core.http2.huffman import decode
 from services.edge.core.http2.limits import Limits
 from services.edge.core.http2.memo import Memo
 
-_KNOWN_BLOCKS: Final = 64
-_KNOWN_LENGTH: Final = 1024
+_KNOWN_HEADS: Final = 32
+_KNOWN_SIZE: Final = 4 * 1024
+"""How many heads, and of how many bytes of fields, are remembered in each of the ways below."""
 
 _ANY_PATH: Final = make_field(b":path", b"/")
 
@@ -88,15 +89,15 @@ class HeadReader:
 
     def _whole_request(self, block: bytes) -> tuple[RequestHead, bytes]:
         fields, steady = self._decode(block)
-        head, path, _ = self._read_request(fields)
-        if steady:
+        head, path, room = self._read_request(fields)
+        if steady and self._is_small(room):
             _keep(self._requests, block, (head, path))
         return head, path
 
     def _pathless_request(self, block: bytes, key: bytes) -> tuple[RequestHead, bytes]:
         fields, steady = self._decode(block)
         head, path, room = self._read_request(fields)
-        if steady and path.startswith(b"/"):  # any other such path would do as well
+        if steady and self._is_small(room) and path.startswith(b"/"):  # any other such path would do as well
             _keep(self._pathless, key, (head, room))
         return head, path
 
@@ -104,6 +105,8 @@ class HeadReader:
         """(head, path, how long it might have been). Raises StreamFaultError or TooLargeError.
 
         Where each block changes the table, the fields but the path are the same objects all the same."""
+        if len(fields) > self._limits.header_count:
+            raise TooLargeError
         path = b""
         for at, field in enumerate(fields):
             if field.kind == PATH and field.pair[1] != b"*":
@@ -115,7 +118,8 @@ class HeadReader:
         if known is None:
             room = self._room(fields) + len(_ANY_PATH.pair[1])
             known = (*read_request(fields), room)
-            _keep(self._heads, key, known)
+            if self._is_small(room):
+                _keep(self._heads, key, known)
         head, other, room = known
         if len(path) > room:
             raise TooLargeError
@@ -128,11 +132,11 @@ class HeadReader:
     def _new_response(self, block: bytes) -> ResponseHead:
         fields, steady = self._decode(block)
         try:
-            self._room(fields)
+            room = self._room(fields)
         except TooLargeError:
             raise StreamFaultError(PROTOCOL_ERROR, "head-too-large") from None
         head = read_response(fields)
-        if steady:
+        if steady and self._is_small(room):
             _keep(self._responses, block, head)
         return head
 
@@ -143,11 +147,11 @@ class HeadReader:
     def _new_trailers(self, block: bytes) -> Fields:
         fields, steady = self._decode(block)
         try:
-            self._room(fields)
+            room = self._room(fields)
         except TooLargeError:
             raise StreamFaultError(PROTOCOL_ERROR, "trailers-too-large") from None
         trailers = read_trailers(fields)
-        if steady:
+        if steady and self._is_small(room):
             _keep(self._trailers, block, trailers)
         return trailers
 
@@ -167,14 +171,19 @@ class HeadReader:
 
     def _room(self, fields: list[Field]) -> int:
         """How many bytes of fields more there might have been. Raises TooLargeError."""
+        if len(fields) > self._limits.header_count:
+            raise TooLargeError
         room = self._limits.header_bytes - sum([field.size for field in fields])
-        if room < 0 or len(fields) > self._limits.header_count:
+        if room < 0:
             raise TooLargeError
         return room
 
+    def _is_small(self, room: int) -> bool:
+        """Whether a head may be kept: what a connection can make us keep is bounded."""
+        return room >= self._limits.header_bytes - _KNOWN_SIZE
+
 
 def _keep(known: dict[K, V], key: K, meaning: V) -> None:
-    if len(key) <= _KNOWN_LENGTH:
-        if len(known) >= _KNOWN_BLOCKS:
-            known.clear()
-        known[key] = meaning
+    if len(known) >= _KNOWN_HEADS:
+        known.clear()
+    known[key] = meaning

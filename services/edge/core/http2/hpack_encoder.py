@@ -25,6 +25,7 @@ _SELDOM_REPEATED: Final = _NEVER_INDEXED | {b":path", b"etag", b"location", b"la
 """Not worth remembering, nor the time that the Huffman code takes."""
 
 _KEPT_LENGTH: Final = 256
+"""Of name and value together."""
 
 
 def write_integer(value: int, prefix: int, first: int) -> bytes:
@@ -66,7 +67,7 @@ _fields: Final = Memo(_kept_field, 4096)
 
 def encode_field(name: bytes, value: bytes) -> bytes:
     """One field as a literal that is not indexed, or as an index of the static table."""
-    if name in _SELDOM_REPEATED or len(value) > _KEPT_LENGTH:
+    if name in _SELDOM_REPEATED or len(name) + len(value) > _KEPT_LENGTH:
         return _name(name, 0x10 if name in _NEVER_INDEXED else 0) + _plain(value)
     return _fields[name, value]
 

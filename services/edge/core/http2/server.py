@@ -74,6 +74,8 @@ class ServerConnection(Connection):
             raise ConnectionFaultError(PROTOCOL_ERROR, "even-stream")
         if stream_id != self._highest + 2:
             self._skip(stream_id)
+        if stream_id > _LAST_STREAMS:
+            self.announce_shutdown()
         self._highest = stream_id
         flow = self._flow
         stream = Stream(stream_id, flow.initial_window, self._limits.stream_window, True, ended)
@@ -119,8 +121,6 @@ class ServerConnection(Connection):
         """Streams that the client passed over are closed unused (RFC 9113 section 5.1.1)."""
         if stream_id > self._highest + 2 and len(self._skipped) < _SKIPPED_RANGES:
             self._skipped.append(range(self._highest + 1, stream_id))
-        if stream_id > _LAST_STREAMS:
-            self.announce_shutdown()
 
     def _is_idle(self, stream_id: int) -> bool:
         return stream_id > self._highest or not stream_id & 1
