@@ -159,6 +159,7 @@ _ALL = (
         "notice",
         "The Ingress names an IngressClass that does not exist. It is passed over until there is one.",
     ),
+    Code("class-missing", "notice", "The Ingress names no class, and such are not watched. It is passed over."),
     Code(
         "service-not-found", "warning", "A backend's Service does not exist. Its routes answer 503 until there is one."
     ),

@@ -14,7 +14,7 @@ from proto.diagnostics import Diagnostic
 from proto.objects import Ingress, IngressClass, ObjectKey
 from services.compiler.core.claims import Claim, Judged, judge
 from services.compiler.core.options import CompileOptions
-from services.contract.classes import is_ours
+from services.contract.classes import CLASS_ANNOTATION, is_ours
 from services.contract.configmap.read import Controller
 from services.contract.diagnostics import finding
 
@@ -91,6 +91,8 @@ class Admission:
             return NOT_OURS
         if not is_ours(ingress, classes, options):
             class_name = ingress.class_name
+            if class_name is None and CLASS_ANNOTATION not in ingress.annotations:
+                return Verdict(None, (_class_missing(ingress),))
             if class_name is None or class_name in classes:
                 return NOT_OURS
             note = finding(
@@ -110,6 +112,14 @@ class Admission:
     def _forget(self, name: str) -> None:
         if self._accepted.pop(name, None) is not None:
             self._forgotten.add(name)
+
+
+def _class_missing(ingress: Ingress) -> Diagnostic:
+    return finding(
+        _key(ingress), "class-missing", "spec.ingressClassName", "",
+        "The Ingress names no class, and --watch-ingress-without-class is not set. The Ingress is passed over.",
+        "Set spec.ingressClassName, or mark an IngressClass as the default one before the Ingress is created.",
+    )  # fmt: skip
 
 
 def _split(name: str) -> tuple[str, str, str]:

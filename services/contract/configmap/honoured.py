@@ -102,6 +102,27 @@ HONOURED: Final = (
         doc="Seconds that connecting to an endpoint may take.",
     ),
     Key(
+        name="proxy-next-upstream",
+        type="string",
+        default="error timeout",
+        state="honoured",
+        doc="After which failures another endpoint is tried; the annotation of that name lists the conditions.",
+    ),
+    Key(
+        name="proxy-next-upstream-timeout",
+        type="int",
+        default="0",
+        state="honoured",
+        doc="Seconds after which no other endpoint is tried; 0: any time.",
+    ),
+    Key(
+        name="proxy-next-upstream-tries",
+        type="int",
+        default="3",
+        state="honoured",
+        doc="How many endpoints are tried; 0: each once.",
+    ),
+    Key(
         name="proxy-read-timeout",
         type="int",
         default="60",
@@ -121,6 +142,13 @@ HONOURED: Final = (
         default="60",
         state="honoured",
         doc="Seconds between two writes of a request.",
+    ),
+    Key(
+        name="retry-non-idempotent",
+        type="bool",
+        default="false",
+        state="honoured",
+        doc="POST, LOCK and PATCH are offered to another endpoint though they were sent.",
     ),
     Key(name="server-tokens", type="bool", default="false", state="honoured", doc="Responses name the server."),
     Key(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proto.objects import ObjectKey, Service
+from proto.objects import Ingress, ObjectKey, Service
 from services.watcher.sources.folder.files import MAX_FILE, Folder
 
 
@@ -115,3 +115,38 @@ def test_a_file_beyond_all_measure_is_not_parsed() -> None:
     folder = Folder()
     folder.put("a.yaml", bytes(MAX_FILE + 1))
     assert findings(folder) == {"a.yaml": ["manifest-invalid a.yaml document 1 line 1"]}
+
+
+def ingress_class(name: str, *, default: bool) -> str:
+    return (
+        f"apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata:\n  name: {name}\n"
+        f'  annotations: {{ingressclass.kubernetes.io/is-default-class: "{str(default).lower()}"}}\n'
+        "spec: {controller: k8s.io/ingress-nginx}\n"
+    )
+
+
+def ingress(name: str, more: str = "") -> str:
+    rules = "rules: [{host: a.example.com}]"
+    head = f"apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{name: {name}"
+    return f"{head}}}\nspec: {{{more}{rules}}}\n"
+
+
+def classes_of(folder: Folder) -> dict[str, str | None]:
+    """Changed Ingresses and their class."""
+    changed, _ = folder.changes()
+    return {key.name: value.class_name for key, value in changed if isinstance(value, Ingress)}
+
+
+def test_the_default_class_is_that_of_ingresses_without_one() -> None:
+    """An API server gives it to them; a folder has to do that itself."""
+    folder = Folder()
+    folder.put("a.yaml", f"{ingress('bare')}---\n{ingress('own', 'ingressClassName: other, ')}".encode())
+    assert classes_of(folder) == {"bare": None, "own": "other"}
+    folder.put("class.yaml", ingress_class("nginx", default=True).encode())
+    assert classes_of(folder) == {"bare": "nginx"}
+    folder.put("second.yaml", ingress_class("second", default=True).encode())
+    assert classes_of(folder) == {"bare": None}, "two defaults make none"
+    folder.put("second.yaml", ingress_class("second", default=False).encode())
+    assert classes_of(folder) == {"bare": "nginx"}
+    folder.put("a.yaml", ingress("bare", "ingressClassName: own, ").encode())
+    assert classes_of(folder) == {"bare": "own"}

@@ -7,9 +7,11 @@ When two files hold the same object, the first by path wins, and both are named.
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from proto.diagnostics import Diagnostic
-from proto.objects import ObjectKey
+from proto.objects import Ingress, IngressClass, ObjectKey
+from services.contract.classes import CLASS_ANNOTATION
 from services.contract.diagnostics import finding
 from services.watcher.observed import Value
 from services.watcher.sources.folder.documents import Document, Mistake, Path, Piece, pieces_of, read_json, read_yaml
@@ -49,6 +51,7 @@ class Folder:
         self._files: dict[str, _File] = {}
         self._claims: dict[ObjectKey, dict[str, Placed]] = {}
         self._current: dict[ObjectKey, Value] = {}
+        self._default_class: str | None = None
         self._touched: set[ObjectKey] = set()
         self._reported: set[str] = set()
 
@@ -96,6 +99,7 @@ class Folder:
     def changes(self) -> tuple[list[tuple[ObjectKey, Value | None]], dict[str, tuple[Diagnostic, ...]]]:
         """What changed since the last call: objects (None: gone) in a steady order, and the findings of each file."""
         changed: list[tuple[ObjectKey, Value | None]] = []
+        self._follow_default_class()
         for key in sorted(self._touched):
             claims = self._claims.get(key)
             before = self._current.get(key)
@@ -104,13 +108,35 @@ class Folder:
                     del self._current[key]
                     changed.append((key, None))
                 continue
-            value = claims[min(claims)].value
+            value = self._with_class(claims[min(claims)].value)
             if before != value:
                 self._current[key] = value
                 changed.append((key, value))
         reported = self._reported | {file for key in self._touched for file in self._claims.get(key, ())}
         self._touched, self._reported = set(), set()
         return changed, {file: self._findings(file) for file in sorted(reported)}
+
+    def _follow_default_class(self) -> None:
+        """The class that Ingresses without one get, as an API server gives it to them when they are created; several
+        default classes make none (Kubernetes: the newest, but a folder knows no age)."""
+        if not any(key.kind == "ingressclass" for key in self._touched):
+            return
+        classes = (claims[min(claims)].value for key, claims in self._claims.items() if key.kind == "ingressclass")
+        names = [value.name for value in classes if isinstance(value, IngressClass) and value.is_default]
+        default = names[0] if len(names) == 1 else None
+        if default != self._default_class:
+            self._default_class = default
+            self._touched |= {key for key in self._claims if key.kind == "ingress"}
+
+    def _with_class(self, value: Value) -> Value:
+        if (
+            self._default_class is None
+            or not isinstance(value, Ingress)
+            or value.class_name is not None
+            or CLASS_ANNOTATION in value.annotations
+        ):
+            return value
+        return replace(value, class_name=self._default_class)
 
     def _replace(self, file: str, old: _File, documents: list[tuple[Piece, Document]]) -> None:
         objects: dict[ObjectKey, Placed] = {}
