@@ -12,14 +12,16 @@ from typing import Any
 
 import msgspec
 import yaml
+from msgspec.structs import asdict
 
 from proto.codec import decode_resource
 from proto.diagnostics import Diagnostic
 from proto.objects import Ingress, Object, key_of
-from proto.policies import Policy, Rewrite
+from proto.policies import Policy, Rewrite, SSLRedirect
 from proto.resources import (
     Action,
     Certificate,
+    Credentials,
     Forward,
     Redirect,
     Resource,
@@ -142,6 +144,9 @@ def _resource(resource: Resource, groups: dict[str, RouteGroup]) -> Any:
             return [f"{endpoint.address}:{endpoint.port}" for endpoint in resource.endpoints]
         case Certificate():
             return list(resource.names)
+        case Credentials():
+            held = {"pair": resource.chain, "authority": resource.sealed_authority, "revoked": resource.sealed_revoked}
+            return [name for name, value in held.items() if value]
         case _:
             raise AssertionError(resource)
 
@@ -180,8 +185,11 @@ def _action(action: Action) -> str:
 def _policy(policy: Policy) -> str:
     if isinstance(policy, Rewrite):
         return f"[rewrite {policy.pattern} to {policy.target}]"
-    words = {None: "unset", True: "on", False: "off"}
-    return f"[ssl-redirect {words[policy.enabled]}, force {words[policy.force]}]"
+    if isinstance(policy, SSLRedirect):
+        words = {None: "unset", True: "on", False: "off"}
+        return f"[ssl-redirect {words[policy.enabled]}, force {words[policy.force]}]"
+    said = {name: value for name, value in asdict(policy).items() if value is not None}
+    return f"[{policy.__struct_config__.tag} {', '.join(f'{name} {value}' for name, value in said.items())}]"
 
 
 def _finding(diagnostic: Diagnostic) -> dict[str, str]:

@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from proto.diagnostics import Diagnostic
 from proto.objects import Ingress, IngressBackend, IngressPath, IngressTLS, ObjectKey
-from proto.policies import SSLRedirect
+from proto.policies import Policy, SSLRedirect
+from services.compiler.core.policies import policies_of
 from services.contract.annotations.read import NOTHING_SET, AnnotationSettings, read_annotations
 from services.contract.configmap.read import Controller
 from services.contract.diagnostics import finding, rejects
@@ -46,8 +47,9 @@ class Claim(Struct, frozen=True, gc=False):
     """What one Ingress asks for.
 
     ``name``: ``namespace/name``. ``hosts``: by lower-case host, empty text for rules without one, in the order of the
-    rules. ``default_upstream``: of ``spec.defaultBackend``. ``ssl``: its word on redirects to https. ``tls``: with
-    lower-case hosts. ``fallback``: the Upstream of the annotation ``default-backend``.
+    rules. ``default_upstream``: of ``spec.defaultBackend``. ``ssl``: its word on redirects to https; ``policies``: on
+    everything else of its routes. ``tls``: with lower-case hosts. ``fallback``: the Upstream of the annotation
+    ``default-backend``.
     """
 
     key: ObjectKey
@@ -58,6 +60,7 @@ class Claim(Struct, frozen=True, gc=False):
     tls: tuple[IngressTLS, ...] = ()
     settings: AnnotationSettings = NOTHING_SET
     ssl: tuple[SSLRedirect, ...] = ()
+    policies: tuple[Policy, ...] = ()
     fallback: str = ""
 
     @property
@@ -127,6 +130,7 @@ def judge(ingress: Ingress, controller: Controller) -> Judged:
         tls=ingress.tls,
         settings=settings,
         ssl=ssl,
+        policies=policies_of(settings),
         fallback=first_port_upstream(ingress.namespace, settings.default_backend) if settings.default_backend else "",
     )
     return Judged(claim, diagnostics)

@@ -142,9 +142,10 @@ def _policies(location: Location, action: Action) -> tuple[Policy, ...]:
     """A denied path answers before anything else is asked (contract section 1.7)."""
     if action is DENIED:
         return ()
+    claim = location.claim
     if location.bare:
-        return _NO_REDIRECT
-    return () if location.claim is None else location.claim.ssl
+        return _NO_REDIRECT if claim is None else (*_NO_REDIRECT, *claim.policies)
+    return () if claim is None else (*claim.ssl, *claim.policies)
 
 
 @lru_cache(maxsize=8192)

@@ -11,18 +11,24 @@ PROXYING: Final = (
         name="proxy-body-size", type="size", default="1m", risk="medium", doc="The largest request body; 0: any."
     ),
     Annotation(
-        name="proxy-connect-timeout", type="seconds", default="5", doc="How long connecting to an endpoint may take."
+        name="proxy-connect-timeout",
+        type="seconds",
+        default="5",
+        state="honoured",
+        doc="How long connecting to an endpoint may take.",
     ),
     Annotation(
         name="proxy-read-timeout",
         type="seconds",
         default="60",
-        doc="The longest pause between two reads of a response.",
+        state="honoured",
+        doc="The longest pause between two reads of a response, or of a WebSocket either way.",
     ),
     Annotation(
         name="proxy-send-timeout",
         type="seconds",
         default="60",
+        state="honoured",
         doc="The longest pause between two writes of a request.",
     ),
     Annotation(
@@ -43,14 +49,27 @@ PROXYING: Final = (
     ),
     Annotation(
         name="proxy-next-upstream",
-        type="list",
+        type="conditions",
         default="error timeout",
         risk="medium",
-        doc="After which failures another endpoint is tried.",
+        state="honoured",
+        doc="After which failures another endpoint is tried: `error`, `timeout`, `invalid_header`, `http_500`, "
+        "`http_502`, `http_503`, `http_504`, `http_403`, `http_404`, `http_429`; `non_idempotent`: POST, LOCK and "
+        "PATCH too, though they were sent; `off`: none.",
     ),
-    Annotation(name="proxy-next-upstream-tries", type="int", default="3", doc="How many endpoints are tried; 0: all."),
     Annotation(
-        name="proxy-next-upstream-timeout", type="seconds", default="0", doc="How long trying may take; 0: any time."
+        name="proxy-next-upstream-tries",
+        type="count",
+        default="3",
+        state="honoured",
+        doc="How many endpoints are tried; 0: each once.",
+    ),
+    Annotation(
+        name="proxy-next-upstream-timeout",
+        type="seconds",
+        default="0",
+        state="honoured",
+        doc="Seconds after which no other endpoint is tried; 0: any time.",
     ),
     Annotation(
         name="proxy-cookie-domain", type="string", default="off", risk="medium", doc="Rewrite the Domain of cookies."
@@ -231,9 +250,9 @@ BALANCING: Final = (
     Annotation(name="session-cookie-path", type="string", scope="upstream", risk="medium", doc="Its Path."),
     Annotation(name="session-cookie-domain", type="string", scope="upstream", risk="medium", doc="Its Domain."),
     Annotation(
-        name="session-cookie-expires", type="seconds", scope="upstream", risk="medium", doc="Its Expires, from now."
+        name="session-cookie-expires", type="int", scope="upstream", risk="medium", doc="Its Expires, from now."
     ),
-    Annotation(name="session-cookie-max-age", type="seconds", scope="upstream", risk="medium", doc="Its Max-Age."),
+    Annotation(name="session-cookie-max-age", type="int", scope="upstream", risk="medium", doc="Its Max-Age."),
     Annotation(
         name="session-cookie-samesite",
         type="switch",

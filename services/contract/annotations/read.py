@@ -40,6 +40,12 @@ class AnnotationSettings(Struct, frozen=True, gc=False):
     ssl_redirect: bool | None = None
     force_ssl_redirect: bool | None = None
     default_backend: str = ""
+    proxy_connect_timeout: int | None = None
+    proxy_read_timeout: int | None = None
+    proxy_send_timeout: int | None = None
+    proxy_next_upstream: tuple[str, ...] | None = None
+    proxy_next_upstream_tries: int | None = None
+    proxy_next_upstream_timeout: int | None = None
     global_auth: bool = True
     canary: bool = False
     denied: bool = False
@@ -56,6 +62,12 @@ _FIELD_OF: Final = {
     "ssl-redirect": "ssl_redirect",
     "force-ssl-redirect": "force_ssl_redirect",
     "default-backend": "default_backend",
+    "proxy-connect-timeout": "proxy_connect_timeout",
+    "proxy-read-timeout": "proxy_read_timeout",
+    "proxy-send-timeout": "proxy_send_timeout",
+    "proxy-next-upstream": "proxy_next_upstream",
+    "proxy-next-upstream-tries": "proxy_next_upstream_tries",
+    "proxy-next-upstream-timeout": "proxy_next_upstream_timeout",
     "enable-global-auth": "global_auth",
     "canary": "canary",
 }

@@ -18,7 +18,23 @@ _SERVICE_NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _TARGET: Final = re.compile(r"/?[-._~a-zA-Z0-9/:$]*")
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
-Value = bool | int | str
+CONDITIONS: Final = (
+    "error",
+    "timeout",
+    "invalid_header",
+    "http_500",
+    "http_502",
+    "http_503",
+    "http_504",
+    "http_403",
+    "http_404",
+    "http_429",
+    "non_idempotent",
+    "off",
+)
+"""What ``proxy-next-upstream`` may name."""
+
+Value = bool | int | str | tuple[str, ...]
 
 
 class MalformedError(ValueError):
@@ -39,6 +55,25 @@ def parse_int(text: str) -> int:
     if _INTEGER.fullmatch(text) is None or not -(2**63) <= int(text) < 2**63:
         raise MalformedError("is not a whole number")
     return int(text)
+
+
+def parse_count(text: str) -> int:
+    """A whole number, not negative."""
+    number = parse_int(text)
+    if number < 0:
+        raise MalformedError("is negative")
+    return number
+
+
+def parse_conditions(text: str) -> tuple[str, ...]:
+    """After which failures another endpoint is tried: the words of nginx's ``proxy_next_upstream``."""
+    words = tuple(text.split())
+    for word in words:
+        if word not in CONDITIONS:
+            raise MalformedError(f"holds {word!r}, which is none of {', '.join(CONDITIONS)}")
+    if not words:
+        raise MalformedError("names no condition")
+    return words
 
 
 def parse_string(text: str) -> str:
@@ -85,8 +120,12 @@ def parse_value(entry: Annotation, text: str) -> Value:
     match entry.type:
         case "bool":
             return parse_bool(text)
-        case "int" | "seconds":
+        case "int":
             return parse_int(text)
+        case "count" | "seconds":
+            return parse_count(text)
+        case "conditions":
+            return parse_conditions(text)
         case "switch":
             return parse_choice(entry, text)
         case "path":

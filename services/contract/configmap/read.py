@@ -17,7 +17,7 @@ from proto.objects import ObjectKey
 from proto.resources import Settings
 from services.contract.annotations.entry import Risk
 from services.contract.annotations.read import RISKS, AnnotationPolicy
-from services.contract.annotations.values import MalformedError, parse_bool
+from services.contract.annotations.values import MalformedError, parse_bool, parse_conditions
 from services.contract.configmap.entry import Key
 from services.contract.configmap.registry import KEYS
 from services.contract.diagnostics import RAW, finding
@@ -233,12 +233,14 @@ def _risk(text: str) -> Risk:
 _SPECIAL: Final = {
     "proxy-real-ip-cidr": _networks,
     "forwarded-for-header": _header,
+    "proxy-next-upstream": parse_conditions,
     "annotations-risk-level": _risk,
 }
 _SECONDS: Final = frozenset(
     {
         "keep-alive",
         "proxy-connect-timeout",
+        "proxy-next-upstream-timeout",
         "proxy-read-timeout",
         "proxy-send-timeout",
         "upstream-keepalive-timeout",
