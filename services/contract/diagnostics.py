@@ -92,6 +92,17 @@ _ALL = (
         "routes that it would guard answer 503.",
     ),
     Code(
+        "protocol-unsupported",
+        "error",
+        "`backend-protocol` names a protocol that Limen does not speak. The routes of the Ingress answer 503.",
+    ),
+    Code(
+        "endpoint-credentials-unusable",
+        "error",
+        "The Secret of `proxy-ssl-secret` does not exist, holds neither a pair nor an authority, or lacks the "
+        "authority that `proxy-ssl-verify` asks for. The routes that it would guard answer 503.",
+    ),
+    Code(
         "configmap-denied",
         "error",
         "A key of the ConfigMap that guards access is not honoured yet. The routes that it would guard answer 503.",

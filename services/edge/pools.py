@@ -38,8 +38,8 @@ class EndpointPool:
 
 
 class Balancer:
-    """Round robin over the endpoints of the Upstream ``name``, spoken to in one way; made anew when it changes, beginning
-    anywhere."""
+    """Round robin over the endpoints of the Upstream ``name``, spoken to in one way; made anew when the Upstream changes,
+    beginning anywhere."""
 
     __slots__ = ("_at", "name", "pools", "transport", "upstream")
 

@@ -12,11 +12,12 @@ import msgspec
 from proto.objects import Secret, TLSMaterial
 from proto.sealing import Sealer, secret_place
 from services.watcher.observed import RawSecret
-from services.watcher.tls import PairError, check_pair
+from services.watcher.tls import PairError, check_pair, holds_certificates
 
 TLS_TYPE: Final = "kubernetes.io/tls"
 CERTIFICATE: Final = "tls.crt"
 KEY: Final = "tls.key"
+AUTHORITY: Final = "ca.crt"
 
 MAX_ENTRY: Final = 256 * 1024
 """The largest other entry of a Secret that is carried; a message has 1 MiB, and no policy needs so much."""
@@ -29,6 +30,8 @@ def seal_secret(raw: RawSecret, sealer: Sealer, previous: TLSMaterial | None) ->
     for name, value in sorted(raw.data.items()):
         if name == KEY or (name == CERTIFICATE and material is not None):
             continue
+        if name == AUTHORITY and not holds_certificates(value):
+            continue  # of no use to anybody, and no reason to do without the pair beside it: some tools leave it empty
         if len(value) > MAX_ENTRY:
             problem = problem or f"data[{name}] has {len(value)} bytes; {MAX_ENTRY} is the most that is carried"
             continue

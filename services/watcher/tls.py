@@ -67,6 +67,14 @@ def check_pair(certificate: bytes, key: bytes) -> Pair:
     )
 
 
+def holds_certificates(pem: bytes) -> bool:
+    """Whether ``pem`` holds at least one certificate and nothing that cannot be read."""
+    try:
+        return bool(x509.load_pem_x509_certificates(pem))
+    except ValueError:
+        return False
+
+
 def _load_key(pem: bytes) -> PrivateKey:
     if not pem.strip():
         raise PairError("tls.key is empty")

@@ -121,7 +121,7 @@ def render(compiler: Compiler) -> str:
         if isinstance(resource, Settings):
             shown["settings"] = _differences(resource) or "defaults"
             continue
-        kind = "hosts" if isinstance(resource, VirtualHost) else f"{record.kind}s"
+        kind = "hosts" if isinstance(resource, VirtualHost) else f"{record.kind.removesuffix('s')}s"
         shown.setdefault(kind, {})[record.name or "(any)"] = _resource(resource, groups)
     findings = [_finding(entry) for key in sorted(compiler.diagnostics) for entry in compiler.diagnostics[key]]
     text = {**shown, "diagnostics": findings}

@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from proto.diagnostics import Diagnostic
 from proto.objects import Ingress, IngressBackend, IngressPath, IngressTLS, ObjectKey
-from proto.policies import Policy, SSLRedirect
-from services.compiler.core.policies import policies_of
+from proto.policies import EndpointTLS, Policy, SSLRedirect
+from services.compiler.core.policies import endpoint_tls_of, policies_of
 from services.contract.annotations.read import NOTHING_SET, AnnotationSettings, read_annotations
 from services.contract.configmap.read import Controller
 from services.contract.diagnostics import finding, rejects
@@ -61,6 +61,7 @@ class Claim(Struct, frozen=True, gc=False):
     settings: AnnotationSettings = NOTHING_SET
     ssl: tuple[SSLRedirect, ...] = ()
     policies: tuple[Policy, ...] = ()
+    endpoint_tls: EndpointTLS | None = None
     fallback: str = ""
 
     @property
@@ -131,6 +132,7 @@ def judge(ingress: Ingress, controller: Controller) -> Judged:
         settings=settings,
         ssl=ssl,
         policies=policies_of(settings),
+        endpoint_tls=endpoint_tls_of(settings),
         fallback=first_port_upstream(ingress.namespace, settings.default_backend) if settings.default_backend else "",
     )
     return Judged(claim, diagnostics)

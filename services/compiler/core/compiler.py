@@ -16,6 +16,7 @@ from proto.objects import EndpointSlice, Ingress, Object, ObjectKey
 from proto.resources import SETTINGS_NAME, ResourceKey, ResourceRecord
 from services.compiler.core.admit import Admission
 from services.compiler.core.claims import Claim
+from services.compiler.core.credentials import CredentialsSet
 from services.compiler.core.findings import Findings
 from services.compiler.core.hostset import HostSet
 from services.compiler.core.index import ClaimIndex
@@ -52,7 +53,16 @@ class Compiler:
         self._reading = read_controller(options, self._store)
         self._upstreams = UpstreamSet(self._store, self._table, external_names=not options.disable_svc_external_name)
         self._findings = Findings(self._index, self._upstreams.problem)
-        self._hosts = HostSet(self._store, self._index, self._table, self._upstreams, self._findings, self._last_good)
+        self._credentials = CredentialsSet(self._store, self._table)
+        self._hosts = HostSet(
+            self._store,
+            self._index,
+            self._table,
+            self._upstreams,
+            self._credentials,
+            self._findings,
+            self._last_good,
+        )
         self._dirty_ingresses: set[str] = set()
         self._by_class: dict[str, set[str]] = {}
         self._settings_dirty = True
@@ -134,6 +144,7 @@ class Compiler:
         admitted = self._admit()
         self._hosts.compile(self._reading.controller)
         self._upstreams.compile()
+        self._credentials.compile()
         self._finish_settings()
         self._findings.touch_services(self._upstreams.take_changed_problems())
         upserts, removals = self._table.settle()

@@ -11,9 +11,11 @@ from msgspec import Struct
 
 from proto.codec import decode_resource, encode, record_of
 from proto.diagnostics import Diagnostic
+from proto.policies import EndpointTLS
 from proto.resources import Forward, ResourceRecord, Route, RouteGroup, VirtualHost
 from services.compiler.core.certificates import HostTLS
 from services.compiler.core.claims import Claim
+from services.compiler.core.endpoint_tls import StateOf, judge_endpoint_tls
 from services.compiler.core.groups import split_routes
 from services.compiler.core.locations import Location, locations_of, owners
 from services.compiler.core.routes import pattern_routes, plain_routes, uses_patterns
@@ -25,13 +27,15 @@ class CompiledHost(Struct, frozen=True, gc=False):
     """What became of a host.
 
     ``records``: the VirtualHost and its RouteGroups. ``upstreams``: what its routes forward to, and how many declared
-    routes lean on each. ``routes``: how many were declared (not synthetic). ``diagnostics``: by Ingress.
+    routes lean on each. ``routes``: how many were declared (not synthetic). ``credentials``: those that it refers to.
+    ``diagnostics``: by Ingress.
     """
 
     records: tuple[ResourceRecord, ...]
     upstreams: dict[str, int]
     certificate: str
     routes: int
+    credentials: frozenset[str] = frozenset()
     diagnostics: dict[str, tuple[Diagnostic, ...]] = {}
 
     def declared_routes(self) -> Iterable[Route]:
@@ -43,21 +47,27 @@ class CompiledHost(Struct, frozen=True, gc=False):
 
 
 def compile_host(
-    host: str, claims: Sequence[Claim], catch_alls: Sequence[Claim], tls: HostTLS | None, controller: Controller
+    host: str,
+    claims: Sequence[Claim],
+    catch_alls: Sequence[Claim],
+    tls: HostTLS | None,
+    controller: Controller,
+    state_of: StateOf,
 ) -> CompiledHost:
     """Compile ``host``, which is claimed by ``claims``, or by ``catch_alls`` if it is the catch-all host.
 
     Both are in order (``claims.in_order``); one of them is not empty. ``tls``: what was decided for the host, or for
-    its wildcard parent.
+    its wildcard parent. ``state_of``: what a Secret is good for.
     """
     findings: list[Diagnostic] = []
     locations = locations_of(host, claims, catch_alls, findings)
+    endpoint_tls = judge_endpoint_tls((*claims, *catch_alls[:1]), state_of, controller, findings)
     if uses_patterns(locations):
-        routes = pattern_routes(locations, controller, findings)
+        routes = pattern_routes(locations, controller, endpoint_tls, findings)
         _name_spread(host, locations, findings)
         mode = "regex"
     else:
-        routes = plain_routes(locations, controller)
+        routes = plain_routes(locations, controller, endpoint_tls)
         mode = "plain"
     inline, groups = split_routes(host, routes)
     certificate = "" if tls is None else tls.certificate
@@ -76,7 +86,9 @@ def compile_host(
     if tls is not None:
         findings.extend(tls.diagnostics)
     declared = sum(not route.synthetic for route in routes)
-    return CompiledHost(tuple(records), _upstreams(routes), certificate, declared, _by_ingress(findings))
+    return CompiledHost(
+        tuple(records), _upstreams(routes), certificate, declared, _credentials(routes), _by_ingress(findings)
+    )
 
 
 def _upstreams(routes: Sequence[Route]) -> dict[str, int]:
@@ -88,6 +100,11 @@ def _upstreams(routes: Sequence[Route]) -> dict[str, int]:
             if action.fallback:
                 found.setdefault(action.fallback, 0)
     return found
+
+
+def _credentials(routes: Sequence[Route]) -> frozenset[str]:
+    policies = (policy for route in routes for policy in route.policies)
+    return frozenset(policy.credentials for policy in policies if isinstance(policy, EndpointTLS))
 
 
 def _by_ingress(findings: Sequence[Diagnostic]) -> dict[str, tuple[Diagnostic, ...]]:

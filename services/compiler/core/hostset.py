@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from msgspec.structs import replace
+
 from proto.codec import record_of
 from proto.diagnostics import Diagnostic
 from proto.resources import ResourceKey, ResourceRecord, VirtualHost
 from services.compiler.core.admit import internal_error
 from services.compiler.core.certificates import HostTLS, certificate_of, choose_tls
 from services.compiler.core.claims import Claim
+from services.compiler.core.credentials import CredentialsSet
 from services.compiler.core.findings import Findings
 from services.compiler.core.hosts import CompiledHost, compile_host
 from services.compiler.core.index import CATCH_ALL_HOST, ClaimIndex, parent_of
@@ -35,6 +38,7 @@ class HostSet:
         index: ClaimIndex,
         table: CompiledTable,
         upstreams: UpstreamSet,
+        credentials: CredentialsSet,
         findings: Findings,
         last_good: LastGood,
     ) -> None:
@@ -42,6 +46,7 @@ class HostSet:
         self._index = index
         self._table = table
         self._upstreams = upstreams
+        self._credentials = credentials
         self._findings = findings
         self._last_good = last_good
         self._compiled: dict[str, CompiledHost] = {}
@@ -73,11 +78,14 @@ class HostSet:
         self._dirty |= self._index.hosts() | self._compiled.keys()
 
     def touch_secret(self, secret: str) -> bool:
-        """A Secret changed. Returns whether a host may show it."""
+        """A Secret changed. Returns whether a host may show it, or depends on it."""
         hosts = self._index.hosts_of_secret(secret)
         self._dirty_tls |= hosts  # a renewed certificate is the same decision, and may be shown by thousands of hosts
         self._dirty_secrets.add(secret)
-        return bool(hosts)
+        dependent = self._index.hosts_of_credentials(secret)
+        if dependent and self._credentials.touch(secret):
+            self._dirty |= dependent
+        return bool(hosts or dependent)
 
     def poisoned(self) -> set[str]:
         """The Ingresses that make a host fail."""
@@ -115,6 +123,7 @@ class HostSet:
             compiled = self._compiled[host]
             yield from ((host, record.key) for record in compiled.records)
             yield from ((host, ResourceKey("upstream", name)) for name in compiled.upstreams)
+            yield from ((host, ResourceKey("credentials", name)) for name in compiled.credentials)
             if compiled.certificate:
                 yield host, ResourceKey("certificate", compiled.certificate)
 
@@ -122,6 +131,8 @@ class HostSet:
         """Whether anything refers to a resource."""
         if key.kind == "upstream":
             return self._upstreams.is_used(key.name)
+        if key.kind == "credentials":
+            return self._credentials.is_used(key.name)
         return key.kind == "certificate" and key.name in self._shown_by
 
     def _decide_tls(self) -> None:
@@ -157,7 +168,7 @@ class HostSet:
         catch_alls = self._index.catch_alls() if host == CATCH_ALL_HOST else []
         tls = self._tls_of(host)
         try:
-            compiled = compile_host(host, claims, catch_alls, tls, controller)
+            compiled = compile_host(host, claims, catch_alls, tls, controller, self._credentials.state)
         except Exception:
             return self._without_poison(host, claims, catch_alls, controller)
         self._poisoned.pop(host, None)
@@ -178,7 +189,7 @@ class HostSet:
                     continue
                 kept.append(candidate)
                 try:
-                    compiled = compile_host(host, good, good_catch_alls, tls, controller)
+                    compiled = compile_host(host, good, good_catch_alls, tls, controller, self._credentials.state)
                     break
                 except Exception as error:
                     kept.pop()
@@ -191,10 +202,8 @@ class HostSet:
         }
         if compiled is None:  # nothing is left of the host: it stays taken, so that no wildcard answers for it
             closed = record_of(host, VirtualHost(host, denied=True))
-            return CompiledHost((closed,), {}, "", 0, findings)
-        return CompiledHost(
-            compiled.records, compiled.upstreams, compiled.certificate, compiled.routes, compiled.diagnostics | findings
-        )
+            return CompiledHost((closed,), {}, "", 0, diagnostics=findings)
+        return replace(compiled, diagnostics=compiled.diagnostics | findings)
 
     def _replace(self, host: str, compiled: CompiledHost | None) -> None:
         before = self._compiled.pop(host, None)
@@ -212,6 +221,7 @@ class HostSet:
         else:
             self._poisoned.pop(host, None)
         self._upstreams.lean(f"host {host}", {} if compiled is None else compiled.upstreams)
+        self._credentials.lean(host, () if compiled is None else compiled.credentials)
         self._show("" if before is None else before.certificate, "" if compiled is None else compiled.certificate)
         self._findings.set_host(host, {} if compiled is None else compiled.diagnostics)
 

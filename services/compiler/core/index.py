@@ -20,6 +20,7 @@ class ClaimIndex:
         self._hosts: dict[str, set[str]] = {}
         self._catch_alls: set[str] = set()
         self._secrets: dict[str, set[str]] = {}
+        self._credentials: dict[str, set[str]] = {}
         self._upstreams: dict[str, set[str]] = {}
         self._children: dict[str, set[str]] = {}
 
@@ -56,6 +57,11 @@ class ClaimIndex:
         """The hosts whose certificate may come from ``secret`` (``namespace/name``)."""
         return {host for name in self._secrets.get(secret, ()) for host in self.claims[name].hosts}
 
+    def hosts_of_credentials(self, secret: str) -> set[str]:
+        """The hosts whose routes may depend on what ``secret`` is good for."""
+        claims = [self.claims[name] for name in self._credentials.get(secret, ())]
+        return {host for claim in claims for host in claim.hosts or (CATCH_ALL_HOST,)}
+
     def users_of(self, upstream: str) -> Iterable[str]:
         """The Ingresses that name an Upstream."""
         return self._upstreams.get(upstream, ())
@@ -63,6 +69,8 @@ class ClaimIndex:
     def _put_in(self, claim: Claim) -> set[str]:
         for secret in _secrets(claim):
             self._secrets.setdefault(secret, set()).add(claim.name)
+        for secret in _credentials(claim):
+            self._credentials.setdefault(secret, set()).add(claim.name)
         for upstream in claim.upstreams():
             self._upstreams.setdefault(upstream, set()).add(claim.name)
         if claim.settings.canary:
@@ -80,6 +88,8 @@ class ClaimIndex:
     def _take_out(self, claim: Claim) -> set[str]:
         for secret in _secrets(claim):
             _discard(self._secrets, secret, claim.name)
+        for secret in _credentials(claim):
+            _discard(self._credentials, secret, claim.name)
         for upstream in claim.upstreams():
             _discard(self._upstreams, upstream, claim.name)
         if claim.settings.canary:
@@ -105,6 +115,11 @@ def parent_of(host: str) -> str:
 
 def _secrets(claim: Claim) -> set[str]:
     return {f"{claim.key.namespace}/{entry.secret}" for entry in claim.tls if entry.secret}
+
+
+def _credentials(claim: Claim) -> set[str]:
+    """The Secrets that tell who is at the other end."""
+    return set() if claim.endpoint_tls is None else {claim.endpoint_tls.credentials}
 
 
 def _discard(index: dict[str, set[str]], key: str, value: str) -> None:

@@ -6,7 +6,7 @@ on them, are made elsewhere (``claims``, ``routes``).
 
 from __future__ import annotations
 
-from proto.policies import NextUpstream, Policy, ProxyTimeouts
+from proto.policies import AccessLog, BackendProtocol, EndpointTLS, NextUpstream, Policy, ProxyTimeouts
 from services.contract.annotations.read import AnnotationSettings
 
 
@@ -27,7 +27,33 @@ def policies_of(settings: AnnotationSettings) -> tuple[Policy, ...]:
     )
     if another != NextUpstream():
         policies.append(another)
+    if not settings.access_log:
+        policies.append(AccessLog(enabled=False))
+    match settings.backend_protocol:
+        case "HTTPS":
+            policies.append(BackendProtocol("https"))
+        case "GRPC":
+            policies.append(BackendProtocol("grpc"))
+        case "GRPCS":
+            policies.append(BackendProtocol("grpcs"))
+        case "AUTO_HTTP":
+            policies.append(BackendProtocol("auto-http"))
     return tuple(policies)
+
+
+def endpoint_tls_of(settings: AnnotationSettings) -> EndpointTLS | None:
+    """What the Ingress says of TLS to endpoints; whether its Secret is good for that is not judged here."""
+    if not settings.proxy_ssl_secret:
+        return None
+    return EndpointTLS(
+        settings.proxy_ssl_secret,
+        settings.proxy_ssl_verify == "on",
+        settings.proxy_ssl_verify_depth or 1,
+        settings.proxy_ssl_name,
+        settings.proxy_ssl_server_name == "on",
+        settings.proxy_ssl_protocols,
+        settings.proxy_ssl_ciphers,
+    )
 
 
 def _seconds(number: int | None) -> float | None:

@@ -12,6 +12,7 @@ from proto.diagnostics import Diagnostic
 from proto.policies import Policy, Rewrite, SSLRedirect
 from proto.resources import Action, Forward, PathMatch, Respond, Route
 from services.compiler.core.claims import Claim
+from services.compiler.core.endpoint_tls import HostEndpointTLS
 from services.compiler.core.locations import ROOT, Location
 from services.contract import regex
 from services.contract.configmap.read import Controller
@@ -41,16 +42,16 @@ def uses_patterns(locations: Sequence[Location]) -> bool:
     return False
 
 
-def plain_routes(locations: Sequence[Location], controller: Controller) -> list[Route]:
+def plain_routes(locations: Sequence[Location], controller: Controller, tls: HostEndpointTLS) -> list[Route]:
     """The routes of a host without patterns. No location of it rewrites."""
     routes = []
     for location in locations:
-        action = _action(location, controller)
+        action = _action(location, controller, tls)
         routes.append(
             Route(
                 PathMatch("exact" if location.exact else "prefix", location.path),
                 action,
-                _policies(location, action),
+                _policies(location, action, tls),
                 "" if location.claim is None else location.claim.name,
                 location.path,
                 location.synthetic,
@@ -59,7 +60,9 @@ def plain_routes(locations: Sequence[Location], controller: Controller) -> list[
     return routes
 
 
-def pattern_routes(locations: Sequence[Location], controller: Controller, findings: list[Diagnostic]) -> list[Route]:
+def pattern_routes(
+    locations: Sequence[Location], controller: Controller, tls: HostEndpointTLS, findings: list[Diagnostic]
+) -> list[Route]:
     """The routes of a host whose paths are patterns; one that is none, or is never reached, is named and left out."""
     exact = {location.path for location in locations if location.exact}
     routes: list[Route] = []
@@ -75,7 +78,7 @@ def pattern_routes(locations: Sequence[Location], controller: Controller, findin
                 _no_pattern(location, problem, findings)
                 continue
             seen.add(match)
-            routes.append(_pattern_route(location, match, rewritten, controller, findings))
+            routes.append(_pattern_route(location, match, rewritten, controller, tls, findings))
     return routes
 
 
@@ -105,10 +108,15 @@ def _patterns(location: Location, *, has_exact: bool) -> list[tuple[str, str]]:
 
 
 def _pattern_route(
-    location: Location, match: str, rewritten: str, controller: Controller, findings: list[Diagnostic]
+    location: Location,
+    match: str,
+    rewritten: str,
+    controller: Controller,
+    tls: HostEndpointTLS,
+    findings: list[Diagnostic],
 ) -> Route:
-    action = _action(location, controller)
-    policies = _policies(location, action)
+    action = _action(location, controller, tls)
+    policies = _policies(location, action, tls)
     if rewritten and action is not DENIED:
         problem = _rewrite_problem(rewritten, location.rewrite_target)
         if not problem:
@@ -120,9 +128,9 @@ def _pattern_route(
     return Route(PathMatch("regex", match), action, policies, name, location.path, location.synthetic)
 
 
-def _action(location: Location, controller: Controller) -> Action:
+def _action(location: Location, controller: Controller, tls: HostEndpointTLS) -> Action:
     claim = location.claim
-    if controller.guarded or (claim is not None and claim.settings.denied):
+    if controller.guarded or (claim is not None and (claim.settings.denied or claim.name in tls.denied)):
         return DENIED
     if controller.guarded_by_auth and not _free_of_auth(location, claim, controller):
         return DENIED
@@ -138,14 +146,14 @@ def _free_of_auth(location: Location, claim: Claim | None, controller: Controlle
     return any(location.path.startswith(prefix) for prefix in controller.no_auth_locations)
 
 
-def _policies(location: Location, action: Action) -> tuple[Policy, ...]:
+def _policies(location: Location, action: Action, tls: HostEndpointTLS) -> tuple[Policy, ...]:
     """A denied path answers before anything else is asked (contract section 1.7)."""
     if action is DENIED:
         return ()
     claim = location.claim
-    if location.bare:
-        return _NO_REDIRECT if claim is None else (*_NO_REDIRECT, *claim.policies)
-    return () if claim is None else (*claim.ssl, *claim.policies)
+    if claim is None:
+        return _NO_REDIRECT if location.bare else ()
+    return (*(_NO_REDIRECT if location.bare else claim.ssl), *claim.policies, *tls.policies(claim))
 
 
 @lru_cache(maxsize=8192)

@@ -84,10 +84,12 @@ PROXYING: Final = (
     Annotation(name="connection-proxy-header", type="string", doc="The Connection header to endpoints."),
     Annotation(
         name="backend-protocol",
-        type="switch",
+        type="word",
         values=("HTTP", "HTTPS", "GRPC", "GRPCS", "AUTO_HTTP", "FCGI"),
         default="HTTP",
-        doc="The protocol that endpoints speak.",
+        state="honoured",
+        doc="What endpoints speak: `HTTP`, `HTTPS`, `GRPC` and `GRPCS` (HTTP/2, in the clear and by TLS), `AUTO_HTTP` "
+        "(`HTTPS` for requests that came by TLS). `FCGI` is not spoken: the routes answer 503.",
     ),
     Annotation(
         name="service-upstream",
@@ -139,45 +141,66 @@ PROXYING: Final = (
 UPSTREAM_TLS: Final = (
     Annotation(
         name="proxy-ssl-secret",
-        type="string",
-        scope="ingress",
+        type="secret",
+        scope="host",
         risk="medium",
         on_failure="deny",
+        state="honoured",
         refers_to="secret",
-        doc="The Secret with the certificate shown to endpoints, and the authority theirs must come from.",
+        doc="As `namespace/name`, the Secret with the certificate shown to endpoints (`tls.crt`, `tls.key`) and the "
+        "authority that theirs must come from (`ca.crt`). Without it no other `proxy-ssl-*` has an effect. Of a host's "
+        "Ingresses, the first that has one speaks for those that have none.",
     ),
     Annotation(
         name="proxy-ssl-verify",
         type="switch",
         values=("on", "off"),
         default="off",
-        scope="ingress",
-        doc="Check theirs.",
+        scope="host",
+        state="honoured",
+        doc="Check that theirs comes from the authority and is for `proxy-ssl-name`.",
     ),
     Annotation(
-        name="proxy-ssl-verify-depth", type="int", default="1", scope="ingress", doc="The longest chain of theirs."
+        name="proxy-ssl-verify-depth",
+        type="count",
+        default="1",
+        scope="host",
+        state="honoured",
+        doc="How many certificates may stand between theirs and the authority; 0 is 1.",
     ),
     Annotation(
-        name="proxy-ssl-name", type="string", scope="ingress", risk="high", doc="The name that theirs must have."
+        name="proxy-ssl-name",
+        type="server-name",
+        scope="host",
+        risk="high",
+        state="honoured",
+        doc="The name that theirs must have; unset: `upstream_balancer`, as in ingress-nginx.",
     ),
     Annotation(
         name="proxy-ssl-server-name",
         type="switch",
         values=("on", "off"),
         default="off",
-        scope="ingress",
+        scope="host",
+        state="honoured",
         doc="Send that name as SNI.",
     ),
     Annotation(
-        name="proxy-ssl-protocols", type="list", default="TLSv1.2", scope="ingress", doc="TLS versions to endpoints."
+        name="proxy-ssl-protocols",
+        type="tls-versions",
+        default="TLSv1.2",
+        scope="host",
+        state="honoured",
+        doc="TLS versions to endpoints whose authority the Secret names.",
     ),
     Annotation(
         name="proxy-ssl-ciphers",
-        type="string",
+        type="ciphers",
         default="DEFAULT",
-        scope="ingress",
+        scope="host",
         risk="medium",
-        doc="Ciphers to endpoints.",
+        state="honoured",
+        doc="Ciphers to them, as OpenSSL spells them (TLS 1.2 and before).",
     ),
     Annotation(
         name="ssl-passthrough", type="bool", default="false", scope="host", doc="Hand the TLS connection on unopened."

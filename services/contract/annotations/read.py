@@ -21,10 +21,12 @@ RISKS: Final[tuple[Risk, ...]] = ("low", "medium", "high", "critical")
 
 
 class AnnotationPolicy(Struct, frozen=True):
-    """What the ConfigMap says about annotations: the highest risk allowed, and words that no value may hold."""
+    """What the ConfigMap says about annotations: the highest risk allowed, words that no value may hold, and whether
+    they may name Secrets of other namespaces."""
 
     risk_level: Risk = "high"
     blocked_words: tuple[str, ...] = ()
+    cross_namespace: bool = False
 
 
 class AnnotationSettings(Struct, frozen=True, gc=False):
@@ -40,6 +42,14 @@ class AnnotationSettings(Struct, frozen=True, gc=False):
     ssl_redirect: bool | None = None
     force_ssl_redirect: bool | None = None
     default_backend: str = ""
+    backend_protocol: str = "HTTP"
+    proxy_ssl_secret: str = ""
+    proxy_ssl_verify: str = "off"
+    proxy_ssl_verify_depth: int = 1
+    proxy_ssl_name: str = ""
+    proxy_ssl_server_name: str = "off"
+    proxy_ssl_protocols: tuple[str, ...] = ("TLSv1.2",)
+    proxy_ssl_ciphers: str = "DEFAULT"
     proxy_connect_timeout: int | None = None
     proxy_read_timeout: int | None = None
     proxy_send_timeout: int | None = None
@@ -55,6 +65,7 @@ class AnnotationSettings(Struct, frozen=True, gc=False):
 NOTHING_SET: Final = AnnotationSettings()
 _DEFAULT_POLICY: Final = AnnotationPolicy()
 _NONE: Final[tuple[Diagnostic, ...]] = ()
+_PROXY_SSL: Final = PREFIX + "proxy-ssl-"
 _FIELD_OF: Final = {
     "rewrite-target": "rewrite_target",
     "use-regex": "use_regex",
@@ -62,6 +73,14 @@ _FIELD_OF: Final = {
     "ssl-redirect": "ssl_redirect",
     "force-ssl-redirect": "force_ssl_redirect",
     "default-backend": "default_backend",
+    "backend-protocol": "backend_protocol",
+    "proxy-ssl-secret": "proxy_ssl_secret",
+    "proxy-ssl-verify": "proxy_ssl_verify",
+    "proxy-ssl-verify-depth": "proxy_ssl_verify_depth",
+    "proxy-ssl-name": "proxy_ssl_name",
+    "proxy-ssl-server-name": "proxy_ssl_server_name",
+    "proxy-ssl-protocols": "proxy_ssl_protocols",
+    "proxy-ssl-ciphers": "proxy_ssl_ciphers",
     "proxy-connect-timeout": "proxy_connect_timeout",
     "proxy-read-timeout": "proxy_read_timeout",
     "proxy-send-timeout": "proxy_send_timeout",
@@ -164,9 +183,28 @@ class _Reader:
 
     def _take(self, name: str, entry: Annotation, text: str) -> None:
         try:
-            self.fields[_FIELD_OF[entry.name]] = parse_value(entry, text)
+            value = parse_value(entry, text)
+            if entry.type == "secret":
+                self._check_namespace(text)
         except MalformedError as error:
             self._fail(name, entry, error)
+            return
+        if value == "FCGI":
+            self.fields["denied"] = True
+            self._say(
+                name,
+                "protocol-unsupported",
+                "FastCGI is not spoken. The routes of this Ingress answer 503.",
+                "Put a web server that speaks HTTP before the FastCGI process.",
+            )
+        elif name.startswith(_PROXY_SSL) and not self._annotations.get(PREFIX + "proxy-ssl-secret"):
+            self._say(name, "annotation-without-effect", f"{name} has no effect without proxy-ssl-secret.", "")
+        self.fields[_FIELD_OF[entry.name]] = value
+
+    def _check_namespace(self, text: str) -> None:
+        """Raises MalformedError for a Secret that this Ingress may not name."""
+        if text.partition("/")[0] != self._key.namespace and not self._policy.cross_namespace:
+            raise MalformedError("names a Secret of another namespace, which allow-cross-namespace-resources forbids")
 
     def _fail(self, name: str, entry: Annotation, error: MalformedError) -> None:
         remedy = f"Write a valid value. {entry.doc}"

@@ -34,6 +34,11 @@ CONDITIONS: Final = (
 )
 """What ``proxy-next-upstream`` may name."""
 
+_REFERENCE: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?/[a-z0-9](?:[-.a-z0-9]*[a-z0-9])?")
+_TLS_VERSIONS: Final = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
+_CIPHERS: Final = re.compile(r"[-A-Za-z0-9+:_!]{1,1000}")
+_SERVER_NAME: Final = re.compile(r"[a-z0-9_](?:[-a-z0-9_.]*[a-z0-9_])?")
+
 Value = bool | int | str | tuple[str, ...]
 
 
@@ -115,6 +120,39 @@ def parse_choice(entry: Annotation, text: str) -> str:
     return text
 
 
+def parse_secret(text: str) -> str:
+    """``namespace/name``."""
+    if _REFERENCE.fullmatch(text) is None:
+        raise MalformedError("is not namespace/name")
+    return text
+
+
+def parse_tls_versions(text: str) -> tuple[str, ...]:
+    """Versions as nginx spells them, each once, in order; SSL 2 and 3, which nobody speaks any more, are left out."""
+    words = text.split()
+    if any(word not in _TLS_VERSIONS and word not in ("SSLv2", "SSLv3") for word in words):
+        raise MalformedError(f"names a version that is none of {', '.join(_TLS_VERSIONS)}")
+    versions = tuple(version for version in _TLS_VERSIONS if version in words)
+    if not versions:
+        raise MalformedError("names no version of TLS")
+    return versions
+
+
+def parse_ciphers(text: str) -> str:
+    """A list of ciphers as OpenSSL reads it; whether it knows them, only an edge can tell."""
+    if _CIPHERS.fullmatch(text) is None:
+        raise MalformedError("is no list of ciphers")
+    return text
+
+
+def parse_server_name(text: str) -> str:
+    """A name that a certificate may have."""
+    name = text.strip().lower()
+    if len(name) > 253 or _SERVER_NAME.fullmatch(name) is None:
+        raise MalformedError("is not the name of a server")
+    return name
+
+
 def parse_value(entry: Annotation, text: str) -> Value:
     """``text`` as ``entry`` types it. Raises MalformedError."""
     match entry.type:
@@ -128,6 +166,16 @@ def parse_value(entry: Annotation, text: str) -> Value:
             return parse_conditions(text)
         case "switch":
             return parse_choice(entry, text)
+        case "word":
+            return parse_choice(entry, text.strip().upper())
+        case "secret":
+            return parse_secret(text)
+        case "tls-versions":
+            return parse_tls_versions(text)
+        case "ciphers":
+            return parse_ciphers(text)
+        case "server-name":
+            return parse_server_name(text)
         case "path":
             return parse_local_path(text)
         case "target":

@@ -8,6 +8,13 @@ from services.contract.configmap.entry import Key
 
 HONOURED: Final = (
     Key(
+        name="allow-cross-namespace-resources",
+        type="bool",
+        default="false",
+        state="honoured",
+        doc="Annotations may name Secrets of other namespaces.",
+    ),
+    Key(
         name="annotation-value-word-blocklist",
         type="list",
         state="honoured",
@@ -135,6 +142,13 @@ HONOURED: Final = (
         default="0.0.0.0/0",
         state="honoured",
         doc="Proxies whose word on the client address is believed.",
+    ),
+    Key(
+        name="proxy-ssl-location-only",
+        type="bool",
+        default="false",
+        state="honoured",
+        doc="An Ingress' `proxy-ssl-*` speak for its own paths alone, not for others of the same host.",
     ),
     Key(
         name="proxy-send-timeout",

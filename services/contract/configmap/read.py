@@ -46,6 +46,7 @@ class Controller(Struct, frozen=True):
     ``annotations``: which ones are allowed. ``strict_path_types``: report paths that ingress-nginx's admission
     refuses. ``guarded``: names of keys that guard every route and are not honoured yet; ``guarded_by_auth``: the key
     that guards all but ``no_auth_locations`` and Ingresses that say ``enable-global-auth: "false"``.
+    ``endpoint_tls_by_path``: what an Ingress says of TLS to endpoints holds for its own paths alone.
     """
 
     annotations: AnnotationPolicy = AnnotationPolicy()
@@ -53,6 +54,7 @@ class Controller(Struct, frozen=True):
     guarded: tuple[str, ...] = ()
     guarded_by_auth: str = ""
     no_auth_locations: tuple[str, ...] = ("/.well-known/acme-challenge",)
+    endpoint_tls_by_path: bool = False
 
 
 class Reading(Struct, frozen=True):
@@ -72,6 +74,7 @@ def read_configmap(key: ObjectKey, data: dict[str, str]) -> Reading:
     policy = AnnotationPolicy(
         risk_level=values.pop("annotations-risk-level", AnnotationPolicy().risk_level),
         blocked_words=values.pop("annotation-value-word-blocklist", ()),
+        cross_namespace=values.pop("allow-cross-namespace-resources", False),
     )
     auth = "global-auth-url" if "global-auth-url" in reader.guarded else ""
     controller = Controller(
@@ -80,6 +83,7 @@ def read_configmap(key: ObjectKey, data: dict[str, str]) -> Reading:
         guarded=tuple(name for name in reader.guarded if name != auth),
         guarded_by_auth=auth,
         no_auth_locations=values.pop("no-auth-locations", Controller().no_auth_locations),
+        endpoint_tls_by_path=values.pop("proxy-ssl-location-only", False),
     )
     settings = Settings(**{name.replace("-", "_"): value for name, value in values.items()})
     return Reading(settings, controller, tuple(reader.findings))

@@ -277,7 +277,7 @@ def compile_route(
     own = proxying_for(route.policies, proxying, settings)
     action = _action(labels, route, settings, own)
     over_tls = None
-    if transports is not USUAL and isinstance(action, Forward):
+    if transports is not USUAL and isinstance(action, Forward) and isinstance(route.action, resources.Forward):
         over_tls = _spoken(action, transports.secure) if transports.secure is not transports.plain else None
         action = _spoken(action, transports.plain)
     to_https = _redirects_to_https(route, tls, settings)

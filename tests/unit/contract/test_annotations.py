@@ -194,6 +194,6 @@ def test_the_registry_is_complete_and_consistent() -> None:
     for entry in REGISTRY.values():
         assert entry.doc, entry.name
         assert (entry.risk == "critical") == (entry.type == "snippet"), entry.name
-        assert (entry.type == "switch") == bool(entry.values), entry.name
+        assert (entry.type in ("switch", "word")) == bool(entry.values), entry.name
         if entry.values and entry.default:
             assert entry.default in entry.values, entry.name

@@ -109,6 +109,8 @@ def test_every_honoured_key_has_its_place_and_words() -> None:
         "annotation-value-word-blocklist",
         "strict-validate-path-type",
         "no-auth-locations",
+        "allow-cross-namespace-resources",
+        "proxy-ssl-location-only",
     }
     fields = set(Settings.__struct_fields__) - {"default_upstream", "default_certificate"}
     honoured = {key.name for key in KEYS.values() if key.state == "honoured"}

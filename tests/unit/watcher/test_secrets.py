@@ -9,7 +9,7 @@ from proto.objects import Secret
 from proto.sealing import Sealer, secret_place
 from services.watcher.observed import RawSecret
 from services.watcher.secrets import MAX_ENTRY, seal_secret, with_last_good
-from tests.support.pairs import tls_data
+from tests.support.pairs import make_pair, pem, tls_data
 
 SEALER = Sealer("limen", [("00" * 8, bytes(64))])
 
@@ -19,22 +19,30 @@ def raw(data: dict[str, bytes], type_: str = "kubernetes.io/tls") -> RawSecret:
 
 
 def test_a_pair_is_sealed_and_nothing_is_left_in_the_clear() -> None:
-    data = tls_data("a.example") | {"ca.crt": b"authority"}
+    authority = pem(make_pair(ca=True)[0])
+    data = tls_data("a.example") | {"ca.crt": authority}
     secret = seal_secret(raw(data), SEALER, None)
     assert secret.problem == ""
     assert secret.tls is not None
     assert secret.tls.names == ("a.example",)
     assert SEALER.open(secret_place("n", "s", "tls.key"), secret.tls.sealed_key).startswith(b"-----BEGIN PRIVATE")
-    assert SEALER.open(secret_place("n", "s", "ca.crt"), secret.sealed["ca.crt"]) == b"authority"
+    assert SEALER.open(secret_place("n", "s", "ca.crt"), secret.sealed["ca.crt"]) == authority
     assert set(secret.sealed) == {"ca.crt"}
     message = encode(secret)
     assert b"PRIVATE KEY" not in message
-    assert b"authority" not in message
+    assert authority not in message
 
 
 def test_the_same_secret_gives_the_same_bytes() -> None:
     data = tls_data("a.example")
     assert encode(seal_secret(raw(data), SEALER, None)) == encode(seal_secret(raw(dict(data)), SEALER, None))
+
+
+@pytest.mark.parametrize("authority", [b"", b"x", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_an_authority_that_is_none_stays_behind_and_does_not_spoil_the_pair(authority: bytes) -> None:
+    secret = seal_secret(raw(tls_data("a.example") | {"ca.crt": authority}), SEALER, None)
+    assert (secret.sealed, secret.problem) == ({}, "")
+    assert secret.tls is not None
 
 
 def test_a_secret_without_a_pair_is_no_problem() -> None:
