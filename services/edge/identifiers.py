@@ -8,6 +8,16 @@ from typing import Final
 _AT_ONCE: Final = 256
 
 
+class NoRequestIds:
+    """Where ``generate-request-id`` is off: no request gets an id that did not bring one."""
+
+    __slots__ = ()
+
+    def take(self) -> bytes:
+        """No id."""
+        return b""
+
+
 class RequestIds:
     """An endless supply; ``take`` costs a list's pop."""
 

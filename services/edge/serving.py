@@ -18,7 +18,7 @@ from services.edge.authorities import Authorities
 from services.edge.contexts import Contexts
 from services.edge.core.generation import Generation
 from services.edge.deadlines import Deadlines
-from services.edge.identifiers import RequestIds
+from services.edge.identifiers import NoRequestIds, RequestIds
 from services.edge.pools import Pools
 from services.edge.spool import Spools
 from services.edge.traffic import Traffic
@@ -39,7 +39,7 @@ class Serving:
         self.pools = Pools()
         self.deadlines = Deadlines(loop)
         self.traffic = Traffic()
-        self.ids = RequestIds()
+        self.ids: RequestIds | NoRequestIds = RequestIds()
         self.spools = Spools(folder)
         self.authorities = Authorities(sealer)
         self.contexts = Contexts(sealer, self.authorities)
@@ -51,6 +51,8 @@ class Serving:
         """Put ``generation`` in force. Requests under way go on with theirs; idle connections to endpoints that are
         gone are closed; certificates that changed are loaded anew when asked for."""
         self.generation = generation
+        if generation.settings.generate_request_id is isinstance(self.ids, NoRequestIds):
+            self.ids = RequestIds() if generation.settings.generate_request_id else NoRequestIds()
         self.pools.settings = generation.settings
         self.pools.follow(generation.upstream)
         self.contexts.swap(generation)

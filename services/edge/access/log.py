@@ -7,6 +7,7 @@ looked at when a generation changes them, never per request.
 from __future__ import annotations
 
 import asyncio
+import logging
 from functools import partial
 from typing import Final
 
@@ -17,6 +18,8 @@ from services.edge.access.form import Form, Renderer, form_of
 from services.edge.access.outlet import File, Outlet, Syslog
 from services.edge.access.writer import Writer
 from services.edge.traffic import Batch, Traffic
+
+_log = logging.getLogger(__name__)
 
 FLUSH_AT: Final = 32 * 1024
 """Bytes of lines that are handed over at once."""
@@ -55,6 +58,7 @@ class AccessLog:
         self._form: Form | None = None
         self._renderer: Renderer | None = None
         self._writer: Writer | None = None
+        self._unreadable = 0
         self._lines: list[bytes] = []
         self._size = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -95,7 +99,7 @@ class AccessLog:
     @property
     def lost(self) -> int:
         """Lines that came faster than they were taken, or could not be written."""
-        return 0 if self._writer is None else self._writer.lost
+        return self._unreadable + (0 if self._writer is None else self._writer.lost)
 
     async def close(self) -> None:
         """Write what is left; a reader that takes nothing is not waited for."""
@@ -114,7 +118,13 @@ class AccessLog:
     def _take(self, batch: Batch) -> None:
         if self._target is None or self._renderer is None:
             return
-        lines = self._renderer.lines(batch)
+        try:
+            lines = self._renderer.lines(batch)
+        except Exception:  # whatever it is that no line can be made of: it must not cost those who ask
+            self._unreadable += len(batch)
+            if self._unreadable == len(batch):
+                _log.exception("no lines of the access log can be made of some requests")
+            return
         self._lines += lines
         self._size += sum(map(len, lines))
         if self._size >= FLUSH_AT:

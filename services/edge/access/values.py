@@ -44,7 +44,7 @@ def _protocols(rows: Rows) -> Iterable[bytes]:
 
 
 def _queries(rows: Rows) -> Sequence[bytes | None]:
-    return [target.partition(b"?")[2] if b"?" in target else None for target in rows.target]
+    return [target.partition(b"?")[2] or None for target in rows.target]
 
 
 def _paths(rows: Rows) -> Sequence[bytes | None]:
@@ -177,7 +177,7 @@ def _ready(escape: Escape) -> dict[str, Column]:
         "scheme": _schemes,
         "pass_access_scheme": _schemes,
         "https": lambda rows: [b"on" if link.tls else b"" for link in rows.link],
-        "is_args": lambda rows: [b"?" if b"?" in target else b"" for target in rows.target],
+        "is_args": lambda rows: [b"" if query is None else b"?" for query in _queries(rows)],
         "remote_port": lambda rows: [b"%d" % link.peer_port for link in rows.link],
         "realip_remote_port": lambda rows: [b"%d" % link.peer_port for link in rows.link],
         "server_port": lambda rows: [b"%d" % link.server_port for link in rows.link],

@@ -17,6 +17,10 @@ def opening(told: Told) -> bytes:
     return b" HTTP/1.1\r\nHost: %b\r\n%b" % (told.authority, told.lines)
 
 
+NO_ID = b"\r\nX-Request-ID: "
+"""How a middle ends that lacks its request id, with the line end before."""
+
+
 def middle(opening_: bytes, headers: RequestHeaders) -> bytes:
     """A request's head from behind the target to the request id (filled in if the client sent one)."""
     if headers.length == 0 and not headers.upgrade:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from services.edge.core.client_certificates import ClientGuard, Peer, judge
 from services.edge.core.forwarded import ClientFacts, tell
 from services.edge.core.generation import Generation
-from services.edge.core.outgoing import middle, opening
+from services.edge.core.outgoing import NO_ID, middle, opening
 from services.edge.core.plan import NO_UPSTREAM, Decision, HostPlan, Question, Redirect, Respond, RouteLabels
 from services.edge.core.request_head import NOT_FORWARDED, RequestHeaders
 
@@ -55,7 +55,10 @@ def prepare(facts: ClientFacts, headers: RequestHeaders, generation: Generation,
             standing = _stand(facts, headers, generation, headers.authority)
     else:
         standing = _stand(facts, headers, generation, b"")
-    return Prepared(headers.block if comparable else b"", headers, standing, middle(standing.opening, headers))
+    rest = middle(standing.opening, headers)
+    if not headers.request_id and not generation.settings.generate_request_id:
+        rest = rest.removesuffix(NO_ID)  # what is put behind it, an empty id and two line ends, then ends the head
+    return Prepared(headers.block if comparable else b"", headers, standing, rest)
 
 
 def _stand(facts: ClientFacts, headers: RequestHeaders, generation: Generation, authority: bytes) -> Standing:

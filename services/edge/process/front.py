@@ -9,9 +9,11 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from proto.sealing import Sealer
+from services.edge.access.log import AccessLog
 from services.edge.core.generation import Generation
 from services.edge.listener import Listeners, listen
 from services.edge.process.families import OWN, PREFIX
@@ -30,10 +32,12 @@ IDLE_GRACE: Final = 2.0
 
 
 class Front:
-    """See the module. ``draining``: set once the worker is about to leave."""
+    """See the module. ``draining``: set once the worker is about to leave; ``log``: of the requests served."""
 
-    def __init__(self, sealer: Sealer) -> None:
-        self._serving = Serving(asyncio.get_running_loop(), sealer)
+    def __init__(self, sealer: Sealer, folder: Path) -> None:
+        loop = asyncio.get_running_loop()
+        self._serving = Serving(loop, sealer, folder)
+        self.log = AccessLog(loop, self._serving.traffic)
         self._listeners: list[Listeners] = []
         self._sockets: list[socket.socket] = []
         self._forgotten = 0
@@ -52,18 +56,22 @@ class Front:
     def swap(self, generation: Generation) -> None:
         """Serve ``generation`` from the next request on."""
         self._serving.swap(generation)
+        self.log.follow(generation.settings)
 
     def resolved(self, name: str, addresses: tuple[str, ...]) -> None:
         """An external name has these addresses."""
         self._serving.resolved(name, addresses)
 
-    async def listen(self, sockets: WorkerSockets) -> None:
-        """Accept clients. The sockets may have been listening before, for a worker that died."""
+    async def listen(self, sockets: WorkerSockets, h2c: bool) -> None:
+        """Accept clients. The sockets may have been listening before, for a worker that died.
+
+        ``h2c``: HTTP/2 is spoken on the http ports too.
+        """
         # of our own, for the listeners close theirs before the last word is said to the kernel
         self._sockets = [bound.dup() for bound in (*sockets.http, *sockets.https)]
         take_all(self._sockets)
         for bound, tls in ((sockets.http, False), (sockets.https, True)):
-            self._listeners.append(await listen(self._serving, bound, tls))
+            self._listeners.append(await listen(self._serving, bound, tls, h2c))
 
     async def drain(self, bound: float) -> None:
         """Take no new connections, let the others finish within ``bound`` seconds, then end them."""

@@ -23,7 +23,7 @@ from services.runtime.logs import log
 _log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG: Final = 1
-_HANDLED: Final = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
+_HANDLED: Final = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGUSR1}
 FIRST_DELAY: Final = 0.05
 LONGEST_DELAY: Final = 5.0
 GIVEN_UP_FROM: Final = 0.4
@@ -90,7 +90,15 @@ class Supervisor:
             if self._stopping and info.si_signo == signal.SIGINT:
                 self._kill_all()  # Ctrl-C for the second time: somebody does not want to wait for the drain
             self._stopping = True
+        if info is not None and info.si_signo == signal.SIGUSR1:
+            self._pass_on(signal.SIGUSR1)
         self._reap()
+
+    def _pass_on(self, number: signal.Signals) -> None:
+        """Tell the processes what this one was told (that files were moved away, which is all that is told so)."""
+        for program in self._programs:
+            if program.pid:
+                os.kill(program.pid, number)
 
     def _kill_all(self) -> None:
         for program in self._programs:
@@ -151,6 +159,7 @@ def _run_child(program: Program, parent: int) -> NoReturn:
     code = 1
     try:
         end_with_parent(parent, signal.SIGTERM)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until somebody listens, or where nobody does: no reason to end
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
         code = program.run()
     except BaseException:

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import logging
 import os
+import signal
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -78,7 +79,8 @@ class Worker:
     async def _main(self, life: lifecycle.Lifecycle) -> None:
         options, subjects = self._options, Subjects(self._options.instance)
         bus = Bus(options.bus)
-        self._front = Front(self._sealer)
+        self._front = Front(self._sealer, options.state)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._front.log.reopen)
         self._resolver = Resolver(self._front.resolved, allow_local=options.allow_loopback_upstreams)
         self._generations = Generations(self._swap)
         self._generations.on_applied(self._applied)
@@ -106,6 +108,7 @@ class Worker:
             await self._serve()
             await life.stopping.wait()
             await self._drain()
+        await self._front.log.close()
         if keeping is not None:
             keeping.cancel()
             await self._keeper.flush()
@@ -126,7 +129,7 @@ class Worker:
         self._tell.set()
 
     async def _serve(self) -> None:
-        await self._front.listen(self._sockets)
+        await self._front.listen(self._sockets, self._options.h2c)
         # what is there now stays for good: the collector need not look at it ever again
         gc.collect()
         gc.freeze()
