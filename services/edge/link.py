@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
+from typing import Protocol
 
 from msgspec import Struct
+
+
+class Secured(Protocol):
+    """What a TLS object tells of itself."""
+
+    def version(self) -> str | None:
+        """The version of TLS."""
 
 
 class Link(Struct, frozen=True, gc=False):
     """Both ends of a connection (``peer``: as it came, whoever it stands for), and its TLS, if any.
 
-    ``secured``: the TLS object; its protocol and cipher are asked only by lines that name them.
+    ``secured``: the TLS object, asked only by lines that name its protocol or cipher; one that cannot tell is silent.
     """
 
     peer: str = ""
@@ -20,7 +27,7 @@ class Link(Struct, frozen=True, gc=False):
     server_port: int = 0
     tls: bool = False
     server_name: str = ""
-    secured: ssl.SSLObject | None = None
+    secured: Secured | None = None
 
 
 NO_LINK = Link()
@@ -31,5 +38,6 @@ def link_of(transport: asyncio.BaseTransport, tls: bool) -> Link:
     peer = transport.get_extra_info("peername") or ("", 0)
     own = transport.get_extra_info("sockname") or ("", 0)
     secured = transport.get_extra_info("ssl_object") if tls else None
-    name = transport.get_extra_info("server_name") or "" if tls else ""
+    client = transport.get_extra_info("tls_peer") if tls else None
+    name = "" if client is None else client.server_name
     return Link(str(peer[0]), int(peer[1]), str(own[0]), int(own[1]), tls, name, secured)

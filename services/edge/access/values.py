@@ -21,6 +21,7 @@ from services.edge.access.headers import Read, cookie, header, host, set_cookie,
 from services.edge.access.rows import Rows
 from services.edge.access.upstreams import UPSTREAM
 from services.edge.access.written import DIGITS, NAMES, seconds_between
+from services.edge.link import Link
 from services.runtime.version import software
 
 Column = Callable[[Rows], Iterable[bytes]]
@@ -84,7 +85,7 @@ def _forwarded_for(rows: Rows) -> Sequence[bytes]:
 _chain: Final = header("x-forwarded-for")
 
 
-def _of_link(read: Callable[[object], bytes | None]) -> Raw:
+def _of_link(read: Callable[[Link], bytes | None]) -> Raw:
     return lambda rows: [read(link) for link in rows.link]
 
 
@@ -93,24 +94,23 @@ def _of_labels(name: str) -> Raw:
     return lambda rows: [get(labels).encode() for labels in rows.labels]
 
 
-def _cipher(link: object) -> bytes | None:
-    secured = getattr(link, "secured", None)
-    cipher = secured.cipher() if secured is not None else None
-    return cipher[0].encode() if cipher else None
+def _cipher(link: Link) -> bytes | None:
+    tell: Callable[[], tuple[str, str, int] | None] | None = getattr(link.secured, "cipher", None)
+    cipher = None if tell is None else tell()
+    return None if cipher is None else cipher[0].encode()
 
 
-def _protocol(link: object) -> bytes | None:
-    secured = getattr(link, "secured", None)
-    version = secured.version() if secured is not None else None
+def _protocol(link: Link) -> bytes | None:
+    version = None if link.secured is None else link.secured.version()
     return version.encode() if version else None
 
 
-def _resumed(link: object) -> bytes | None:
-    secured = getattr(link, "secured", None)
-    return None if secured is None else b"r" if secured.session_reused else b"."
+def _resumed(link: Link) -> bytes | None:
+    reused: bool | None = getattr(link.secured, "session_reused", None)
+    return None if reused is None else b"r" if reused else b"."
 
 
-def _text_of(name: str, link: object) -> bytes | None:
+def _text_of(name: str, link: Link) -> bytes | None:
     return str(getattr(link, name)).encode() or None
 
 

@@ -219,12 +219,13 @@ async def test_lengths_of_bodies_in_chunks(tmp_path: Path) -> None:
 
 
 async def test_tls(tmp_path: Path) -> None:
-    form = "$scheme $https $ssl_protocol $ssl_cipher $server_protocol $remote_port"
+    form = "$scheme $https $ssl_protocol $ssl_cipher $server_protocol $ssl_server_name $remote_port"
     async with logged(tmp_path / "log", log_format_upstream=form) as there:
         await ask(there.edge.https, request(), tls=HOST)
-        scheme, on, protocol, cipher, version, port = (await there.line()).split()
+        scheme, on, protocol, cipher, version, name, port = (await there.line()).split()
     assert (scheme, on, protocol, version) == ("https", "on", "TLSv1.3", "HTTP/1.1")
     assert cipher.startswith("TLS_")
+    assert name == HOST
     assert int(port) > 1024
 
 
@@ -284,3 +285,16 @@ async def test_a_reader_that_stops_costs_lines_and_no_request(tmp_path: Path) ->
         assert there.log.lost > 0, "more than what may wait"
         os.close(reading)
     assert there.edge.statuses == {200: 150}
+
+
+async def test_http2(tmp_path: Path) -> None:
+    async with logged(tmp_path / "log") as there:
+        command = ["curl", "-sk", "--http2", f"https://{HOST}:{there.edge.https}/x?y", "-A", "t/2"]
+        command += ["--resolve", f"{HOST}:{there.edge.https}:127.0.0.1"]
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        output, _ = await process.communicate()
+        match = DEFAULT.fullmatch(await there.line())
+    assert output == b"ok"
+    assert match is not None
+    assert (match["request"], match["status"], match["agent"]) == ("GET /x?y HTTP/2.0", "200", "t/2")
+    assert match["upstream"] == f"127.0.0.1:{there.site.port}"
