@@ -103,6 +103,12 @@ _ALL = (
         "authority that `proxy-ssl-verify` asks for. The routes that it would guard answer 503.",
     ),
     Code(
+        "client-authority-unusable",
+        "error",
+        "The Secret of `auth-tls-secret` does not exist or holds no usable authority (`ca.crt`, `ca.crl`). The hosts "
+        "of the Ingress answer 403.",
+    ),
+    Code(
         "configmap-denied",
         "error",
         "A key of the ConfigMap that guards access is not honoured yet. The routes that it would guard answer 503.",
@@ -204,6 +210,11 @@ _ALL = (
     Code("configmap-not-found", "notice", "The ConfigMap that `--configmap` names does not exist. Defaults hold."),
     Code("configmap-invalid", "warning", "A value of the ConfigMap cannot be read. The default holds."),
     Code(
+        "configmap-variable-absent",
+        "warning",
+        "`log-format-upstream` names a variable that never has a value here. Its place in log lines stays empty.",
+    ),
+    Code(
         "configmap-pending",
         "warning",
         "A key of ingress-nginx's ConfigMap that Limen does not honour yet. It has no effect.",
@@ -225,6 +236,11 @@ _ALL = (
         "warning",
         "The Secret that `--default-ssl-certificate` names does not exist "
         "or holds no certificate. A self-made certificate is shown.",
+    ),
+    Code(
+        "dh-param-unusable",
+        "warning",
+        "The Secret that `ssl-dh-param` names does not exist or holds no `dhparam.pem`. DHE ciphers are not offered.",
     ),
     Code(
         "default-backend-unusable",

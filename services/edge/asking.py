@@ -57,7 +57,7 @@ class AskingContext:
             context.use_certificate(leaf)
             for other in others:
                 context.add_extra_chain_cert(other)
-            context.use_privatekey(crypto.PKey.from_cryptography_key(private))
+            context.use_privatekey(private)
         except SSL.Error as error:
             raise ValueError(f"it cannot be used: {error}") from None
         for authority in authorities:

@@ -19,6 +19,7 @@ from OpenSSL import crypto
 from proto.handshakes import ClientCertificates
 from proto.sealing import Sealer, secret_place
 from proto.signing import AuthenticationError
+from services.contract.revocation import revocation_lists
 from services.edge.core.client_certificates import Verified
 from services.edge.core.generation import Generation
 
@@ -89,8 +90,10 @@ class Authorities:
                 store.add_cert(crypto.X509.from_cryptography(certificate))
             if credentials.sealed_revoked:
                 crl = self._sealer.open(secret_place(namespace, secret, "ca.crl"), credentials.sealed_revoked)
-                store.add_crl(x509.load_pem_x509_crl(crl))
-                store.set_flags(crypto.X509StoreFlags.CRL_CHECK | crypto.X509StoreFlags.CRL_CHECK_ALL)
+                if crl.strip():
+                    for revoked in revocation_lists(crl):
+                        store.add_crl(revoked)
+                    store.set_flags(crypto.X509StoreFlags.CRL_CHECK | crypto.X509StoreFlags.CRL_CHECK_ALL)
         except (AuthenticationError, ValueError, crypto.Error) as error:
             _log.error("authorities of clients cannot be read, none of them passes: %s: %s", name, error)
             return _Opened(body, (), crypto.X509Store())

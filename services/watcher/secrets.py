@@ -5,12 +5,14 @@ Pure: the same Secret, key and previous pair give the same bytes. Which Secrets 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from proto.objects import Secret, TLSMaterial
 from proto.sealing import Sealer, secret_place
+from services.contract.revocation import revocation_lists
 from services.watcher.observed import RawSecret
 from services.watcher.tls import PairError, check_pair, holds_certificates
 
@@ -18,6 +20,7 @@ TLS_TYPE: Final = "kubernetes.io/tls"
 CERTIFICATE: Final = "tls.crt"
 KEY: Final = "tls.key"
 AUTHORITY: Final = "ca.crt"
+REVOKED: Final = "ca.crl"
 
 MAX_ENTRY: Final = 256 * 1024
 """The largest other entry of a Secret that is carried; a message has 1 MiB, and no policy needs so much."""
@@ -27,8 +30,11 @@ def seal_secret(raw: RawSecret, sealer: Sealer, previous: TLSMaterial | None) ->
     """``raw`` as it crosses the bus. A pair that cannot be served leaves ``previous`` in place, with the reason."""
     material, problem = _material(raw, sealer)
     sealed: dict[str, bytes] = {}
+    known = _knows_what_is_revoked(raw.data)
     for name, value in sorted(raw.data.items()):
         if name == KEY or (name == CERTIFICATE and material is not None):
+            continue
+        if name in (AUTHORITY, REVOKED) and not known:
             continue
         if name == AUTHORITY and not holds_certificates(value):
             continue  # of no use to anybody, and no reason to do without the pair beside it: some tools leave it empty
@@ -37,6 +43,17 @@ def seal_secret(raw: RawSecret, sealer: Sealer, previous: TLSMaterial | None) ->
             continue
         sealed[name] = sealer.seal(secret_place(raw.namespace, raw.name, name), value)
     return Secret(raw.namespace, raw.name, raw.type, material or (previous if problem else None), sealed, problem)
+
+
+def _knows_what_is_revoked(data: Mapping[str, bytes]) -> bool:
+    """Whether ``ca.crl`` can be read, if there is one. If not, nobody is to believe the authority beside it."""
+    pem = data.get(REVOKED, b"")
+    if not pem.strip():
+        return True
+    try:
+        return len(pem) <= MAX_ENTRY and bool(revocation_lists(pem))
+    except ValueError:
+        return False
 
 
 def _material(raw: RawSecret, sealer: Sealer) -> tuple[TLSMaterial | None, str]:

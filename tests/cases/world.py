@@ -30,7 +30,7 @@ from tests.cases.pods import Arrival, Pod, outside
 from tests.cases.semantics import Case, filled
 from tests.support.edge import SEALER, bound, no_verification
 from tests.support.manifests import Manifest, ingress_class, secret
-from tests.support.pairs import Key, make_pair, pem, pem_key
+from tests.support.pairs import Key, make_pair, pem, pem_key, rsa_key
 
 NAMESPACE = "cases"
 CONFIGMAP = "limen/settings"
@@ -151,7 +151,8 @@ class World:
     # --- Secrets ------------------------------------------------------------------------------------------------
 
     def make_tls_secret(self, name: str, hosts: list[str]) -> None:
-        self.apply_manifest(secret(name, NAMESPACE, _pair_data(make_pair(*hosts, common_name=hosts[0]))))
+        key = rsa_key() if "RSA" in self.case.configmap.get("ssl-ciphers", "") else None
+        self.apply_manifest(secret(name, NAMESPACE, _pair_data(make_pair(*hosts, key=key, common_name=hosts[0]))))
 
     def _make_secret(self, entry: dict[str, Any]) -> None:
         """A Secret as the case describes it, in words or data."""
@@ -289,7 +290,7 @@ def _options(flags: Iterable[str]) -> tuple[CompileOptions, dict[str, int]]:
 async def world(case: Case, folder: Path) -> AsyncIterator[World]:
     """The world of ``case``, as it is before its first request."""
     options, told = _options(case.flags)
-    made = World(case, folder, Compiler(options), Serving(asyncio.get_running_loop(), SEALER), told)
+    made = World(case, folder, Compiler(options), Serving(asyncio.get_running_loop(), SEALER, folder), told)
     try:
         await made.prepare()
         yield made

@@ -138,6 +138,10 @@ def _resource(resource: Resource, groups: dict[str, RouteGroup]) -> Any:
                 shown["app root"] = resource.app_root
             if resource.denied:
                 shown["denied"] = True
+            if resource.handshake is not None:
+                shown["handshake"] = msgspec.to_builtins(asdict(resource.handshake)) | {
+                    "client": resource.handshake.client and asdict(resource.handshake.client)
+                }
             routes = [*resource.routes, *(route for name in resource.groups for route in groups[name].routes)]
             return shown | {"routes": [_route(route) for route in routes]}
         case Upstream():

@@ -186,7 +186,7 @@ class Compiler:
 
     def _touch_secret(self, name: str) -> bool:
         touched = self._hosts.touch_secret(name)
-        if name == self._options.default_ssl_certificate:
+        if name in (self._options.default_ssl_certificate, self._reading.settings.ssl_dh_param):
             self._settings_dirty = True
             return True
         return touched

@@ -11,12 +11,14 @@ from msgspec import Struct
 
 from proto.codec import decode_resource, encode, record_of
 from proto.diagnostics import Diagnostic
+from proto.handshakes import Handshake
 from proto.policies import EndpointTLS
 from proto.resources import Forward, ResourceRecord, Route, RouteGroup, VirtualHost
 from services.compiler.core.certificates import HostTLS
 from services.compiler.core.claims import Claim
 from services.compiler.core.endpoint_tls import StateOf, judge_endpoint_tls
 from services.compiler.core.groups import split_routes
+from services.compiler.core.handshakes import handshake_of
 from services.compiler.core.locations import Location, locations_of, owners
 from services.compiler.core.routes import pattern_routes, plain_routes, uses_patterns
 from services.contract.configmap.read import Controller
@@ -69,6 +71,7 @@ def compile_host(
     else:
         routes = plain_routes(locations, controller, endpoint_tls)
         mode = "plain"
+    handshake = handshake_of((*claims, *catch_alls[:1]), state_of, findings)
     inline, groups = split_routes(host, routes)
     certificate = "" if tls is None else tls.certificate
     head = VirtualHost(
@@ -80,6 +83,7 @@ def compile_host(
         certificate,
         _app_root(locations),
         any(claim.settings.host_denied for claim in (*claims, *catch_alls[:1])),
+        handshake,
     )
     records = [ResourceRecord("virtualhost", host, encode(head))]
     records.extend(record_of(name, group) for name, group in groups.items())
@@ -87,7 +91,12 @@ def compile_host(
         findings.extend(tls.diagnostics)
     declared = sum(not route.synthetic for route in routes)
     return CompiledHost(
-        tuple(records), _upstreams(routes), certificate, declared, _credentials(routes), _by_ingress(findings)
+        tuple(records),
+        _upstreams(routes),
+        certificate,
+        declared,
+        _credentials(routes, handshake),
+        _by_ingress(findings),
     )
 
 
@@ -102,9 +111,12 @@ def _upstreams(routes: Sequence[Route]) -> dict[str, int]:
     return found
 
 
-def _credentials(routes: Sequence[Route]) -> frozenset[str]:
+def _credentials(routes: Sequence[Route], handshake: Handshake | None) -> frozenset[str]:
     policies = (policy for route in routes for policy in route.policies)
-    return frozenset(policy.credentials for policy in policies if isinstance(policy, EndpointTLS))
+    names = {policy.credentials for policy in policies if isinstance(policy, EndpointTLS)}
+    if handshake is not None and handshake.client is not None and handshake.client.authority:
+        names.add(handshake.client.authority)
+    return frozenset(names)
 
 
 def _by_ingress(findings: Sequence[Diagnostic]) -> dict[str, tuple[Diagnostic, ...]]:

@@ -119,7 +119,9 @@ def _secrets(claim: Claim) -> set[str]:
 
 def _credentials(claim: Claim) -> set[str]:
     """The Secrets that tell who is at the other end."""
-    return set() if claim.endpoint_tls is None else {claim.endpoint_tls.credentials}
+    clients = claim.settings.auth_tls_secret
+    endpoints = "" if claim.endpoint_tls is None else claim.endpoint_tls.credentials
+    return {secret for secret in (clients, endpoints) if secret}
 
 
 def _discard(index: dict[str, set[str]], key: str, value: str) -> None:

@@ -18,6 +18,8 @@ from services.compiler.core.upstreams import compile_upstream
 from services.contract.configmap.read import Controller, Reading, read_configmap
 from services.contract.diagnostics import finding
 
+DH_PARAM = "dhparam.pem"
+
 _DEFAULTS = Reading(Settings(), Controller(), ())
 
 
@@ -50,7 +52,10 @@ def compile_settings(options: CompileOptions, reading: Reading, store: ObjectSto
     certificate = _default_certificate(options.default_ssl_certificate, store, findings)
     upstream, serves = _default_upstream(options, store, findings)
     settings = msgspec.structs.replace(
-        reading.settings, default_certificate=certificate, default_upstream=upstream if serves else ""
+        reading.settings,
+        default_certificate=certificate,
+        default_upstream=upstream if serves else "",
+        sealed_dh_param=_dh_param(reading.settings.ssl_dh_param, store, findings),
     )
     return CompiledSettings(settings, {upstream: 0} if serves else {}, tuple(findings))
 
@@ -69,6 +74,22 @@ def _default_certificate(name: str, store: ObjectStore, findings: list[Diagnosti
         )
     )  # fmt: skip
     return ""
+
+
+def _dh_param(name: str, store: ObjectStore, findings: list[Diagnostic]) -> bytes:
+    """The sealed parameters in the Secret of that name; empty where there are none, and then none are offered."""
+    secret = store.secrets.get(name)
+    sealed = b"" if secret is None else secret.sealed.get(DH_PARAM, b"")
+    if name and not sealed:
+        why = "does not exist" if secret is None else f"holds no {DH_PARAM}"
+        findings.append(
+            finding(
+                _key("secret", name), "dh-param-unusable", "", name,
+                f"Secret {name} {why}. DHE ciphers are not offered.",
+                f"Put the parameters into {DH_PARAM}, or correct ssl-dh-param.",
+            )
+        )  # fmt: skip
+    return sealed
 
 
 def _default_upstream(options: CompileOptions, store: ObjectStore, findings: list[Diagnostic]) -> tuple[str, bool]:

@@ -131,13 +131,15 @@ AUTHENTICATION: Final = (
 CLIENT_CERTIFICATES: Final = (
     Annotation(
         name="auth-tls-secret",
-        type="string",
+        type="secret",
         scope="host",
         risk="medium",
         on_failure="deny",
-        state="guarded",
+        state="honoured",
         refers_to="secret",
-        doc="The Secret with the authority that client certificates must come from.",
+        doc="As `namespace/name`, the Secret with the authority that client certificates must come from (`ca.crt`), "
+        "and perhaps those revoked (`ca.crl`). Of a host's Ingresses, the first that has one speaks for the host. "
+        "Without a usable one, the host answers 403.",
     ),
     Annotation(
         name="auth-tls-verify-client",
@@ -146,41 +148,44 @@ CLIENT_CERTIFICATES: Final = (
         default="on",
         scope="host",
         risk="medium",
-        state="guarded",
-        doc="Whether a client certificate is asked for, and whether it must be there.",
+        state="honoured",
+        doc="`on`: without a good certificate, 400. `optional`: without a certificate, too, but not with a bad one. "
+        "`optional_no_ca`: also with one of an unknown authority. `off`: none is asked for.",
     ),
     Annotation(
         name="auth-tls-verify-depth",
-        type="int",
+        type="count",
         default="1",
         scope="host",
-        state="guarded",
-        doc="The longest chain of a client certificate.",
+        state="honoured",
+        doc="How many certificates may stand between a client's and the authority; 0 is 1.",
     ),
     Annotation(
         name="auth-tls-error-page",
-        type="url",
+        type="address",
         scope="host",
         risk="high",
         on_failure="reject",
-        state="guarded",
-        doc="Where a client without a good certificate is sent.",
+        state="honoured",
+        doc="Where a client without a good certificate is sent (302): an address that begins with `http://` or "
+        "`https://`.",
     ),
     Annotation(
         name="auth-tls-pass-certificate-to-upstream",
         type="bool",
         default="false",
         scope="host",
-        state="guarded",
-        doc="The Service gets the client certificate in a header.",
+        state="honoured",
+        doc="The Service gets the client certificate in the header `ssl-client-cert`.",
     ),
     Annotation(
         name="auth-tls-match-cn",
-        type="regex",
+        type="subject",
         scope="host",
         risk="high",
-        state="guarded",
-        doc="What the certificate's subject must match.",
+        on_failure="deny",
+        state="honoured",
+        doc="A pattern that begins with `CN=` and is searched in the certificate's subject; without a match, 403.",
     ),
 )
 

@@ -27,6 +27,8 @@ ValueType = Literal[
     "tls-versions",
     "ciphers",
     "server-name",
+    "address",
+    "subject",
     "list",
     "cidrs",
     "switch",

@@ -205,13 +205,20 @@ UPSTREAM_TLS: Final = (
     Annotation(
         name="ssl-passthrough", type="bool", default="false", scope="host", doc="Hand the TLS connection on unopened."
     ),
-    Annotation(name="ssl-ciphers", type="string", scope="host", doc="Ciphers for clients."),
+    Annotation(
+        name="ssl-ciphers",
+        type="ciphers",
+        scope="host",
+        state="honoured",
+        doc="Ciphers for clients that speak TLS 1.2, as OpenSSL spells them. Unset: as in the ConfigMap.",
+    ),
     Annotation(
         name="ssl-prefer-server-ciphers",
         type="bool",
         default="true",
         scope="host",
-        doc="The server's order of ciphers holds.",
+        state="honoured",
+        doc="The server's order of ciphers holds, not the client's.",
     ),
 )
 
@@ -322,7 +329,9 @@ BALANCING: Final = (
 )
 
 OBSERVING: Final = (
-    Annotation(name="enable-access-log", type="bool", default="true", doc="Whether requests are logged."),
+    Annotation(
+        name="enable-access-log", type="bool", default="true", state="honoured", doc="Whether requests are logged."
+    ),
     Annotation(name="enable-rewrite-log", type="bool", default="false", doc="Whether rewrites are logged."),
     Annotation(name="enable-opentelemetry", type="bool", default="false", doc="Whether requests are traced."),
     Annotation(

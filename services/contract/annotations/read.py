@@ -33,7 +33,8 @@ class AnnotationSettings(Struct, frozen=True, gc=False):
     """The annotations that are honoured, typed. None: the Ingress says nothing, the ConfigMap's value holds.
 
     ``denied``: a guard of this Ingress' paths is not understood, so they answer 503; ``host_denied``: one that guards
-    its whole hosts. ``canary``: the Ingress gets no traffic of its own.
+    its whole hosts; ``clients_denied``: one about client certificates, so its hosts answer 403. ``canary``: the Ingress
+    gets no traffic of its own.
     """
 
     rewrite_target: str = ""
@@ -50,22 +51,34 @@ class AnnotationSettings(Struct, frozen=True, gc=False):
     proxy_ssl_server_name: str = "off"
     proxy_ssl_protocols: tuple[str, ...] = ("TLSv1.2",)
     proxy_ssl_ciphers: str = "DEFAULT"
+    auth_tls_secret: str = ""
+    auth_tls_verify_client: str = "on"
+    auth_tls_verify_depth: int = 1
+    auth_tls_error_page: str = ""
+    auth_tls_pass_certificate_to_upstream: bool = False
+    auth_tls_match_cn: str = ""
+    ssl_ciphers: str = ""
+    ssl_prefer_server_ciphers: bool | None = None
     proxy_connect_timeout: int | None = None
     proxy_read_timeout: int | None = None
     proxy_send_timeout: int | None = None
     proxy_next_upstream: tuple[str, ...] | None = None
     proxy_next_upstream_tries: int | None = None
     proxy_next_upstream_timeout: int | None = None
+    access_log: bool = True
     global_auth: bool = True
     canary: bool = False
     denied: bool = False
     host_denied: bool = False
+    clients_denied: bool = False
 
 
 NOTHING_SET: Final = AnnotationSettings()
 _DEFAULT_POLICY: Final = AnnotationPolicy()
 _NONE: Final[tuple[Diagnostic, ...]] = ()
-_PROXY_SSL: Final = PREFIX + "proxy-ssl-"
+_NEEDS: Final = ((PREFIX + "proxy-ssl-", "proxy-ssl-secret"), (PREFIX + "auth-tls-", "auth-tls-secret"))
+"""Beginnings of names that say nothing where another annotation is missing."""
+_DENIES_CLIENTS: Final = frozenset({"auth-tls-secret", "auth-tls-match-cn"})
 _FIELD_OF: Final = {
     "rewrite-target": "rewrite_target",
     "use-regex": "use_regex",
@@ -81,12 +94,21 @@ _FIELD_OF: Final = {
     "proxy-ssl-server-name": "proxy_ssl_server_name",
     "proxy-ssl-protocols": "proxy_ssl_protocols",
     "proxy-ssl-ciphers": "proxy_ssl_ciphers",
+    "auth-tls-secret": "auth_tls_secret",
+    "auth-tls-verify-client": "auth_tls_verify_client",
+    "auth-tls-verify-depth": "auth_tls_verify_depth",
+    "auth-tls-error-page": "auth_tls_error_page",
+    "auth-tls-pass-certificate-to-upstream": "auth_tls_pass_certificate_to_upstream",
+    "auth-tls-match-cn": "auth_tls_match_cn",
+    "ssl-ciphers": "ssl_ciphers",
+    "ssl-prefer-server-ciphers": "ssl_prefer_server_ciphers",
     "proxy-connect-timeout": "proxy_connect_timeout",
     "proxy-read-timeout": "proxy_read_timeout",
     "proxy-send-timeout": "proxy_send_timeout",
     "proxy-next-upstream": "proxy_next_upstream",
     "proxy-next-upstream-tries": "proxy_next_upstream_tries",
     "proxy-next-upstream-timeout": "proxy_next_upstream_timeout",
+    "enable-access-log": "access_log",
     "enable-global-auth": "global_auth",
     "canary": "canary",
 }
@@ -197,8 +219,9 @@ class _Reader:
                 "FastCGI is not spoken. The routes of this Ingress answer 503.",
                 "Put a web server that speaks HTTP before the FastCGI process.",
             )
-        elif name.startswith(_PROXY_SSL) and not self._annotations.get(PREFIX + "proxy-ssl-secret"):
-            self._say(name, "annotation-without-effect", f"{name} has no effect without proxy-ssl-secret.", "")
+        for beginning, needed in _NEEDS:
+            if name.startswith(beginning) and not self._annotations.get(PREFIX + needed):
+                self._say(name, "annotation-without-effect", f"{name} has no effect without {needed}.", "")
         self.fields[_FIELD_OF[entry.name]] = value
 
     def _check_namespace(self, text: str) -> None:
@@ -214,6 +237,10 @@ class _Reader:
                     f"The default ({entry.default}, or the ConfigMap's) holds" if entry.default else "It has no effect"
                 )
                 self._say(name, "annotation-invalid", f"The value of {name} {error}. {default}.", remedy)
+            case "deny" if entry.name in _DENIES_CLIENTS:
+                self.fields["clients_denied"] = True
+                what = "All routes of its hosts answer 403."
+                self._say(name, "annotation-denied", f"The value of {name} {error}. {what}", remedy)
             case "deny":
                 self.fields["denied"] = True
                 self._say(name, "annotation-denied", f"The value of {name} {error}. Its routes answer 503.", remedy)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from services.contract import regex
 from services.contract.annotations.entry import Annotation
 
 _TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
@@ -16,6 +17,7 @@ _FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,60}")
 _SERVICE_NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _TARGET: Final = re.compile(r"/?[-._~a-zA-Z0-9/:$]*")
+_ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?([/?][!#%&()*+,./0-9:=?@A-Z_a-z~-]*)?")
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 CONDITIONS: Final = (
@@ -153,6 +155,24 @@ def parse_server_name(text: str) -> str:
     return name
 
 
+def parse_address(text: str) -> str:
+    """An absolute address, without variables."""
+    if _ADDRESS.fullmatch(text) is None:
+        raise MalformedError("is not an address that begins with http:// or https://")
+    return text
+
+
+def parse_subject(text: str) -> str:
+    """A pattern that the subject of a certificate is searched for; it begins with ``CN=``."""
+    if not text.startswith("CN="):
+        raise MalformedError("does not begin with CN=")
+    try:
+        regex.compile(text, ignore_case=False)
+    except regex.RegexError as error:
+        raise MalformedError(f"is no pattern: {error}") from None
+    return text
+
+
 def parse_value(entry: Annotation, text: str) -> Value:
     """``text`` as ``entry`` types it. Raises MalformedError."""
     match entry.type:
@@ -176,6 +196,10 @@ def parse_value(entry: Annotation, text: str) -> Value:
             return parse_ciphers(text)
         case "server-name":
             return parse_server_name(text)
+        case "address":
+            return parse_address(text)
+        case "subject":
+            return parse_subject(text)
         case "path":
             return parse_local_path(text)
         case "target":

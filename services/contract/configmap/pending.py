@@ -7,8 +7,6 @@ from typing import Final
 from services.contract.configmap.entry import Key
 
 PENDING: Final = (
-    Key(name="access-log-params", type="string"),
-    Key(name="access-log-path", type="string", default="/var/log/nginx/access.log"),
     Key(name="add-headers", type="string", refers_to="configmap"),
     Key(name="allow-backend-server-header", type="bool", default="false"),
     Key(name="allow-snippet-annotations", type="bool", default="false"),
@@ -33,22 +31,17 @@ PENDING: Final = (
     Key(name="client-header-timeout", type="int", default="60"),
     Key(name="custom-http-errors", type="list"),
     Key(name="default-type", type="string", default="text/html"),
-    Key(name="disable-access-log", type="bool", default="false"),
-    Key(name="disable-http-access-log", type="bool", default="false"),
     Key(name="disable-ipv6", type="bool", default="false"),
     Key(name="disable-proxy-intercept-errors", type="bool", default="false"),
     Key(name="disable-stream-access-log", type="bool", default="false"),
-    Key(name="enable-access-log-for-default-backend", type="bool", default="false"),
     Key(name="enable-auth-access-log", type="bool", default="false"),
     Key(name="enable-brotli", type="bool", default="false"),
     Key(name="enable-ocsp", type="bool", default="false"),
     Key(name="enable-opentelemetry", type="bool", default="false"),
     Key(name="enable-real-ip", type="bool", default="false"),
-    Key(name="enable-syslog", type="bool", default="false"),
     Key(name="enable-underscores-in-headers", type="bool", default="false"),
     Key(name="forwarded-for-proxy-protocol-header", type="string", default="X-Forwarded-For-Proxy-Protocol"),
     Key(name="forwarded-host-header", type="string", default="X-Forwarded-Host"),
-    Key(name="generate-request-id", type="bool", default="true"),
     Key(name="global-allowed-response-headers", type="list"),
     Key(name="global-auth-always-set-cookie", type="bool", default="false"),
     Key(name="global-auth-cache-duration", type="string", default="200 202 401 5m"),
@@ -74,7 +67,6 @@ PENDING: Final = (
         ),
     ),
     Key(name="hide-headers", type="list"),
-    Key(name="http-access-log-path", type="string"),
     Key(name="http2-max-field-size", type="size"),
     Key(name="http2-max-header-size", type="size"),
     Key(name="http2-max-requests", type="int", default="0"),
@@ -85,22 +77,10 @@ PENDING: Final = (
     Key(name="limit-rate-after", type="int", default="0"),
     Key(name="limit-req-status-code", type="int", default="503"),
     Key(name="load-balance", type="string", default="round_robin"),
-    Key(name="log-format-escape-json", type="bool", default="false"),
-    Key(name="log-format-escape-none", type="bool", default="false"),
     Key(
         name="log-format-stream",
         type="string",
         default="[$remote_addr] [$time_local] $protocol $status $bytes_sent $bytes_received $session_time",
-    ),
-    Key(
-        name="log-format-upstream",
-        type="string",
-        default=(
-            '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" '
-            '"$http_user_agent" $request_length $request_time [$proxy_upstream_name] '
-            "[$proxy_alternative_upstream_name] $upstream_addr $upstream_response_length "
-            "$upstream_response_time $upstream_status $req_id"
-        ),
     ),
     Key(name="opentelemetry-config", type="string", default="/etc/ingress-controller/telemetry/opentelemetry.toml"),
     Key(name="opentelemetry-operation-name", type="string"),
@@ -137,30 +117,9 @@ PENDING: Final = (
     Key(name="proxy-stream-timeout", type="duration", default="600s"),
     Key(name="relative-redirects", type="bool", default="false"),
     Key(name="service-upstream", type="bool", default="false"),
-    Key(name="skip-access-log-urls", type="list"),
-    Key(name="ssl-buffer-size", type="size", default="4k"),
-    Key(
-        name="ssl-ciphers",
-        type="string",
-        default=(
-            "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
-            "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
-            "DHE-RSA-AES256-GCM-SHA384:DHE-RSA-AES128-GCM-SHA256"
-        ),
-    ),
-    Key(name="ssl-dh-param", type="string", refers_to="secret"),
     Key(name="ssl-early-data", type="bool", default="false"),
-    Key(name="ssl-ecdh-curve", type="string", default="auto"),
-    Key(name="ssl-protocols", type="string", default="TLSv1.2 TLSv1.3"),
-    Key(name="ssl-reject-handshake", type="bool", default="false"),
-    Key(name="ssl-session-cache", type="bool", default="true"),
-    Key(name="ssl-session-cache-size", type="size", default="10m"),
     Key(name="ssl-session-ticket-key", type="string"),
-    Key(name="ssl-session-tickets", type="bool", default="false"),
-    Key(name="ssl-session-timeout", type="duration", default="10m"),
     Key(name="stream-access-log-path", type="string"),
-    Key(name="syslog-host", type="string"),
-    Key(name="syslog-port", type="int", default="514"),
     Key(name="upstream-hash-by", type="string"),
     Key(name="upstream-hash-by-subset", type="bool", default="false"),
     Key(name="upstream-hash-by-subset-size", type="int", default="3"),

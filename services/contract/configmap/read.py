@@ -17,9 +17,17 @@ from proto.objects import ObjectKey
 from proto.resources import Settings
 from services.contract.annotations.entry import Risk
 from services.contract.annotations.read import RISKS, AnnotationPolicy
-from services.contract.annotations.values import MalformedError, parse_bool, parse_conditions
+from services.contract.annotations.values import MalformedError, parse_bool, parse_ciphers, parse_conditions
 from services.contract.configmap.entry import Key
+from services.contract.configmap.logging import (
+    absent_variables,
+    parse_log_format,
+    parse_log_path,
+    parse_port,
+    parse_skipped,
+)
 from services.contract.configmap.registry import KEYS
+from services.contract.configmap.tls import parse_cache_size, parse_curve, parse_secret_name, parse_versions
 from services.contract.diagnostics import RAW, finding
 
 _NUMBER: Final = re.compile(r"[0-9]{1,10}")
@@ -111,7 +119,9 @@ class _Reader:
             return
         if key.state == "honoured":
             try:
-                self.values[name] = parse_key(key, text)
+                self.values[name] = value = parse_key(key, text)
+                if name == "log-format-upstream":
+                    self._look_at_variables(name, value)
             except MalformedError as error:
                 self._say(
                     name,
@@ -122,6 +132,16 @@ class _Reader:
                 )
         elif not _says_nothing(key, text):
             self._not_honoured(key, text)
+
+    def _look_at_variables(self, name: str, form: str) -> None:
+        for sentence in absent_variables(form):
+            self._say(
+                name,
+                form,
+                "configmap-variable-absent",
+                f"{sentence}. Its place in log lines stays empty.",
+                "Remove it.",
+            )
 
     def _not_honoured(self, key: Key, text: str) -> None:
         name = key.name
@@ -235,10 +255,20 @@ def _risk(text: str) -> Risk:
 
 
 _SPECIAL: Final = {
+    "access-log-path": lambda text: parse_log_path(text) or Settings().access_log_path,
+    "http-access-log-path": parse_log_path,
+    "log-format-upstream": parse_log_format,
+    "skip-access-log-urls": parse_skipped,
+    "syslog-port": parse_port,
     "proxy-real-ip-cidr": _networks,
     "forwarded-for-header": _header,
     "proxy-next-upstream": parse_conditions,
     "annotations-risk-level": _risk,
+    "ssl-ciphers": lambda text: parse_ciphers(text.strip()),
+    "ssl-dh-param": parse_secret_name,
+    "ssl-ecdh-curve": parse_curve,
+    "ssl-protocols": parse_versions,
+    "ssl-session-cache-size": parse_cache_size,
 }
 _SECONDS: Final = frozenset(
     {

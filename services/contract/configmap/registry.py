@@ -6,8 +6,12 @@ from typing import Final
 
 from services.contract.configmap.entry import Key
 from services.contract.configmap.honoured import GUARDED, HONOURED
+from services.contract.configmap.logging import LOGGING
 from services.contract.configmap.never import REFUSED, WITHOUT_EFFECT
 from services.contract.configmap.pending import PENDING
+from services.contract.configmap.tls import TLS
 
-KEYS: Final[dict[str, Key]] = {key.name: key for key in (*HONOURED, *GUARDED, *PENDING, *REFUSED, *WITHOUT_EFFECT)}
+KEYS: Final[dict[str, Key]] = {
+    key.name: key for key in (*HONOURED, *LOGGING, *TLS, *GUARDED, *PENDING, *REFUSED, *WITHOUT_EFFECT)
+}
 """Every key of ingress-nginx's ConfigMap by its name."""

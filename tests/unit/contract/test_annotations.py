@@ -128,9 +128,17 @@ def test_a_guard_denies_the_paths(name: str) -> None:
     assert not rejects(found)
 
 
-def test_client_certificates_deny_the_host() -> None:
-    settings, _ = read_annotations(ingress("i", auth_tls_secret="a/ca"))
-    assert settings.host_denied
+def test_client_certificates_that_cannot_be_asked_for_close_the_host() -> None:
+    for bad in ({"auth_tls_secret": "b/ca"}, {"auth_tls_secret": "ca"}, {"auth_tls_match_cn": "CN=("}):
+        settings, findings = read_annotations(ingress("i", **{"auth_tls_secret": "shop/ca", **bad}))
+        assert settings.clients_denied
+        assert {finding.code for finding in findings} == {"annotation-denied"}
+    settings, findings = read_annotations(ingress("i", auth_tls_secret="shop/ca", auth_tls_verify_client="maybe"))
+    assert settings.auth_tls_secret == "shop/ca"
+    assert (settings.auth_tls_verify_client, settings.clients_denied) == ("on", False)
+    assert [finding.code for finding in findings] == ["annotation-invalid"]
+    settings, findings = read_annotations(ingress("i", auth_tls_verify_client="on"))
+    assert [finding.code for finding in findings] == ["annotation-without-effect"]
 
 
 def test_a_guard_that_says_its_default_guards_nothing() -> None:
