@@ -29,6 +29,11 @@ class Message:
         """What must be the same before and behind an edge."""
         return self.start, self.body
 
+    @property
+    def framed(self) -> bool:
+        """Whether a header announces a body."""
+        return bool(self.values(b"content-length") or self.values(b"transfer-encoding"))
+
     def values(self, name: bytes) -> list[bytes]:
         """The values of a header."""
         return [value for key, value in self.headers if key == name]
@@ -291,6 +296,10 @@ def _llhttp(data: bytes, kind: type[httptools.HttpRequestParser] | type[httptool
             events.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:  # an endpoint that does not take it reads on behind the request
             data = data[upgrade.args[0] :]
+            if data and events.reading.messages[-1].framed:  # it takes the body for the other protocol
+                events.reading.messages.pop()
+                events.reading.ending = "error"
+                break
             if data:
                 continue
         except httptools.HttpParserError:

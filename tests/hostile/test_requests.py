@@ -26,8 +26,7 @@ LOCAL = {200, 204, 301, 400, 404, 405, 408, 413, 414, 431, 501}
 def running() -> Iterator[World]:
     with world() as made:
         yield made
-        assert made.asked > 100
-        assert made.slowest < 2.0
+        made.unharmed()
 
 
 def seen_by_endpoint(running: World) -> list[Message]:

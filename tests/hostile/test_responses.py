@@ -23,8 +23,7 @@ TARGET = b"/scripted"
 def running() -> Iterator[World]:
     with world() as made:
         yield made
-        assert made.asked > 100
-        assert made.slowest < 2.0
+        made.unharmed()
 
 
 def answered(running: World, pieces: list[bytes], *, closes: bool) -> bytes:

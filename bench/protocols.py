@@ -1,0 +1,190 @@
+"""What Python does for one request and its response: both protocols fed from memory, without sockets and kernel.
+
+Owns heads as clients and endpoints send them: the same each time, or no two alike; with what forwarders add; with a
+body. Every figure is µs per request, parsing, planning, balancing, writing and recording included. ``--profile``
+prints where the time of one of them goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import cProfile
+import pstats
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from types import SimpleNamespace
+from typing import Any, cast
+
+from bench.figures import Results, arguments, median
+from proto.codec import record_of
+from proto.resources import Endpoint, Forward, PathMatch, Route, Settings, Upstream, VirtualHost
+from proto.sealing import Sealer
+from services.edge.client import ClientConnection
+from services.edge.core.generation import Generation
+from services.edge.serving import Serving
+from services.edge.upstream import UpstreamConnection
+
+_COUNT = 4096
+"""Different heads, more than the caches hold."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """Requests and the response to each."""
+
+    requests: Sequence[bytes]
+    responses: Sequence[bytes]
+
+
+def _request(number: int, *, varied: bool, lines: bytes = b"", method: bytes = b"GET", body: bytes = b"") -> bytes:
+    key = b"%016x" % ((number if varied else 1) * 2654435761)
+    return b"".join(
+        (
+            method + b" /varied/" + (b"%d" % number if varied else b"1") + b" HTTP/1.1\r\nHost: example.com\r\n",
+            b"User-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept: text/html,application/json\r\n",
+            b"Accept-Language: en\r\n" + lines.replace(b"%", key),
+            b"Cookie: session=" + key + key + b"; theme=dark\r\n",
+            b"Traceparent: 00-" + key + key + b"-" + key + b"-01\r\n\r\n" + body,
+        )
+    )
+
+
+def _response(number: int, *, varied: bool) -> bytes:
+    key = b"%016x" % ((number if varied else 1) * 40503)
+    body = b"hello from the backend, %b\n" % key
+    return (
+        b"HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\nContent-Type: text/plain\r\n"
+        b'Content-Length: %d\r\nConnection: keep-alive\r\nETag: "%b%b"\r\nX-Id: %b\r\n\r\n%b'
+    ) % (len(body), key, key, key, body)
+
+
+def _load(*, requests: bool, responses: bool, **more: bytes) -> Load:
+    return Load(
+        [_request(number, varied=requests, **more) for number in range(_COUNT)],
+        [_response(number, varied=responses) for number in range(_COUNT)],
+    )
+
+
+LOADS: dict[str, Callable[[], Load]] = {
+    "heads repeated": lambda: _load(requests=False, responses=False),
+    "requests differ": lambda: _load(requests=True, responses=False),
+    "responses differ": lambda: _load(requests=False, responses=True),
+    "both differ": lambda: _load(requests=True, responses=True),
+    "both differ, behind a forwarder": lambda: _load(
+        requests=True,
+        responses=True,
+        lines=b"X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: example.com\r\n"
+        b"X-Forwarded-Port: 443\r\nX-Request-ID: %%\r\n",
+    ),
+    "both differ, with a request id": lambda: _load(requests=True, responses=True, lines=b"X-Request-ID: %%\r\n"),
+    "both differ, with a body": lambda: _load(
+        requests=True, responses=True, lines=b"Content-Length: 16\r\n", method=b"POST", body=b'{"some": "json"}'
+    ),
+}
+
+
+class _Transport:
+    """Takes what is written."""
+
+    def __init__(self) -> None:
+        self.written = b""
+
+    def write(self, data: bytes) -> None:
+        self.written = data
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_extra_info(self, _name: str, default: Any = None) -> Any:
+        return default or ("192.0.2.1", 12345)
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def abort(self) -> None:
+        raise AssertionError("the connection was to stay")
+
+
+def _serving(folder: Path) -> Serving:
+    route = Route(PathMatch("prefix", "/"), Forward("default/web:80", ""), (), "default/web", "/")
+    endless = Settings(keep_alive_requests=1 << 40, upstream_keepalive_requests=1 << 40)
+    records = [
+        record_of("example.com", VirtualHost("example.com", routes=(route,))),
+        record_of("default/web:80", Upstream((Endpoint("127.0.0.1", 1),))),
+        record_of("global", endless),
+    ]
+    serving = Serving(asyncio.get_running_loop(), Sealer("limen", [("00" * 8, bytes(range(64)))]), folder)
+    serving.swap(Generation.first(records, 1, 1, bytes(32)))
+    return serving
+
+
+class Fed:
+    """A client's and an endpoint's connection, and what they are fed."""
+
+    def __init__(self, serving: Serving) -> None:
+        listener = SimpleNamespace(serving=serving, port=80, tls=False, draining=False, connections=set())
+        self.client = ClientConnection(cast(Any, listener))
+        self.to_client = _Transport()
+        self.client.connection_made(cast(Any, self.to_client))
+        generation = serving.generation
+        assert generation is not None
+        upstream = generation.upstream("default/web:80")
+        assert upstream is not None
+        pool = serving.pools.balancer("default/web:80", upstream).pools[0]
+        self.endpoint = UpstreamConnection(pool, serving.pools, serving.deadlines)
+        self.to_endpoint = _Transport()
+        self.endpoint.connection_made(cast(Any, self.to_endpoint))
+        self.endpoint.made_at = 1e12
+        serving.pools.keep(self.endpoint, 0.0)
+
+    def run(self, load: Load, times: int) -> float:
+        """Seconds for ``times`` times all of ``load``."""
+        from_client, from_endpoint = self.client.data_received, self.endpoint.data_received
+        started = perf_counter()
+        for _ in range(times):
+            for request, response in zip(load.requests, load.responses, strict=True):
+                from_client(request)
+                from_endpoint(response)
+        took = perf_counter() - started
+        assert self.to_client.written.endswith(load.responses[-1][-20:])
+        return took
+
+
+async def _measure(names: Sequence[str], rounds: int, profile: bool, results: Results) -> None:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        serving = _serving(Path(folder))
+        loads = {name: LOADS[name]() for name in names}
+        taken: dict[str, list[float]] = {name: [] for name in names}
+        for number in range(rounds + 1):
+            for name, load in loads.items():
+                took = Fed(serving).run(load, 2)
+                if number:
+                    taken[name].append(took / 2 / _COUNT * 1e6)
+        for name, times in taken.items():
+            results.add(name, min(times), "µs/request", note=f"median {median(times):.2f}")
+        if profile:
+            profiler = cProfile.Profile()
+            fed, load = Fed(serving), loads[names[-1]]
+            profiler.runcall(fed.run, load, 5)
+            pstats.Stats(profiler, stream=sys.stderr).sort_stats("tottime").print_stats(30)
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = arguments(__doc__)
+    parser.add_argument("--only", choices=list(LOADS), help="this load alone")
+    parser.add_argument("--profile", action="store_true", help="print where the time of the last load goes")
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args()
+    results = Results("protocols")
+    names = [options.only] if options.only else list(LOADS)
+    asyncio.run(_measure(names, 3 if options.quick else options.rounds, options.profile, results))
+    return results.print(as_json=options.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
