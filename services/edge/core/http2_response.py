@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from services.edge.core import grammar
-from services.edge.core.http2.hpack_encoder import encode_fields, encode_response
+from services.edge.core.http2 import encode_fields, encode_response
 from services.edge.core.response_head import ResponseHead, server_line
 
 REMEMBERED: Final = 2048

@@ -12,7 +12,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from services.edge.core.generation import Generation
-from services.edge.core.http2.limits import CLIENT_LIMITS, Limits
+from services.edge.core.http2 import CLIENT_LIMITS, Limits
 from services.edge.core.http2_response import Blocks
 from services.runtime.logs import log
 
@@ -23,15 +23,18 @@ SAID_EVERY: Final = 1.0
 
 
 class Common:
-    """See the module. ``tls``: of the listener."""
+    """See the module. ``tls``: of the listener. ``requests_at_most``: of one connection, after which the client is
+    asked to open another. A connection stands for as many of HTTP/1.1 as it has streams, and so has that many times
+    their requests (``keep-alive-requests``)."""
 
-    __slots__ = ("_blocks", "_generation", "_limits", "_said_at", "_tls", "_unsaid")
+    __slots__ = ("_blocks", "_generation", "_limits", "_said_at", "_tls", "_unsaid", "requests_at_most")
 
     def __init__(self, tls: bool) -> None:
         self._tls = tls
         self._generation: Generation | None = None
         self._blocks = Blocks(b"", False)
         self._limits = CLIENT_LIMITS
+        self.requests_at_most = 0
         self._said_at = float("-inf")
         self._unsaid = 0
 
@@ -54,6 +57,7 @@ class Common:
         if not blocks.says_the_same(self._blocks):  # what is remembered outlives generations that say the same
             self._blocks = blocks
         self._limits = replace(CLIENT_LIMITS, streams=settings.http2_max_concurrent_streams or CLIENT_LIMITS.streams)
+        self.requests_at_most = generation.requests_at_most * self._limits.streams
 
     def broke_rule(self, client: str, reason: str) -> None:
         """A connection was ended for ``reason``."""

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from services.edge.core.forwarded import client_facts
+from services.edge.core.http2 import ServerConnection
 from services.edge.core.http2.errors import NO_ERROR, PROTOCOL_ERROR
 from services.edge.core.http2.events import (
     ConnectionFailed,
@@ -27,11 +28,11 @@ from services.edge.core.http2.events import (
     TrailersReceived,
     WindowOpened,
 )
-from services.edge.core.http2.server import ServerConnection
 from services.edge.core.http2_request import Requests
 from services.edge.deadlines import NEVER, Timed
 from services.edge.http2.common import Common
-from services.edge.http2.stream import SEND_TIME, Stream
+from services.edge.http2.responding import SEND_TIME
+from services.edge.http2.stream import Stream
 from services.edge.link import link_of
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Http2Connection(asyncio.Protocol):
         "_last_word",
         "_listener",
         "_requests",
+        "_requests_at_most",
         "_state",
         "_streams",
         "_watched",
@@ -86,7 +88,9 @@ class Http2Connection(asyncio.Protocol):
         self._listener = listener
         self.serving = listener.serving
         self.common = common
-        self.engine = ServerConnection(common.limits(self.serving.generation))
+        limits = common.limits(self.serving.generation)
+        self.engine = ServerConnection(limits)
+        self._requests_at_most = common.requests_at_most
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
         self.deadline = NEVER
         self.congested = False
@@ -105,7 +109,9 @@ class Http2Connection(asyncio.Protocol):
         """A client came."""
         self.transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
-        self.facts = client_facts(str(peer[0]) if peer else "", self._listener.port, self._listener.tls)
+        self.facts = client_facts(
+            str(peer[0]) if peer else "", self._listener.port, self._listener.tls, transport.get_extra_info("tls_peer")
+        )
         self.link = link_of(transport, self._listener.tls)
         self.requests = Requests(self.facts)
         self._watched: set[Timed] = self.serving.deadlines.watch(self)
@@ -196,8 +202,7 @@ class Http2Connection(asyncio.Protocol):
         if len(streams) == 1:
             self.deadline = NEVER
         self._requests += 1
-        generation = self.serving.generation
-        if generation is not None and self._requests >= generation.requests_at_most:
+        if self._requests >= self._requests_at_most:
             self.announce()
         return stream
 
@@ -214,17 +219,17 @@ class Http2Connection(asyncio.Protocol):
         if stream is not None:
             stream.trailers(now)
 
-    def _stream_reset(self, event: StreamReset, _now: float) -> None:
+    def _stream_reset(self, event: StreamReset, now: float) -> None:
         if not event.remote:
             self.serving.traffic.counters[f"http2-{event.reason}"] += 1
         stream = self._streams.get(event.stream_id)
         if stream is not None:
-            stream.abandon()
+            stream.abandon(now)
 
-    def _window_opened(self, event: WindowOpened, _now: float) -> None:
+    def _window_opened(self, event: WindowOpened, now: float) -> None:
         stream = self._streams.get(event.stream_id)
         if stream is not None:
-            stream.opened()
+            stream.opened(now)
 
     def _answered(self, event: PingAnswered, _now: float) -> None:
         if self._announced and event.payload == _LAST_CALL:
@@ -238,9 +243,9 @@ class Http2Connection(asyncio.Protocol):
 
     # --- streams ------------------------------------------------------------------------------------------------
 
-    def release(self, stream_id: int, stream: Stream, now: float) -> None:
+    def release(self, stream_id: int, now: float) -> None:
         """A stream is done."""
-        del self._streams[stream_id]
+        stream = self._streams.pop(stream_id)
         if len(self._free) < STREAMS_KEPT:
             self._free.append(stream)
         if not self._streams and self._state < LINGER:
@@ -339,8 +344,9 @@ class Http2Connection(asyncio.Protocol):
         self.transport.abort()
 
     def _abandon(self) -> None:
+        now = monotonic()
         for stream in list(self._streams.values()):
-            stream.abandon()
+            stream.abandon(now)
 
 
 _Handler = Callable[[Http2Connection, Any, float], None]

@@ -1,0 +1,232 @@
+"""The response's half of a stream: heads and bodies to the client as its window allows, and the end of the stream.
+
+Owns how much waits for the client's window, and for how long it may. Must not know how requests are read:
+``services.edge.http2.stream`` adds that.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from services.edge.core import pages
+from services.edge.core.generation import Generation, own_lines
+from services.edge.core.http2.errors import CANCEL, INTERNAL_ERROR, NO_ERROR
+from services.edge.core.http2_response import block_of
+from services.edge.core.plan import RouteLabels
+from services.edge.core.response_head import ResponseHead
+from services.edge.deadlines import NEVER, Timed
+from services.edge.exchange import Exchange
+
+if TYPE_CHECKING:
+    from services.edge.http2.connection import Http2Connection
+
+SEND_TIME: Final = 60.0
+"""Seconds that a client may open none of its window while bytes wait for it (nginx: send_timeout)."""
+WAITING_MARK: Final = 64 * 1024
+"""Bytes of a response that may wait for the client's window before the endpoint is read no further."""
+PROTOCOL: Final = 2
+"""``minor`` of requests that came over HTTP/2, for records."""
+
+_FRAME: Final = 9
+
+
+class Responding:
+    """See the module. ``_unsent``: the request is not complete; ``_waiting``: bytes of the response for which the
+    client has no window; ``_responding``: some of it was sent; ``_over``: nothing more comes from the endpoint."""
+
+    __slots__ = (
+        "_connection",
+        "_engine",
+        "_generation",
+        "_id",
+        "_over",
+        "_responding",
+        "_unsent",
+        "_waiting",
+        "_watched",
+        "deadline",
+        "exchange",
+    )
+
+    def __init__(self, connection: Http2Connection) -> None:
+        self._connection = connection
+        self._engine = connection.engine
+        self.exchange: Exchange
+        self._generation: Generation | None = None
+        self._watched: set[Timed] | None = None
+        self.deadline = NEVER
+        self._id = 0
+
+    def _start(self, stream_id: int, unsent: bool) -> None:
+        """Be the stream of that id."""
+        self._id = stream_id
+        self._unsent = unsent
+        self._waiting = 0
+        self._responding = self._over = False
+
+    @abstractmethod
+    def _due(self) -> float:
+        """When more of the request has to have come, NEVER if nothing is waited for."""
+
+    @abstractmethod
+    def _too_slow(self) -> None:
+        """It has not."""
+
+    @abstractmethod
+    def _let_go(self) -> None:
+        """The stream is over: nothing of the request is needed any more."""
+
+    # --- answers of the edge itself -----------------------------------------------------------------------------
+
+    def _answer_alone(self, status: int, labels: RouteLabels, location: bytes = b"") -> None:
+        """Answer without having asked anybody."""
+        exchange = self.exchange
+        exchange.forget()
+        exchange.labels = labels
+        self._answer(status, location)
+
+    def _answer(self, status: int, location: bytes = b"") -> None:
+        connection = self._connection
+        exchange = self.exchange
+        lines, content = pages.answer(
+            status,
+            location=location,
+            lines=own_lines(self._generation, connection.facts.tls),
+            date=connection.serving.date(),
+        )
+        body = b"" if exchange.bodiless else content
+        exchange.status = status
+        if connection.serving.traffic.wants_answers:
+            exchange.answer = b"%b%b\r\n" % (pages.status_line(status), lines)
+        exchange.sent = self._send_head(block_of(status, lines), body, True)
+        self.finish(monotonic())
+
+    # --- from the exchange (clients.Client) ---------------------------------------------------------------------
+
+    def respond(self, head: ResponseHead, body: bytes, complete: bool) -> int:
+        """Send the head, changed as far as it must be, and what there is of the body."""
+        connection = self._connection
+        assert self._generation is not None
+        block = connection.common.blocks(self._generation).block(head, connection.serving.date())
+        return self._send_head(block, body, complete)
+
+    def _send_head(self, block: bytes, body: bytes, complete: bool) -> int:
+        connection = self._connection
+        self._responding = True
+        self._over = complete
+        self._waiting = self._engine.send_head(self._id, block, body, complete)
+        connection.flush_soon()
+        if self._waiting or connection.congested:
+            self._slow_down()
+        self.exchange.head_sent = head_sent = _FRAME + len(block)
+        return head_sent + _FRAME + len(body) if body else head_sent
+
+    def body(self, data: bytes) -> int:
+        """More of the body."""
+        self._waiting = self._engine.send_data(self._id, data)
+        self._connection.flush_soon()
+        if self._waiting or self._connection.congested:
+            self._slow_down()
+        return _FRAME + len(data)
+
+    def finish(self, now: float) -> None:
+        """The response is complete; the stream is over once the client has window for the rest of it."""
+        if not self._over:
+            self._over = True
+            self._waiting = self._engine.send_data(self._id, b"", True)
+            self._connection.flush_soon()
+        if self._waiting:
+            self._wait_until(now + SEND_TIME)
+        else:
+            self._conclude(now)
+
+    def fail(self, status: int) -> None:
+        """No endpoint answered."""
+        exchange = self.exchange
+        if exchange.endpoint:
+            exchange.upstream_status = status
+        self._answer(status)
+
+    def cut(self) -> None:
+        """The response broke off."""
+        self._engine.reset(self._id, INTERNAL_ERROR)
+        self._connection.flush_soon()
+        self._unsent = False
+        self._conclude(monotonic())
+
+    def tunnel(self, head: ResponseHead, rest: bytes) -> int:
+        """Never: nobody asks an endpoint to change protocols on behalf of HTTP/2."""
+        raise AssertionError
+
+    # --- the client's window ------------------------------------------------------------------------------------
+
+    def _slow_down(self) -> None:
+        if self._waiting:
+            self._wait_until(monotonic() + SEND_TIME)
+        if not self._over and (self._waiting > WAITING_MARK or self._connection.congested):
+            self.exchange.pause_upstream()
+
+    def opened(self, now: float) -> None:
+        """All that waited for the client's window is on its way."""
+        self._waiting = 0
+        if self._over:
+            self._conclude(now)
+            return
+        self.deadline = self._due()
+        if not self._connection.congested:
+            self.exchange.resume_upstream()
+
+    def congest(self) -> None:
+        """The client takes no bytes, of any stream."""
+        if self._responding and not self._over:
+            self.exchange.pause_upstream()
+
+    def relieve(self) -> None:
+        """It takes bytes again."""
+        if self._waiting <= WAITING_MARK:
+            self.exchange.resume_upstream()
+
+    # --- time, and the end --------------------------------------------------------------------------------------
+
+    def _wait_until(self, deadline: float) -> None:
+        self.deadline = deadline
+        if self._watched is None:
+            self._watched = self._connection.serving.deadlines.watch(self)
+
+    def expire(self, now: float) -> None:
+        """The client opened none of its window, or sent nothing of a body, for too long."""
+        if not self._waiting:
+            self._too_slow()
+            return
+        left = self._engine.send_data(self._id, b"")
+        if left < self._waiting:
+            self._waiting = left
+            self.deadline = now + SEND_TIME
+        else:
+            self._engine.reset(self._id, CANCEL)
+            self._connection.flush_soon()
+            self.abandon(now)
+
+    def abandon(self, now: float) -> None:
+        """The client has left, or the stream was reset."""
+        exchange = self.exchange
+        exchange.abort()
+        self._connection.serving.traffic.counters["client-aborted"] += 1
+        if not self._responding:
+            exchange.status = 499
+            exchange.sent = 0
+        self._unsent = False
+        self._conclude(now)
+
+    def _conclude(self, now: float) -> None:
+        """Put down what happened and be free for another request. A client that still sends is told to stop."""
+        self.exchange.record(now)
+        if self._watched is not None:
+            self._watched.discard(self)
+            self._watched = None
+        self._let_go()
+        if self._unsent:
+            self._engine.reset(self._id, NO_ERROR)
+        self._connection.release(self._id, now)
