@@ -6,15 +6,17 @@ know endpoints. It is handed a transport by the event loop, or by ``services.edg
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from services.edge.buffering import Upload
 from services.edge.connection import BODY, HEAD, IDLE, NEXT, PIPELINE_LIMIT, STALLED, TUNNEL, WAIT, Connection
 from services.edge.core import grammar, pages
 from services.edge.core.chunked import LAST, FramingError, frame
 from services.edge.core.generation import own_lines
 from services.edge.core.outgoing import Wish, client_head
-from services.edge.core.plan import BODY_LIMIT, NO_LABELS, Forward, Redirect, Respond, RouteLabels, plan
+from services.edge.core.plan import NO_LABELS, Forward, Redirect, Respond, RouteLabels, plan
 from services.edge.core.prepared import Prepared, Standing, prepare
 from services.edge.core.request_body import RequestBody
 from services.edge.core.request_head import (
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
 
 HEAD_TIME: Final = 10.0
 """Seconds for a whole head, from its first byte (a drip of bytes does not extend it)."""
-BODY_TIME: Final = 60.0
-"""Seconds between two reads of a body (nginx: client_body_timeout)."""
 TRIED_AGAIN: Final = 16
 """Headers are kept for comparing if those before them came again, and else once in so many requests."""
 
@@ -44,9 +44,20 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class ClientConnection(Connection):
-    """See the module."""
+    """See the module. ``_owes``: something is to be done when the response is complete: its last chunk is to be
+    written (``_chunked_out``), or the body of its request is kept still (``_upload``)."""
 
-    __slots__ = ("_body", "_chunked_out", "_prepared", "_reader", "_repeats", "_standing", "_usual")
+    __slots__ = (
+        "_body",
+        "_chunked_out",
+        "_owes",
+        "_prepared",
+        "_reader",
+        "_repeats",
+        "_standing",
+        "_upload",
+        "_usual",
+    )
 
     def __init__(self, listener: Listener) -> None:
         super().__init__(listener, Exchange(listener.serving, self))
@@ -57,6 +68,8 @@ class ClientConnection(Connection):
         self._repeats = False
         self._usual = True
         self._chunked_out = False
+        self._owes = False
+        self._upload: Upload | None = None
 
     # --- requests -----------------------------------------------------------------------------------------------
 
@@ -178,74 +191,86 @@ class ClientConnection(Connection):
             self._request_with_body(decision, prepared, head, rest)
 
     def _request_with_body(self, decision: Forward, prepared: Prepared, head: bytes, rest: bytes) -> None:
+        headers = prepared.headers
         exchange = self._exchange
+        generation = prepared.standing.generation
         self._state = BODY
-        self.deadline = exchange.started + BODY_TIME
-        self._body = RequestBody(prepared.headers.length)
-        if prepared.headers.body_expected and not rest:
+        self._body = RequestBody(headers.length)
+        self._owes = True
+        spools, started = self._serving.spools, exchange.started
+        self._upload = upload = Upload(exchange, spools, decision, generation, head, headers.length, started)
+        if headers.body_expected and not rest:
             self.transport.write(_CONTINUE)
-        data, last = self._take(rest) if rest else (b"", False)
-        if data is not None:
-            exchange.begin(decision, prepared.standing.generation, head + data, last)
+        self._take(rest, upload, upload.start, started)
 
     def _receive_body(self, data: bytes) -> None:
-        self.deadline = monotonic() + BODY_TIME
-        framed, last = self._take(data)
-        if framed:
-            self._exchange.send_body(framed, last)
+        upload = self._upload
+        assert upload is not None
+        self._take(data, upload, upload.take, monotonic())
 
-    def _take(self, data: bytes) -> tuple[bytes | None, bool]:
-        """(what goes to the endpoint, whether that was the end); None: the request was refused."""
+    def _take(self, data: bytes, upload: Upload, give: Callable[[bytes, bool, float], None], now: float) -> None:
+        """Read ``data`` as more of the body and ``give`` it on."""
         body = self._body
         assert body is not None
         before = body.received
         try:
-            framed, last = body.take(data)
+            payload, last = body.take(data)
+            self._exchange.received += body.received - before
+            if last:
+                self._state = WAIT
+                self.deadline = NEVER
+                self._pending = body.rest
+                self._body = None
+            else:
+                self.deadline = upload.due(now)
+            give(payload, last, now)
         except FramingError:
             self._refuse_body(RefusedError(400, "chunk"))
-            return None, False
-        self._exchange.received += body.received - before
-        if body.chunked and body.size > BODY_LIMIT:
-            self._refuse_body(RefusedError(413, "body-too-large"))
-            return None, False
-        if last:
-            self._state = WAIT
-            self.deadline = NEVER
-            self._pending = body.rest
-            self._body = None
-        return framed, last
+        except RefusedError as refused:
+            self._refuse_body(refused)
 
     def _refuse_body(self, refused: RefusedError) -> None:
         self._exchange.abort()
         if self._responding:
             self._leave()
         else:
-            self._refuse(refused)
+            upload = self._upload
+            self._refuse(refused, NO_LABELS if upload is None else upload.forward.labels)
 
     # --- answers of the edge itself -----------------------------------------------------------------------------
 
     def _decide(self, decision: Redirect | Respond, headers: RequestHeaders, rest: bytes) -> None:
         """A redirect or a page. A body that has not come whole is not waited for: the connection ends."""
-        if headers.length > len(rest) or headers.length == CHUNKED or decision.status == 400:
+        if headers.length > len(rest) or headers.length == CHUNKED or decision.status in (400, 413):
             self._persistent = False
             self._lingers = True
         else:
             self._pending = rest[headers.length :]
-        location = decision.location if isinstance(decision, Redirect) else b""
-        self._answer_alone(decision.status, decision.labels, location)
+        if isinstance(decision, Redirect):
+            self._answer_alone(decision.status, decision.labels, decision.location)
+        else:
+            self._answer_alone(decision.status, decision.labels, page=decision.page)
 
-    def _answer_alone(self, status: int, labels: RouteLabels, location: bytes = b"") -> None:
+    def _let_go(self) -> None:
+        """The request is over, however it ended."""
+        self._chunked_out = self._owes = False
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            upload.close()
+
+    def _answer_alone(self, status: int, labels: RouteLabels, location: bytes = b"", page: int = 0) -> None:
         """Answer without having asked anybody."""
         exchange = self._exchange
         exchange.forget()
         exchange.labels = labels
         self._state = WAIT
-        self._answer(status, location)
+        self._answer(status, location, page)
 
-    def _answer(self, status: int, location: bytes = b"") -> None:
+    def _answer(self, status: int, location: bytes = b"", page: int = 0) -> None:
         exchange = self._exchange
         answer = pages.page(
             status,
+            page=page,
             location=location,
             lines=own_lines(self._generation, self._facts.tls),
             date=self._serving.date(),
@@ -254,10 +279,13 @@ class ClientConnection(Connection):
         )
         exchange.status = status
         exchange.sent = len(answer)
+        exchange.head_sent = answer.index(b"\r\n\r\n") + 4
+        if self._serving.traffic.wants_answers:
+            exchange.answer = answer[: exchange.head_sent]
         self.transport.write(answer)
         self.finish(monotonic())
 
-    def _refuse(self, refused: RefusedError) -> None:
+    def _refuse(self, refused: RefusedError, labels: RouteLabels = NO_LABELS) -> None:
         """Answer what was not understood, or came too slowly, and end the connection."""
         self._serving.traffic.counters[f"refused-{refused.reason}"] += 1
         exchange = self._exchange
@@ -270,7 +298,7 @@ class ClientConnection(Connection):
         self._persistent = False
         self._reader = None
         self._lingers = True
-        self._answer_alone(refused.status, NO_LABELS)
+        self._answer_alone(refused.status, labels)
 
     def _too_slow(self) -> None:
         if self._state == HEAD:
@@ -289,7 +317,9 @@ class ClientConnection(Connection):
             else:
                 data = b"".join((head.passed, self._ending, body))
             self.transport.write(data)
-            return len(data)
+            length = len(data)
+            self._exchange.head_sent = length - len(body)
+            return length
         return self._respond(head, body, complete)
 
     def _respond(self, head: ResponseHead, body: bytes, complete: bool) -> int:
@@ -309,7 +339,9 @@ class ClientConnection(Connection):
         )
         written = client_head(head, wish, len(body), self._serving.date())
         self._persistent = written.persistent
-        self._chunked_out = written.chunked
+        if written.chunked:
+            self._chunked_out = self._owes = True
+        exchange.head_sent = len(written.data)
         data = written.data + (frame(body) if written.chunked and body else body)
         self.transport.write(data)
         return len(data)
@@ -323,9 +355,11 @@ class ClientConnection(Connection):
 
     def finish(self, now: float) -> None:
         """The response is complete: put it down, and go on to the next request or the end."""
-        if self._chunked_out:
-            self._chunked_out = False
-            self.transport.write(LAST)
+        if self._owes:
+            if self._chunked_out:
+                self.transport.write(LAST)
+                self._exchange.sent += len(LAST)
+            self._let_go()
         self._exchange.record(now)
         if self._persistent and not self._half_closed and not self._congested:
             generation = self._generation
@@ -355,6 +389,7 @@ class ClientConnection(Connection):
         self._state = TUNNEL
         self.deadline = NEVER
         data = b"%bConnection: upgrade\r\nUpgrade: %b\r\n\r\n%b" % (head.passed, head.upgrade, rest)
+        self._exchange.head_sent = len(data) - len(rest)
         self.transport.write(data)
         self._read(True)
         if self._pending:
@@ -366,4 +401,5 @@ class ClientConnection(Connection):
         """Back-pressure of the endpoint on the request's body."""
         if self._state in (BODY, TUNNEL):
             self._read(flows)
-            self.deadline = monotonic() + BODY_TIME if flows and self._state == BODY else NEVER
+            upload = self._upload if self._state == BODY else None
+            self.deadline = NEVER if upload is None or not flows else monotonic() + upload.pause

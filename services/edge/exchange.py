@@ -2,34 +2,48 @@
 
 Owns back-pressure between the two sides and the record of what happened; who is tried is its base's. Must not know how
 the client speaks: it talks to a Client. Bytes of the response go to the client as they come; nothing is buffered but
-what one read brought.
+what one read brought. A request's body that was collected before goes to the endpoint as fast as that takes it.
 """
 
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from services.edge.attempts import Attempts
 from services.edge.clients import Client
 from services.edge.core.plan import NO_LABELS, Forward
 from services.edge.core.response_head import ResponseHead
 from services.edge.deadlines import NEVER
+from services.edge.link import NO_LINK
 from services.edge.traffic import BATCH
 
 if TYPE_CHECKING:
     from services.edge.core.generation import Generation
     from services.edge.serving import Serving
+    from services.edge.spool import Collected
     from services.edge.upstream import UpstreamConnection
+
+UNTAKEN: Final = 64 * 1024
+"""Bytes that an endpoint has not taken yet at which a transport says that it is enough (the event loops' default)."""
+PIECES_AT_ONCE: Final = 8
+"""Pieces of a collected body that are sent before others get their turn."""
 
 
 class Exchange(Attempts):
-    """See the module. A client that sends one request after the other uses one Exchange again and again."""
+    """See the module. A client that sends one request after the other uses one Exchange again and again.
+
+    ``stored``: a body that waits in a file, whole; whoever put it here takes it away before it is closed.
+    """
 
     __slots__ = (
+        "_stored_at",
         "address",
+        "answer",
         "block",
         "bodiless",
+        "head_sent",
+        "link",
         "minor",
         "paused_upstream",
         "received",
@@ -37,12 +51,15 @@ class Exchange(Attempts):
         "sent",
         "started",
         "status",
+        "stored",
         "upstream_status",
         "wants_upgrade",
     )
 
     def __init__(self, serving: Serving, client: Client) -> None:
         super().__init__(serving, client)
+        self.stored: Collected | None = None
+        self._stored_at = 0
         self.paused_upstream = False
         self.wants_upgrade = False
         self.address = ""
@@ -50,6 +67,9 @@ class Exchange(Attempts):
         self.block = b""
         self.request_id = b""
         self.bodiless = False
+        self.link = NO_LINK
+        self.head_sent = 0
+        self.answer = b""
         self.started = 0.0
         self.status = 0
         self.upstream_status = 0
@@ -58,8 +78,13 @@ class Exchange(Attempts):
 
     # --- from the client ----------------------------------------------------------------------------------------
 
-    def begin(self, forward: Forward, generation: Generation, head: bytes, request_sent: bool) -> None:
-        """Forward a request: ``head`` with what there is of its body; ``request_sent``: that is all of it."""
+    def begin(
+        self, forward: Forward, generation: Generation, head: bytes, request_sent: bool, now: float = 0.0
+    ) -> None:
+        """Forward a request: ``head`` with what there is of its body; ``request_sent``: that is all of it.
+
+        ``now``: where that is later than the request came.
+        """
         self._forward = forward
         self._generation = generation
         self._head = head
@@ -67,10 +92,11 @@ class Exchange(Attempts):
         self.request_sent = request_sent
         self.connected_at = self.answered_at = 0.0
         self.status = self.upstream_status = self.upstream_length = 0
-        self.sent = 0
+        self.sent = self.head_sent = 0
         self.earlier = ()
+        self.answer = b""
         self.labels = forward.labels
-        self._start(self.started)
+        self._start(now or self.started)
 
     def _attach(self, connection: UpstreamConnection, now: float) -> None:
         self.connection = connection
@@ -78,8 +104,15 @@ class Exchange(Attempts):
         connection.exchange = self
         connection.requests += 1
         connection.read_timeout = timeout = self._forward.proxying.read_timeout
-        connection.deadline = now + timeout if self.request_sent else NEVER
-        connection.transport.write(self._head)
+        if self.request_sent:
+            connection.deadline = now + timeout
+            connection.transport.write(self._head)
+        else:
+            connection.deadline = NEVER
+            connection.transport.write(self._head)
+            if self.stored is not None:
+                self._stored_at = 0
+                self._send_stored(connection)
 
     def send_body(self, data: bytes, last: bool) -> None:
         """More of the request's body, already framed; what has gone cannot be sent again."""
@@ -92,6 +125,37 @@ class Exchange(Attempts):
             if not self.answered_at:
                 connection.deadline = monotonic() + connection.read_timeout if last else NEVER
             connection.transport.write(data)
+
+    def _send_stored(self, connection: UpstreamConnection) -> None:
+        """Send more of a collected body, until the endpoint takes no more for now (``resume_client`` goes on)."""
+        transport = connection.transport
+        for _ in range(PIECES_AT_ONCE):
+            stored = self.stored
+            if stored is None or self.request_sent or connection is not self.connection:
+                return
+            if transport.get_write_buffer_size() > UNTAKEN:
+                return
+            try:
+                data = stored.read(self._stored_at)
+            except OSError as error:
+                self._serving.spools.complain(error)
+                self._give_up()
+                return
+            self._stored_at += len(data)
+            if self._stored_at == stored.size:
+                self.request_sent = True
+                if not self.answered_at:
+                    connection.deadline = monotonic() + connection.read_timeout
+            transport.write(data)
+        self._serving.loop.call_soon(self._send_stored, connection)
+
+    def _give_up(self) -> None:
+        """The rest of the request is lost."""
+        self.abort()
+        if self.answered_at:
+            self._client.cut()
+        else:
+            self._client.fail(500)
 
     def send_raw(self, data: bytes) -> None:
         """Bytes of a tunnel."""
@@ -127,6 +191,7 @@ class Exchange(Attempts):
         self.labels = NO_LABELS
         self.endpoint = ""
         self.earlier = ()
+        self.answer = b""
         self.connected_at = self.answered_at = 0.0
         self.upstream_status = self.upstream_length = 0
 
@@ -154,6 +219,10 @@ class Exchange(Attempts):
                 self.upstream_status,
                 self.upstream_length,
                 self.earlier,
+                self._chosen_at,
+                self.head_sent,
+                self.link,
+                self.answer,
             )
         )
         if len(buffer) >= BATCH:
@@ -168,6 +237,8 @@ class Exchange(Attempts):
         self.upstream_length = len(body)
         self.status = head.status
         self._head = b""
+        if self._serving.traffic.wants_answers:
+            self.answer = head.block
         if complete:
             self.connection = None
             self.paused_upstream = False
@@ -202,6 +273,8 @@ class Exchange(Attempts):
         self.connection = None
         self.paused_upstream = False
         self._serving.traffic.counters[f"upstream-{'invalid' if invalid else reason}"] += 1
+        if self.stored is not None:
+            self.request_sent = False  # another endpoint gets all of it
         if self.answered_at:
             self._client.cut()
         else:
@@ -219,4 +292,7 @@ class Exchange(Attempts):
         if connection is not None:
             waits = self.request_sent or self.status == 101
             connection.deadline = monotonic() + connection.read_timeout if waits else NEVER
+            if not waits and self.stored is not None:
+                self._send_stored(connection)
+                return
         self._client.request_may_flow(True)

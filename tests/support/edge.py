@@ -6,9 +6,11 @@ import asyncio
 import re
 import socket
 import ssl
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from proto.codec import record_of
 from proto.policies import Policy, SSLRedirect
@@ -74,6 +76,8 @@ def certificate(name: str, *dns_names: str) -> tuple[ResourceRecord, bytes]:
 
 
 NO_HTTPS = (SSLRedirect(enabled=False, force=False),)
+STREAMED = settings(proxy_request_buffering=False)
+"""Bodies of requests go on as they come."""
 
 
 @dataclass
@@ -112,13 +116,13 @@ def bound(address: str = "127.0.0.1") -> socket.socket:
 
 
 @asynccontextmanager
-async def edge(*records: ResourceRecord, address: str = "127.0.0.1") -> AsyncIterator[Edge]:
-    """A data plane that serves ``records``."""
-    serving = Serving(asyncio.get_running_loop(), SEALER)
+async def edge(*records: ResourceRecord, address: str = "127.0.0.1", h2c: bool = False) -> AsyncIterator[Edge]:
+    """A data plane that serves ``records``; ``h2c``: HTTP/2 without TLS too."""
+    serving = Serving(asyncio.get_running_loop(), SEALER, Path(tempfile.gettempdir()))
     serving.swap(Generation.first(records, 1, 1, bytes(32)))
     http, https = bound(address), bound(address)
     running = Edge(serving, http.getsockname()[1], https.getsockname()[1], [])
-    running.listeners.append(await listen(serving, [http], False))
+    running.listeners.append(await listen(serving, [http], False, h2c))
     running.listeners.append(await listen(serving, [https], True))
     try:
         yield running

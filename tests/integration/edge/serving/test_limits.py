@@ -8,9 +8,9 @@ import socket
 import pytest
 
 from services.edge import client, connection
-from services.edge.core import plan
 from tests.support.edge import (
     OK,
+    STREAMED,
     Edge,
     Seen,
     ask,
@@ -61,9 +61,9 @@ async def test_a_head_that_drips_is_ended_whatever_comes(monkeypatch: pytest.Mon
         dripping.cancel()
 
 
-async def test_a_body_that_stops_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "BODY_TIME", 0.3)
-    async with origin() as web, edge(host(), upstream(web.port)) as running:
+async def test_a_body_that_stops_is_ended() -> None:
+    slow = settings(client_body_timeout=0.3, proxy_request_buffering=False)
+    async with origin() as web, edge(host(), upstream(web.port), slow) as running:
         reply = await ask(running.http, request("POST", "/", "Content-Length: 10") + b"half")
         assert (reply.status, reply.value("Connection")) == (408, b"close")
         await eventually(lambda: web.open == 0)
@@ -93,7 +93,7 @@ async def test_the_number_of_requests_of_a_connection() -> None:
 
 @pytest.mark.parametrize("tls", [None, "t.example"])
 async def test_a_body_in_chunks_that_grows_too_large_is_413(tls: str | None) -> None:
-    async with origin() as web, edge(host(), upstream(web.port)) as running:
+    async with origin() as web, edge(host(), upstream(web.port), STREAMED) as running:
         port = running.https if tls else running.http
         async with asyncio.timeout(10), connect(port, tls=tls) as (reader, writer):
             writer.write(request("POST", "/", "Transfer-Encoding: chunked"))
@@ -105,10 +105,10 @@ async def test_a_body_in_chunks_that_grows_too_large_is_413(tls: str | None) -> 
 
 
 async def test_a_body_in_chunks_as_large_as_it_may_be_passes() -> None:
-    async with origin() as web, edge(host(), upstream(web.port)) as running:
+    async with origin() as web, edge(host(), upstream(web.port), STREAMED) as running:
         body = b"".join(b"400\r\n" + bytes(1024) + b"\r\n" for _ in range(1024)) + b"0\r\n\r\n"
         assert (await ask(running.http, request("POST", "/", "Transfer-Encoding: chunked") + body)).status == 200
-        assert len(web.seen[0].body) == plan.BODY_LIMIT
+        assert len(web.seen[0].body) == 1024 * 1024
 
 
 async def test_a_client_that_takes_nothing_holds_little_and_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +159,7 @@ async def test_an_upload_may_take_longer_than_the_endpoint_may_be_silent() -> No
     """The endpoint has nothing to say before it has the whole request."""
     async with (
         origin() as web,
-        edge(host(), upstream(web.port), settings(proxy_read_timeout=0.3)) as running,
+        edge(host(), upstream(web.port), settings(proxy_read_timeout=0.3, proxy_request_buffering=False)) as running,
         asyncio.timeout(10),
         connect(running.http) as (reader, writer),
     ):
@@ -171,8 +171,9 @@ async def test_an_upload_may_take_longer_than_the_endpoint_may_be_silent() -> No
         assert web.seen[0].body == b"0123456789"
 
 
-async def test_an_endpoint_that_never_takes_the_body_is_504(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "BODY_LIMIT", 1 << 30)  # more than the kernel takes on the endpoint's behalf
+@pytest.mark.parametrize("collected", [False, True])
+async def test_an_endpoint_that_never_takes_the_body_is_504(collected: bool) -> None:
+    size = 32 << 20  # more than the kernel takes on the endpoint's behalf
 
     async def answer(_seen: Seen, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         reader._transport.pause_reading()  # type: ignore[attr-defined]
@@ -180,11 +181,15 @@ async def test_an_endpoint_that_never_takes_the_body_is_504(monkeypatch: pytest.
 
     async with (
         origin(answer, receive_buffer=4096) as web,
-        edge(host(), upstream(web.port), settings(proxy_send_timeout=0.3)) as running,
+        edge(
+            host(),
+            upstream(web.port),
+            settings(proxy_send_timeout=0.3, proxy_body_size=size, proxy_request_buffering=collected),
+        ) as running,
         asyncio.timeout(10),
         connect(running.http) as (reader, writer),
     ):
-        writer.write(request("PUT", "/", body=bytes(32 << 20)))
+        writer.write(request("POST", "/", body=bytes(size)))
         assert (await read_reply(reader)).status == 504
 
 
@@ -200,7 +205,7 @@ async def test_an_endpoint_that_takes_nothing_stops_the_client() -> None:
 
     async with (
         origin(answer) as web,
-        edge(host(), upstream(web.port)) as running,
+        edge(host(), upstream(web.port), STREAMED) as running,
         asyncio.timeout(20),
         connect(running.http) as (reader, writer),
     ):

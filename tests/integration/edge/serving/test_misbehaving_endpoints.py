@@ -9,6 +9,7 @@ import pytest
 from services.edge.core.proxying import Proxying
 from tests.support.edge import (
     OK,
+    STREAMED,
     Answer,
     Seen,
     ask,
@@ -193,7 +194,7 @@ async def test_an_answer_before_the_body_was_read_is_passed_on_and_ends_the_conn
         writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
         await reader.read()
 
-    async with origin(answer) as web, edge(host(), upstream(web.port)) as running:
+    async with origin(answer) as web, edge(host(), upstream(web.port), STREAMED) as running:
         async with asyncio.timeout(10), connection(running.http) as (reader, writer):
             writer.write(request("POST", "/", "Content-Length: 1000") + b"GET /smuggled HTTP/1.1\r\n\r\n")
             reply = await read_reply(reader)
@@ -242,7 +243,7 @@ async def test_a_client_that_leaves_in_the_middle_of_a_download() -> None:
 
 
 async def test_a_client_that_stops_in_the_middle_of_its_body_is_not_taken_for_complete() -> None:
-    async with origin() as web, edge(host(), upstream(web.port)) as running:
+    async with origin() as web, edge(host(), upstream(web.port), STREAMED) as running:
         for framing, body in (("Content-Length: 10", b"hal"), ("Transfer-Encoding: chunked", b"3\r\nhal\r\n")):
             async with connection(running.http) as (_reader, writer):
                 writer.write(request("POST", "/", framing) + body)

@@ -10,6 +10,7 @@ from services.edge import connection as connections
 from services.edge.connection import Connection
 from tests.support.edge import (
     OK,
+    STREAMED,
     Seen,
     connection,
     edge,
@@ -86,7 +87,7 @@ async def test_a_body_that_ends_with_the_connection_is_given_up_at_once() -> Non
 
     async with (
         origin(answer) as web,
-        edge(host(), upstream(web.port)) as running,
+        edge(host(), upstream(web.port), STREAMED) as running,
         asyncio.timeout(5),
         connection(running.http) as (reader, writer),
     ):

@@ -10,11 +10,14 @@ import pytest
 from proto.codec import record_of
 from proto.resources import Endpoint, Upstream
 from services.edge import attempts
-from services.edge.pools import open_connection
+from services.edge.connecting import connect
+from services.edge.pools import EndpointPool
+from services.edge.serving import Serving
 from services.edge.upstream import UpstreamConnection
 from tests.integration.edge.serving.test_misbehaving_endpoints import refusing_port
 from tests.support.edge import (
     OK,
+    STREAMED,
     Seen,
     ask,
     bound,
@@ -104,12 +107,12 @@ async def test_a_retry_on_a_kept_connection_takes_the_rest_of_the_body() -> None
 async def test_a_connection_that_ends_before_it_is_used_is_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing more is ever heard of it: whoever waited on it would wait for ever."""
 
-    async def open_and_lose(loop: asyncio.AbstractEventLoop, made: UpstreamConnection, timeout: float) -> None:
-        await open_connection(loop, made, timeout)
+    async def open_and_lose(serving: Serving, made: UpstreamConnection, pool: EndpointPool, timeout: float) -> None:
+        await connect(serving, made, pool, timeout)
         made.transport.abort()
         await asyncio.sleep(0.01)
 
-    monkeypatch.setattr(attempts, "open_connection", open_and_lose)
+    monkeypatch.setattr(attempts, "connect", open_and_lose)
     async with origin() as web, edge(host(), upstream(web.port)) as running:
         reply = await asyncio.wait_for(ask(running.http, request("POST", "/", body=b"x")), 5)
         assert reply.status == 502
@@ -167,7 +170,7 @@ async def test_protocols_do_not_change_before_the_request_is_whole() -> None:
         writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n\r\n")
         await reader.read()
 
-    async with origin(answer) as web, edge(host(), upstream(web.port)) as running:
+    async with origin(answer) as web, edge(host(), upstream(web.port), STREAMED) as running:
         lines = ("Connection: Upgrade", "Upgrade: other", "Transfer-Encoding: chunked")
         reply = await ask(running.http, request("POST", "/", *lines) + b"5\r\nhel")
         assert (reply.status, reply.value("Connection")) == (502, b"close")

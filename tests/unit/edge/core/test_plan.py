@@ -176,7 +176,10 @@ def test_the_order_of_phases() -> None:
     assert (
         location(decide(table, "/?x=1", authority="a.example:81", length=9999999)) == "302 http://a.example:81/console"
     )
-    assert decide(table, "/big", length=1024 * 1024 + 1) == Respond(NO_LABELS, 413)
+    large = decide(table, "/big", length=1024 * 1024 + 1)
+    assert isinstance(large, Respond)
+    assert (large.status, large.labels.ingress) == (413, "i")
+    assert decide(table, "/closed/x", length=1024 * 1024 + 1).status == 413  # type: ignore[union-attr]
     denied = decide(table, "/closed/x")
     assert isinstance(denied, Respond)
     assert denied.status == 503
