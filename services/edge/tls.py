@@ -109,7 +109,7 @@ class TLSConnection(Records):
         self._serving.traffic.counters["tls-not-tls"] += 1
         self._shut = True
         if received[:1].isalpha():
-            self._transport.write(pages.page(400, date=self._serving.date(), persistent=False, bare=False))
+            self._transport.write(pages.page(400, page=497, date=self._serving.date(), persistent=False, bare=False))
         self._transport.close()
 
     def _settled(self) -> bool:

@@ -22,6 +22,13 @@ _NGINX_NAMES: Final = {
 }
 """Where nginx's words differ from the standard library's (or are the same and asked for often)."""
 
+_MORE: Final = {
+    495: "The SSL certificate error",
+    496: "No required SSL certificate was sent",
+    497: "The plain HTTP request was sent to HTTPS port",
+}
+"""nginx's own numbers: pages of status 400 that say more."""
+
 _clean = re.compile(rb"[\x21-\x7e]*+").fullmatch
 
 
@@ -41,13 +48,18 @@ def status_line(status: int) -> bytes:
     return f"HTTP/1.1 {status} {reason(status)}\r\n".encode()
 
 
-def body(status: int) -> bytes:
-    """nginx's page for a status (server_tokens off); empty for 200 and where no body is allowed."""
+def body(status: int, page: int = 0) -> bytes:
+    """nginx's page for a status (server_tokens off); empty for 200 and where no body is allowed. ``page``: nginx's own
+    number of it, where one status has several."""
     if status < 300 or status == 304:
         return b""
-    title = f"{status} {reason(status)}"
+    heading = title = f"{status} {reason(status)}"
+    more = ""
+    if page in _MORE:
+        title = f"{status} {_MORE[page]}"
+        more = f"<center>{_MORE[page]}</center>\r\n"
     return (
-        f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n"
+        f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{heading}</h1></center>\r\n{more}"
         "<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
     ).encode()
 
@@ -60,19 +72,28 @@ def header_value(value: bytes) -> bytes:
 
 
 def answer(
-    status: int, *, location: bytes = b"", lines: bytes = b"", date: bytes, connection: bytes = b""
+    status: int, *, page: int = 0, location: bytes = b"", lines: bytes = b"", date: bytes, connection: bytes = b""
 ) -> tuple[bytes, bytes]:
     """An answer as (header lines, content). ``lines``: further header lines with their CRLF; ``connection``: that of
     HTTP/1.1."""
-    content = body(status)
+    content = body(status, page)
     described = b"" if status == 204 else b"Content-Type: text/html\r\nContent-Length: %d\r\n" % len(content)
     moved = b"Location: " + header_value(location) + b"\r\n" if location else b""
     return b"".join((b"Date: %b\r\n" % date, described, connection, moved, lines)), content
 
 
-def page(status: int, *, location: bytes = b"", lines: bytes = b"", date: bytes, persistent: bool, bare: bool) -> bytes:
+def page(
+    status: int,
+    *,
+    page: int = 0,
+    location: bytes = b"",
+    lines: bytes = b"",
+    date: bytes,
+    persistent: bool,
+    bare: bool,
+) -> bytes:
     """A whole answer for HTTP/1.1. ``bare``: for HEAD, the head alone."""
     connection = b"Connection: keep-alive\r\n" if persistent else b"Connection: close\r\n"
-    own, content = answer(status, location=location, lines=lines, date=date, connection=connection)
+    own, content = answer(status, page=page, location=location, lines=lines, date=date, connection=connection)
     head = b"%b%b\r\n" % (status_line(status), own)
     return head if bare else head + content

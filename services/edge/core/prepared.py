@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from services.edge.core.client_certificates import ClientGuard, Peer, judge
+from services.edge.core.client_certificates import ClientGuard, Judgement, Peer, judge
 from services.edge.core.forwarded import ClientFacts, tell
 from services.edge.core.generation import Generation
 from services.edge.core.outgoing import NO_ID, middle, opening
@@ -65,7 +65,7 @@ def _stand(facts: ClientFacts, headers: RequestHeaders, generation: Generation, 
     told = tell(facts, headers, generation.trust)
     host = generation.host(headers.host)
     lines, refused = b"", None
-    if host.guard is not None and facts.peer is not None:
+    if host.guard is not None and facts.tls:
         lines, refused = _judge(host.guard, host.host, facts.peer, generation)
     plain = not facts.tls or not generation.security_line
     ending = b""
@@ -83,9 +83,9 @@ def _stand(facts: ClientFacts, headers: RequestHeaders, generation: Generation, 
     )
 
 
-def _judge(guard: ClientGuard, host: str, peer: Peer, generation: Generation) -> tuple[bytes, Decision | None]:
+def _judge(guard: ClientGuard, host: str, peer: Peer | None, generation: Generation) -> tuple[bytes, Decision | None]:
     """(lines for the endpoint about the client's certificate, what a client without a good one is answered)."""
-    judged = judge(guard, host, peer, generation)
+    judged = judge(guard, host, peer, generation) if peer is not None else Judgement(421)
     if not judged.status:
         return judged.lines, None
     labels = RouteLabels(host, upstream=NO_UPSTREAM)
