@@ -32,7 +32,7 @@ class Message:
     @property
     def framed(self) -> bool:
         """Whether a header announces a body."""
-        return bool(self.values(b"content-length") or self.values(b"transfer-encoding"))
+        return self.values(b"content-length") not in ([], [b"0"]) or bool(self.values(b"transfer-encoding"))
 
     def values(self, name: bytes) -> list[bytes]:
         """The values of a header."""
