@@ -148,7 +148,7 @@ def test_a_large_head_goes_in_pieces() -> None:
 
 def test_a_large_head_alone_ends_the_stream_with_its_first_piece() -> None:
     peer = requested()
-    peer.connection.send_head(1, bytes(b"\x88") * 17_000, ended=True)
+    peer.connection.send_head(1, b"\x88" * 17_000, ended=True)
     assert [(frame.kind, frame.flags) for frame in peer.got()] == [(1, 1), (9, 4)]
     assert peer.connection.open_streams == 0
 
