@@ -11,11 +11,12 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from services.edge.clients import Client
+from services.edge.connecting import connect
 from services.edge.core.fallback import for_fallback
 from services.edge.core.plan import NO_LABELS, Forward, RouteLabels
 from services.edge.core.proxying import SENT_ONCE
 from services.edge.core.tried import Tried
-from services.edge.pools import Balancer, ConnectTimeoutError, EndpointPool, open_connection
+from services.edge.pools import Balancer, ConnectTimeoutError, EndpointPool
 from services.edge.upstream import UpstreamConnection
 
 if TYPE_CHECKING:
@@ -136,7 +137,8 @@ class Attempts:
         serving = self._serving
         connection = UpstreamConnection(pool, serving.pools, serving.deadlines)
         try:
-            await open_connection(serving.loop, connection, self._forward.proxying.connect_timeout)
+            await connect(serving, connection, pool, self._forward.proxying.connect_timeout)
+            connection.made_at = monotonic()
         except (OSError, ConnectTimeoutError) as error:
             connection.drop()
             if attempt == self._attempt:

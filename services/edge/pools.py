@@ -6,11 +6,9 @@ shared by all Upstreams that name its endpoint; the limit on idle connections is
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections import OrderedDict
 from collections.abc import Callable
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from proto.resources import Settings, Upstream
@@ -38,8 +36,8 @@ class EndpointPool:
 
 
 class Balancer:
-    """Round robin over the endpoints of the Upstream ``name``, spoken to in one way; made anew when the Upstream changes,
-    beginning anywhere."""
+    """Round robin over the endpoints of the Upstream ``name``, spoken to in one way; made anew when the Upstream
+    changes, beginning anywhere."""
 
     __slots__ = ("_at", "name", "pools", "transport", "upstream")
 
@@ -169,14 +167,3 @@ class Pools:
 
 class ConnectTimeoutError(Exception):
     """An endpoint did not take the connection in time."""
-
-
-async def open_connection(loop: asyncio.AbstractEventLoop, connection: UpstreamConnection, timeout: float) -> None:
-    """Connect ``connection`` to its pool's endpoint. Raises ConnectTimeoutError, OSError."""
-    pool = connection.pool
-    try:
-        async with asyncio.timeout(timeout):
-            await loop.create_connection(lambda: connection, pool.address, pool.port)
-    except TimeoutError:
-        raise ConnectTimeoutError(pool.name) from None
-    connection.made_at = monotonic()

@@ -18,6 +18,7 @@ from services.edge.authorities import Authorities
 from services.edge.contexts import Contexts
 from services.edge.core.generation import Generation
 from services.edge.deadlines import Deadlines
+from services.edge.endpoint_contexts import EndpointContexts
 from services.edge.identifiers import NoRequestIds, RequestIds
 from services.edge.pools import Pools
 from services.edge.spool import Spools
@@ -43,6 +44,7 @@ class Serving:
         self.spools = Spools(folder)
         self.authorities = Authorities(sealer)
         self.contexts = Contexts(sealer, self.authorities)
+        self.endpoint_contexts = EndpointContexts(sealer)
         self._tasks: set[asyncio.Task[None]] = set()
         self._date = b""
         self._date_at = 0
