@@ -51,7 +51,7 @@ class Response:
 
 class Client:
     """One connection. ``frames``: all that came; ``goaway``: codes of GOAWAY, in order; ``opens``: windows are opened
-    as bodies come; ``closed``: the edge has ended the connection."""
+    as bodies come; ``answers``: PINGs are answered; ``closed``: the edge has ended the connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -62,11 +62,13 @@ class Client:
         self.settings: dict[int, int] = {}
         self.acknowledged = 0
         self.opens = True
+        self.answers = True
         self.closed = False
         self.encoder = hpack.Encoder()
         self._decoder = hpack.Decoder()
         self._decoder.max_allowed_table_size = 4096
         self._block = b""
+        self._sent: dict[int, int] = {}
         self._next = 1
         self._changed = asyncio.Event()
         self._task = asyncio.create_task(self._read())
@@ -104,6 +106,15 @@ class Client:
         flags = ["END_HEADERS", "END_STREAM"] if ended else ["END_HEADERS"]
         return HeadersFrame(stream, self.encoder.encode(list(fields)), flags=flags)
 
+    def pieces(self, head: HeadersFrame) -> list[Frame]:
+        """A head that is too long for one frame, as HEADERS and CONTINUATIONs."""
+        block = head.data
+        parts = [block[at : at + 16384] for at in range(0, len(block), 16384)]
+        frames: list[Frame] = [HeadersFrame(head.stream_id, parts[0], flags=sorted(set(head.flags) - {"END_HEADERS"}))]
+        frames += [ContinuationFrame(head.stream_id, part) for part in parts[1:]]
+        frames[-1].flags.add("END_HEADERS")
+        return frames
+
     def free(self) -> int:
         """The next stream that is not used."""
         self._next += 2
@@ -120,8 +131,22 @@ class Client:
     def data(self, stream: int, data: bytes, *, ended: bool = True) -> None:
         """Send a body without looking at windows."""
         pieces = [data[at : at + 16384] for at in range(0, len(data), 16384)] or [b""]
+        for at in (0, stream):
+            self._sent[at] = self._sent.get(at, 0) + len(data)
         for number, piece in enumerate(pieces, 1):
             self.send(DataFrame(stream, piece, flags=["END_STREAM"] if ended and number == len(pieces) else []))
+
+    def open(self, stream: int, size: int) -> None:
+        """Open a window."""
+        self.send(WindowUpdateFrame(stream, size))
+
+    def window(self, stream: int) -> int:
+        """How many bytes may be sent on a stream."""
+        return min(self._window(0, 65535), self._window(stream, self.settings.get(4, 65535)))
+
+    def _window(self, stream: int, initial: int) -> int:
+        opened = (f for f in self.frames if isinstance(f, WindowUpdateFrame) and f.stream_id == stream)
+        return initial + sum(f.window_increment for f in opened) - self._sent.get(stream, 0)
 
     # --- in -----------------------------------------------------------------------------------------------------
 
@@ -180,7 +205,7 @@ class Client:
         match frame:
             case SettingsFrame():
                 self._settings(frame)
-            case PingFrame() if "ACK" not in frame.flags:
+            case PingFrame() if self.answers and "ACK" not in frame.flags:
                 self.send(PingFrame(0, frame.opaque_data, flags=["ACK"]))
             case GoAwayFrame():
                 self.goaway.append(frame)
@@ -219,6 +244,10 @@ class Client:
     def _end(self, frame: Frame) -> None:
         if "END_STREAM" in frame.flags:
             self.at(frame.stream_id).ended = True
+
+    def pause(self) -> None:
+        """Read nothing more."""
+        self._task.cancel()
 
     async def close(self) -> None:
         """End the connection."""
