@@ -6,7 +6,9 @@ like, nor how the client speaks: ``services.edge.exchange`` adds both.
 
 from __future__ import annotations
 
+import select
 from abc import abstractmethod
+from asyncio import BaseTransport
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from services.edge.core.fallback import for_fallback
 from services.edge.core.plan import NO_LABELS, Forward, RouteLabels
 from services.edge.core.proxying import SENT_ONCE
 from services.edge.core.tried import Tried
+from services.edge.health import is_ours
 from services.edge.pools import Balancer, ConnectTimeoutError, EndpointPool
 from services.edge.upstream import UpstreamConnection
 
@@ -124,25 +127,47 @@ class Attempts:
         """Send on the connection that was used last."""
         connection = pool.idle.pop()
         del self._serving.pools.resting[connection]
+        if self.method in SENT_ONCE and has_ended(connection.transport):
+            connection.drop()  # an end that is not read yet: sent once, this request could not be sent again
+            self._connect(pool)
+            return
         self._reused = True
         self._attach(connection, now)
 
     def _connect(self, pool: EndpointPool) -> None:
         """Open a connection for this request."""
+        serving = self._serving
         self._attempt += 1
         self._client.request_may_flow(False)
-        self._serving.spawn(self._open(pool, self._attempt))
+        if serving.limits.connect():
+            serving.spawn(self._open(pool, self._attempt))
+        else:
+            self._client.fail(503)
 
     async def _open(self, pool: EndpointPool, attempt: int) -> None:
         serving = self._serving
+        try:
+            await self._open_one(serving, pool, attempt)
+        finally:
+            serving.limits.connected()
+
+    async def _open_one(self, serving: Serving, pool: EndpointPool, attempt: int) -> None:
         connection = UpstreamConnection(pool, serving.pools, serving.deadlines)
         try:
             await connect(serving, connection, pool, self._forward.proxying.connect_timeout)
             connection.made_at = monotonic()
         except (OSError, ConnectTimeoutError) as error:
             connection.drop()
+            timed_out = isinstance(error, ConnectTimeoutError)
+            if is_ours(error):
+                serving.limits.exhausted()
+                if attempt == self._attempt:
+                    self._client.fail(503)
+                return
+            if timed_out or (isinstance(error, OSError) and error.errno):  # not: TLS that came to nothing
+                serving.health.took_no_connection(pool, timed_out=timed_out)
             if attempt == self._attempt:
-                self._connect_failed(isinstance(error, ConnectTimeoutError))
+                self._connect_failed(timed_out)
             return
         if connection.transport.is_closing():  # taken and ended at once: nothing more will be heard of it
             connection.drop()
@@ -165,7 +190,7 @@ class Attempts:
         if not (proxying.next_on_timeout if timed_out else proxying.next_on_error) or not self._try_next(status):
             self._client.fail(status)
 
-    def _lost(self, reason: str, answered: bool, invalid: bool) -> None:
+    def _lost(self, pool: EndpointPool, reason: str, answered: bool, invalid: bool) -> None:
         """The connection ended, or said nonsense (``invalid``), before it had sent a whole head; ``answered``: it had
         sent something.
 
@@ -173,21 +198,38 @@ class Attempts:
         """
         proxying = self._forward.proxying
         timed_out = reason == "timeout"
+        if timed_out:
+            self._serving.health.timed_out(pool)
         if invalid:
             wanted = proxying.next_on_invalid
         else:
             wanted = proxying.next_on_timeout if timed_out else proxying.next_on_error
-        wanted = wanted and bool(self._head) and (proxying.next_non_idempotent or self.method not in SENT_ONCE)
+        wanted = wanted and self._may_be_sent_again()
         status = 504 if timed_out else 502
         if wanted and self._reused and reason == "reset" and not answered:
             self._resend()
         elif not (wanted and self._try_next(status)):
             self._client.fail(status)
 
+    def _may_be_sent_again(self) -> bool:
+        """Nothing of it is lost, and sending it twice does no harm, or was asked for."""
+        return bool(self._head) and (self._forward.proxying.next_non_idempotent or self.method not in SENT_ONCE)
+
+    def _pass_over(self, status: int, connection: UpstreamConnection | None) -> bool:
+        """Whether a response with ``status`` is not passed on, but another endpoint asked. One that came whole has
+        given its ``connection`` back already; of any other the rest is not read."""
+        if status not in self._forward.proxying.next_on_status or not self._may_be_sent_again():
+            return False
+        if not self._try_next(status):
+            return False
+        if connection is not None:
+            connection.drop()
+        return True
+
     def _try_next(self, status: int) -> bool:
         """Offer the request to another endpoint of what is served now; False when there were enough tries.
 
-        ``status``: what the failure of this one would have been answered with.
+        ``status``: what the endpoint answered, or its failure would have been answered with.
         """
         proxying = self._forward.proxying
         now = monotonic()
@@ -198,6 +240,9 @@ class Attempts:
         if balancer is None or self._tries >= (proxying.tries or len(balancer.pools)):
             return False
         if proxying.next_upstream_timeout and now - self._first_at >= proxying.next_upstream_timeout:
+            return False
+        if not balancer.retries.take(now):
+            self._serving.traffic.counters["retry-budget-spent"] += 1
             return False
         self._serving.traffic.counters["retry"] += 1
         self._put_down(status, now)
@@ -221,7 +266,7 @@ class Attempts:
         self.upstream_length = 0
 
     def _send(self, balancer: Balancer, now: float) -> None:
-        pool = balancer.next()
+        pool = balancer.other([tried.endpoint for tried in self.earlier])
         self.endpoint = pool.name
         self._chosen_at = now
         if pool.idle:
@@ -242,3 +287,10 @@ class Attempts:
         self.endpoint = pool.name
         self._chosen_at = now
         self._connect(pool)
+
+
+def has_ended(transport: BaseTransport) -> bool:
+    """Whether the other side has ended the connection, though the loop has not come to reading that yet."""
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+    return bool(poll.poll(0))

@@ -233,9 +233,10 @@ class Exchange(Attempts):
     def answered(self, head: ResponseHead, body: bytes, complete: bool, now: float) -> None:
         """The response's head, with what there is of its body."""
         self.answered_at = now
-        self.upstream_status = head.status
+        self.upstream_status = self.status = status = head.status
         self.upstream_length = len(body)
-        self.status = head.status
+        if status >= 400 and self._forward.proxying.next_on_status and self._passed_over(status, complete):
+            return
         self._head = b""
         if self._serving.traffic.wants_answers:
             self.answer = head.block
@@ -246,6 +247,18 @@ class Exchange(Attempts):
             self._client.finish(now)
         else:
             self.sent = self._client.respond(head, body, False)
+
+    def _passed_over(self, status: int, complete: bool) -> bool:
+        """Whether another endpoint is asked instead of passing on what this one said."""
+        connection = None if complete else self.connection
+        before = self.paused_upstream, self.request_sent
+        self.paused_upstream = False
+        if self.stored is not None:
+            self.request_sent = False  # another endpoint gets all of it
+        if self._pass_over(status, connection):
+            return True
+        self.paused_upstream, self.request_sent = before
+        return False
 
     def body(self, data: bytes) -> None:
         """More of the response's body."""
@@ -270,15 +283,15 @@ class Exchange(Attempts):
 
         ``answered``: bytes of a response had come; ``invalid``: they were not a response.
         """
-        self.connection = None
+        connection, self.connection = self.connection, None
         self.paused_upstream = False
         self._serving.traffic.counters[f"upstream-{'invalid' if invalid else reason}"] += 1
         if self.stored is not None:
             self.request_sent = False  # another endpoint gets all of it
         if self.answered_at:
             self._client.cut()
-        else:
-            self._lost(reason, answered, invalid)
+        elif connection is not None:
+            self._lost(connection.pool, reason, answered, invalid)
 
     def pause_client(self) -> None:
         """The endpoint takes the body slower than it comes; how long it may take nothing is ``proxy-send-timeout``."""

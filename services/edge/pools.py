@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from proto.resources import Settings, Upstream
+from services.edge.core.retries import RetryBudget
 from services.edge.core.transport import PLAIN, Transport, lane_of
 
 if TYPE_CHECKING:
@@ -20,9 +21,28 @@ if TYPE_CHECKING:
 
 class EndpointPool:
     """The connections to one address and port that are spoken to in one way (``transport``). ``idle``: the most
-    recently used last; ``balancers``: how many name it; ``retired``: none does any more, and no connection is kept."""
+    recently used last; ``homes``: the balancers that name it; ``retired``: none does any more, and no connection is
+    kept.
 
-    __slots__ = ("address", "balancers", "idle", "name", "open", "port", "retired", "transport")
+    ``resting``: why it is left out for a while (``refusing``, ``slow``), empty while it is not; ``timeouts``: requests
+    that timed out with none answered between them, the last at ``timed_out_at``; ``noted``: it is retired, or there are
+    such (one look tells that nothing is to be done).
+    """
+
+    __slots__ = (
+        "address",
+        "homes",
+        "idle",
+        "name",
+        "noted",
+        "open",
+        "port",
+        "resting",
+        "retired",
+        "timed_out_at",
+        "timeouts",
+        "transport",
+    )
 
     def __init__(self, address: str, port: int, transport: Transport = PLAIN) -> None:
         self.address = address
@@ -31,30 +51,58 @@ class EndpointPool:
         self.name = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         self.idle: list[UpstreamConnection] = []
         self.open = 0
-        self.balancers = 0
+        self.homes: set[Balancer] = set()
         self.retired = False
+        self.noted = False
+        self.resting = ""
+        self.timeouts = 0
+        self.timed_out_at = 0.0
 
 
 class Balancer:
     """Round robin over the endpoints of the Upstream ``name``, spoken to in one way; made anew when the Upstream
-    changes, beginning anywhere."""
+    changes, beginning anywhere. ``turn``: the endpoints that are not left out; ``retries``: what failures may cost."""
 
-    __slots__ = ("_at", "name", "pools", "transport", "upstream")
+    __slots__ = ("_at", "name", "pools", "retries", "transport", "turn", "upstream")
 
-    def __init__(self, name: str, upstream: Upstream, transport: Transport, pools: list[EndpointPool]) -> None:
+    def __init__(
+        self, name: str, upstream: Upstream, transport: Transport, pools: list[EndpointPool], retries: RetryBudget
+    ) -> None:
         self.name = name
         self.upstream = upstream
         self.transport = transport
         self.pools = pools
+        self.turn = pools
+        self.retries = retries
         self._at = int.from_bytes(os.urandom(2)) % len(pools) if pools else 0
 
     def next(self) -> EndpointPool:
         """The endpoint whose turn it is; there is at least one."""
-        pools = self.pools
-        if len(pools) == 1:
-            return pools[0]
-        self._at = at = (self._at + 1) % len(pools)
-        return pools[at]
+        turn = self.turn
+        if len(turn) == 1:
+            return turn[0]
+        self._at = at = (self._at + 1) % len(turn)
+        return turn[at]
+
+    def other(self, tried: Collection[str]) -> EndpointPool:
+        """The next one whose name is not in ``tried``; anyone if all are."""
+        pool = self.next()
+        for _ in self.turn:
+            if pool.name not in tried:
+                break
+            pool = self.next()
+        return pool
+
+    def arrange(self) -> None:
+        """Leave out the endpoints that rest.
+
+        Those that were only slow at most until half of all are left out: it may be the requests that are slow. Where
+        nobody would be left, those that were slow stay, and where there are none, everybody.
+        """
+        refusing = [pool for pool in self.pools if pool.resting == "refusing"]
+        slow = [pool for pool in self.pools if pool.resting == "slow"]
+        out = {*refusing, *slow[: max(0, len(self.pools) // 2 - len(refusing))]}
+        self.turn = [pool for pool in self.pools if pool not in out] or slow or self.pools
 
 
 class Pools:
@@ -116,9 +164,13 @@ class Pools:
             pool = self._pools.get(key)
             if pool is None:
                 pool = self._pools[key] = EndpointPool(key[0], key[1], transport)
-            pool.balancers += 1
             pools.append(pool)
-        balancer = self.balancers[lane] = Balancer(name, upstream, transport, pools)
+        retries = RetryBudget() if before is None else before.retries
+        balancer = self.balancers[lane] = Balancer(name, upstream, transport, pools, retries)
+        for pool in pools:
+            pool.homes.add(balancer)
+        if any(pool.resting for pool in pools):
+            balancer.arrange()
         if before is not None:
             self._drop_unused(before)
         return balancer
@@ -126,11 +178,11 @@ class Pools:
     def _drop_unused(self, gone: Balancer) -> None:
         """Close what is idle towards endpoints that no balancer names any more; busy connections end by themselves."""
         for pool in gone.pools:
-            pool.balancers -= 1
-            if pool.balancers:
+            pool.homes.discard(gone)
+            if pool.homes:
                 continue
             self._pools.pop((pool.address, pool.port, pool.transport.name), None)
-            pool.retired = True
+            pool.retired = pool.noted = True
             for connection in list(pool.idle):
                 connection.drop()
 
@@ -142,7 +194,7 @@ class Pools:
             connection.requests >= settings.upstream_keepalive_requests
             or now - connection.made_at >= settings.upstream_keepalive_time
             or settings.upstream_keepalive_connections <= 0
-            or pool.retired
+            or (pool.noted and self._answered(pool))
         ):
             connection.drop()
             return
@@ -152,6 +204,13 @@ class Pools:
         resting[connection] = None
         if len(resting) > settings.upstream_keepalive_connections:
             next(iter(resting)).drop()
+
+    @staticmethod
+    def _answered(pool: EndpointPool) -> bool:
+        """The endpoint does answer; whether its connections are kept no more."""
+        pool.timeouts = 0
+        pool.noted = pool.retired
+        return pool.retired
 
     def left(self, connection: UpstreamConnection) -> None:
         """A connection that ends is no longer idle."""

@@ -19,7 +19,9 @@ from services.edge.contexts import Contexts
 from services.edge.core.generation import Generation
 from services.edge.deadlines import Deadlines
 from services.edge.endpoint_contexts import EndpointContexts
+from services.edge.health import Health
 from services.edge.identifiers import NoRequestIds, RequestIds
+from services.edge.limits import Limits
 from services.edge.pools import Pools
 from services.edge.spool import Spools
 from services.edge.traffic import Traffic
@@ -45,6 +47,8 @@ class Serving:
         self.authorities = Authorities(sealer)
         self.contexts = Contexts(sealer, self.authorities)
         self.endpoint_contexts = EndpointContexts(sealer)
+        self.health = Health(loop, self.spawn, self.traffic.counters)
+        self.limits = Limits(self.traffic.counters)
         self._tasks: set[asyncio.Task[None]] = set()
         self._date = b""
         self._date_at = 0
