@@ -16,7 +16,7 @@ from typing import Final
 from proto.event_examples import EXAMPLES, example_event
 from proto.reports import to_json
 from services.cli.nginx_flags import WITHOUT_EFFECT
-from services.cli.option_table import ADMIN, COMMON, EDGE, KEYS, NAME, NGINX, SOURCES, Option
+from services.cli.option_table import ADMIN, COMMON, EDGE, KEYS, METRICS, NAME, NGINX, SOURCES, Option
 from services.contract.annotations.entry import PREFIX
 from services.contract.annotations.registry import REGISTRY
 from services.contract.configmap.registry import KEYS as CONFIGMAP_KEYS
@@ -115,7 +115,7 @@ def configuration() -> str:
         "(`limen up --help`). Each is also an environment variable.",
         table(
             ["flag", "environment", "roles", "default", "what it does"],
-            _option_rows((*COMMON, NAME, ADMIN, *KEYS, *SOURCES, *NGINX, *EDGE)),
+            _option_rows((*COMMON, NAME, ADMIN, *KEYS, *SOURCES, *NGINX, *EDGE, *METRICS)),
         ),
         "### Flags of ingress-nginx without effect here",
         "They are accepted, and a notice says why they do nothing.",

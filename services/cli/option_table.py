@@ -13,7 +13,7 @@ import click
 from msgspec import Struct
 
 from proto.subjects import DEFAULT_INSTANCE
-from services.cli.option_types import ADDRESS, ANY_PATH, FILE, FOLDER, NAMESPACED, SECONDS, InstanceType
+from services.cli.option_types import ADDRESS, ANY_PATH, BUCKETS, FILE, FOLDER, NAMESPACED, SECONDS, InstanceType
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -336,4 +336,59 @@ EDGE: Final = (
     ),
 )
 
-ROLE_OPTIONS: Final = (*KEYS, *SOURCES, *NGINX, *EDGE)
+METRICS: Final = (
+    Option(
+        name="enable-metrics",
+        roles=_of("edge"),
+        kind=bool,
+        default=True,
+        help="Count requests by Ingress; =false leaves only what an edge counts of itself.",
+    ),
+    Option(
+        name="metrics-per-host",
+        roles=_of("edge"),
+        kind=bool,
+        default=True,
+        help="Metrics of requests carry the host.",
+    ),
+    Option(
+        name="metrics-per-undefined-host",
+        roles=_of("edge"),
+        kind=bool,
+        default=False,
+        help="They are kept for hosts that no Ingress declares too (a thousand at most).",
+    ),
+    Option(
+        name="report-status-classes",
+        roles=_of("edge"),
+        kind=bool,
+        default=False,
+        help="They carry classes of statuses (2xx) instead of statuses.",
+    ),
+    Option(
+        name="exclude-socket-metrics",
+        roles=_of("edge"),
+        metavar="NAME,…",
+        help="Metrics of requests that are left out.",
+    ),
+    Option(
+        name="time-buckets",
+        roles=_of("edge"),
+        kind=BUCKETS,
+        help="Buckets of their times, in seconds. [default: 0.005 to 10]",
+    ),
+    Option(
+        name="length-buckets",
+        roles=_of("edge"),
+        kind=BUCKETS,
+        help="Buckets of their request and response sizes, in bytes. [default: 10 to 100]",
+    ),
+    Option(
+        name="size-buckets",
+        roles=_of("edge"),
+        kind=BUCKETS,
+        help="Buckets of the bytes they sent. [default: 10 to 10000000]",
+    ),
+)
+
+ROLE_OPTIONS: Final = (*KEYS, *SOURCES, *NGINX, *EDGE, *METRICS)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,7 +70,29 @@ class SecondsType(click.ParamType[float]):
         return sum(float(number) * self._UNITS[unit] for number, unit in parts)
 
 
+class BucketsType(click.ParamType[str]):
+    """Upper bounds of buckets, rising, with commas between; kept as text, empty: the usual ones."""
+
+    name = "NUMBER,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            buckets(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of rising numbers (0.1,0.5,1)", param, ctx)
+        return str(value)
+
+
+def buckets(text: str) -> tuple[float, ...]:
+    """The bounds in ``text``; none if it is empty. Raises ValueError."""
+    bounds = tuple(float(word) for word in text.split(",")) if text.strip() else ()
+    if any(not isfinite(bound) for bound in bounds) or any(low >= high for low, high in pairwise(bounds)):
+        raise ValueError(text)
+    return bounds
+
+
 ADDRESS: Final = AddressType()
+BUCKETS: Final = BucketsType()
 NAMESPACED: Final = NamespacedType()
 SECONDS: Final = SecondsType()
 FILE: Final = click.Path(path_type=Path, dir_okay=False)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Literal, Protocol
 
+from services.edge.core.http2.events import Fields
 from services.edge.core.response_head import ResponseHead
 
 
@@ -16,6 +17,9 @@ class Client(Protocol):
 
     def body(self, data: bytes) -> int:
         """More of the body."""
+
+    def trailers(self, fields: Fields) -> None:
+        """Fields behind the body, just before ``finish``: for clients whose protocol has a place for them."""
 
     def finish(self, now: float) -> None:
         """The body is complete."""
@@ -33,10 +37,18 @@ class Client(Protocol):
         """Whether more of the request's body can be taken."""
 
 
+Doing = Literal["waiting", "reading", "writing"]
+"""What nginx says of connections: between requests, in a head, from then to the end of the response."""
+
+
 class Kept(Protocol):
     """A client's connection, as its listener knows it."""
 
     transport: asyncio.Transport
+
+    @property
+    def doing(self) -> Doing:
+        """What it does now."""
 
     def announce(self) -> None:
         """Say as early as the protocol can that the connection will end; requests may still come."""

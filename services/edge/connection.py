@@ -10,6 +10,7 @@ from abc import abstractmethod
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
+from services.edge.clients import Doing
 from services.edge.core.forwarded import client_facts
 from services.edge.deadlines import NEVER, Timed
 from services.edge.link import link_of
@@ -99,6 +100,13 @@ class Connection(asyncio.Protocol):
     @abstractmethod
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
+
+    @property
+    def doing(self) -> Doing:
+        """What it does now."""
+        if self._state in (FIRST, IDLE):
+            return "waiting"
+        return "reading" if self._state == HEAD else "writing"
 
     # --- from the event loop ------------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ class Listener:
         self.port = port
         self.tls = tls
         self.draining = False
+        self.accepted = 0
         self.connections: set[Kept] = set()
         self.handshakes: set[Arriving] = set()
         self._h2c = h2c and not tls
@@ -45,6 +46,7 @@ class Listener:
         self._servers.append(server)
 
     def _accept(self) -> asyncio.BaseProtocol:
+        self.accepted += 1
         if self._h2c:
             return Undecided(self, lambda: ClientConnection(self), self._multiplexed)
         connection = ClientConnection(self)

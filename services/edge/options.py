@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from msgspec import Struct
 
 from services.runtime.bus import BusOptions
 from services.runtime.settings import HostPort
+
+
+class MetricsOptions(Struct, frozen=True, kw_only=True):
+    """What ingress-nginx's flags say of the metrics of requests; the defaults are its own, but metrics are on.
+
+    ``enabled``: requests are counted (``--enable-metrics``). ``per_host``: with the host as a label;
+    ``per_undefined_host``: also for hosts that nobody declared (a bounded number). ``status_classes``: 2xx instead of
+    200. ``excluded``: names of metrics that are left out. The buckets are upper bounds, rising.
+    """
+
+    enabled: bool = True
+    per_host: bool = True
+    per_undefined_host: bool = False
+    status_classes: bool = False
+    excluded: tuple[str, ...] = ()
+    time_buckets: tuple[float, ...] = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+    length_buckets: tuple[float, ...] = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0)
+    size_buckets: tuple[float, ...] = (10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7)
+
+
+DEFAULT_METRICS: Final = MetricsOptions()
 
 
 class EdgeOptions(Struct, frozen=True, kw_only=True):
@@ -36,4 +58,5 @@ class EdgeOptions(Struct, frozen=True, kw_only=True):
     shutdown_grace_period: float = 0.0
     worker_shutdown_timeout: float = 240.0
     allow_loopback_upstreams: bool = False
+    metrics: MetricsOptions = DEFAULT_METRICS
     log_json: bool = False

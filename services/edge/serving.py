@@ -22,6 +22,7 @@ from services.edge.endpoint_contexts import EndpointContexts
 from services.edge.health import Health
 from services.edge.identifiers import NoRequestIds, RequestIds
 from services.edge.limits import Limits
+from services.edge.options import DEFAULT_METRICS, MetricsOptions
 from services.edge.pools import Pools
 from services.edge.spool import Spools
 from services.edge.traffic import Traffic
@@ -33,15 +34,21 @@ SERIES_AT_MOST: Final = 20_000
 class Serving:
     """See the module. ``generation`` is None until the first swap: requests are answered 503 until then.
 
-    ``folder``: where bodies wait that are too large for memory.
+    ``folder``: where bodies wait that are too large for memory. ``metrics``: how requests are counted.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, sealer: Sealer, folder: Path) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sealer: Sealer,
+        folder: Path,
+        metrics: MetricsOptions = DEFAULT_METRICS,
+    ) -> None:
         self.loop = loop
         self.generation: Generation | None = None
         self.pools = Pools()
         self.deadlines = Deadlines(loop)
-        self.traffic = Traffic()
+        self.traffic = Traffic(metrics)
         self.ids: RequestIds | NoRequestIds = RequestIds()
         self.spools = Spools(folder)
         self.authorities = Authorities(sealer)

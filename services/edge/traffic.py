@@ -19,10 +19,9 @@ from msgspec import Struct
 from services.edge.core.plan import RouteLabels
 from services.edge.core.tried import Tried
 from services.edge.link import NO_LINK, Link
+from services.edge.options import DEFAULT_METRICS, MetricsOptions
+from services.edge.strangers import Strangers
 
-SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-BYTES: Final = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0)
-SENT_BYTES: Final = (10.0, 100.0, 1000.0, 10000.0, 100000.0, 1000000.0, 10000000.0)
 BATCH: Final = 32
 """How many records are worth a flush. A record holds on to the bytes of its head: many of them would push what the next
 request needs out of the processor's caches."""
@@ -131,16 +130,16 @@ class _Distribution:
 class _Series:
     __slots__ = ("connect", "header", "pending", "request", "requests", "response", "sent", "sizes_in", "sizes_out")
 
-    def __init__(self) -> None:
+    def __init__(self, options: MetricsOptions) -> None:
         self.requests = 0
         self.pending: _Pending = []
-        self.request = _Distribution(SECONDS)
-        self.connect = _Distribution(SECONDS)
-        self.header = _Distribution(SECONDS)
-        self.response = _Distribution(SECONDS)
-        self.sizes_in = _Distribution(BYTES)
-        self.sizes_out = _Distribution(BYTES)
-        self.sent = _Distribution(SENT_BYTES)
+        self.request = _Distribution(options.time_buckets)
+        self.connect = _Distribution(options.time_buckets)
+        self.header = _Distribution(options.time_buckets)
+        self.response = _Distribution(options.time_buckets)
+        self.sizes_in = _Distribution(options.length_buckets)
+        self.sizes_out = _Distribution(options.length_buckets)
+        self.sent = _Distribution(options.size_buckets)
 
     def fold(self) -> None:
         """Count what is pending."""
@@ -170,9 +169,13 @@ _METHODS: Final = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTI
 class Traffic:
     """See the module. Requests append to ``buffer`` (always the same list) and call ``flush`` at BATCH records."""
 
-    __slots__ = ("_consumers", "_series", "buffer", "counters", "wants_answers")
+    __slots__ = ("_consumers", "_options", "_series", "_strangers", "buffer", "counters", "requests", "wants_answers")
 
-    def __init__(self) -> None:
+    def __init__(self, options: MetricsOptions = DEFAULT_METRICS) -> None:
+        self._options = options
+        self.requests = 0
+        """How many there were, counted or not."""
+        self._strangers = Strangers() if options.enabled and options.per_undefined_host else None
         self.buffer: list[tuple[object, ...]] = []
         self._series: dict[tuple[RouteLabels, bytes, int], _Series] = {}
         self._consumers: list[Callable[[Batch], None]] = []
@@ -192,6 +195,13 @@ class Traffic:
             return
         batch = buffer[:]
         buffer.clear()
+        for consumer in self._consumers:
+            consumer(batch)
+        self.requests += len(batch)
+        if self._options.enabled:
+            self._count(batch if self._strangers is None else self._strangers.named(batch))
+
+    def _count(self, batch: Batch) -> None:
         groups: dict[tuple[int, object, object], _Series] = {}
         for record in batch:
             key = (id(record[0]), record[1], record[2])  # labels are the same object for all requests of a route
@@ -199,8 +209,6 @@ class Traffic:
             if found is None:
                 found = groups[key] = self._series_of(*record[:3])  # type: ignore[arg-type]
             found.pending.append(record[3:9])  # type: ignore[arg-type]
-        for consumer in self._consumers:
-            consumer(batch)
         for found in groups.values():
             if len(found.pending) >= _FOLD:
                 found.fold()
@@ -209,7 +217,7 @@ class Traffic:
         key = (labels, method if method in _METHODS else b"other", status)
         found = self._series.get(key)
         if found is None:
-            found = self._series[key] = _Series()
+            found = self._series[key] = _Series(self._options)
         return found
 
     @property
@@ -241,6 +249,12 @@ class Traffic:
         return result
 
     def forget(self, known: Callable[[RouteLabels], bool]) -> None:
-        """Drop the series of routes that are there no more, so that memory follows the table."""
+        """Drop the series of routes that are there no more, so that memory follows the table; those of strangers are
+        bounded by themselves."""
         self.flush()
-        self._series = {key: found for key, found in self._series.items() if known(key[0])}
+        strangers = self._strangers
+        self._series = {
+            key: found
+            for key, found in self._series.items()
+            if known(key[0]) or (strangers is not None and strangers.knows(key[0]))
+        }

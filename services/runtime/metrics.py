@@ -6,9 +6,12 @@ a few times a second at most is.
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -19,6 +22,16 @@ ProcessCollector(registry=registry)
 GCCollector(registry=registry)
 
 
-def render() -> bytes:
-    """Everything in the registry, in Prometheus' text format."""
-    return generate_latest(registry)
+class _Rest(Collector):
+    def __init__(self, leave_out: Container[str]) -> None:
+        self._leave_out = leave_out
+
+    def collect(self) -> Iterator[Metric]:
+        return (metric for metric in registry.collect() if metric.name not in self._leave_out)
+
+
+def render(leave_out: Container[str] = ()) -> bytes:
+    """Everything in the registry but the metrics named in ``leave_out``, in Prometheus' text format."""
+    rest = CollectorRegistry()
+    rest.register(_Rest(leave_out))
+    return generate_latest(rest)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from services.edge.clients import Doing
 from services.edge.core.forwarded import client_facts
 from services.edge.core.http2 import ServerConnection
 from services.edge.core.http2.errors import NO_ERROR, PROTOCOL_ERROR
@@ -102,6 +103,11 @@ class Http2Connection(asyncio.Protocol):
         self._flushing = False
         self._announced = False
         self._last_word: asyncio.TimerHandle | None = None
+
+    @property
+    def doing(self) -> Doing:
+        """What it does now; many requests at once count as one."""
+        return "writing" if self._streams else "waiting"
 
     # --- from the event loop ------------------------------------------------------------------------------------
 
@@ -217,7 +223,7 @@ class Http2Connection(asyncio.Protocol):
     def _trailers(self, event: TrailersReceived, now: float) -> None:
         stream = self._streams.get(event.stream_id)
         if stream is not None:
-            stream.trailers(now)
+            stream.request_trailers(now)
 
     def _stream_reset(self, event: StreamReset, now: float) -> None:
         if not event.remote:

@@ -12,15 +12,18 @@ import os
 import socket
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final
 
 from proto.reports import EdgeReport, RoleStatus
 from proto.subjects import Subjects
 from services.edge.options import EdgeOptions
+from services.edge.process import machine
 from services.edge.process.channel import Channel, Parcel, Question, WorkerCounters, WorkerState
-from services.edge.process.families import FAMILIES, OWN, PREFIX
+from services.edge.process.exposing import PREFIX
+from services.edge.process.families import OWN, families_of
+from services.edge.process.machine import resident_bytes
 from services.edge.process.metrics import Counters, Totals
+from services.edge.process.registered import registered_families, registered_names
 from services.runtime import admin, lifecycle, logs
 from services.runtime.bus import Bus
 from services.runtime.metrics import render
@@ -83,6 +86,8 @@ class AdminProcess:
     def run(self) -> int:
         """Run until told to stop."""
         self._software = software()
+        self._registered = registered_names()
+        self._families = families_of(self._options.metrics, registered_families())
         logs.setup(f"edge {self._options.name} admin", self._options.log_json)
         return lifecycle.run(self._main)
 
@@ -151,15 +156,21 @@ class AdminProcess:
 
     async def _metrics(self) -> bytes:
         await self._ask_workers()
-        totals = Totals(FAMILIES, constant=_constant_labels(self._options), constant_for=PREFIX)
+        totals = Totals(self._families, constant=_constant_labels(self._options), constant_for=PREFIX)
         for place in self._places:
             if len(place.ended) > 1:
-                place.ended = [_sum_of(place.ended)]
+                place.ended = [self._sum_of(place.ended)]
             for counters in place.ended:
                 totals.add(counters, ended=True)
             totals.add(place.counters)
         self._add_own(totals)
-        return totals.render() + render()
+        return totals.render() + render(leave_out=self._registered)
+
+    def _sum_of(self, counters: Sequence[Counters]) -> Counters:
+        totals = Totals(self._families)
+        for one in counters:
+            totals.add(one, ended=True)
+        return totals.counters()
 
     async def _ask_workers(self) -> None:
         self._question += 1
@@ -182,10 +193,10 @@ class AdminProcess:
         totals.set(OWN + "workers", ready, ("ready",))
         totals.set(OWN + "workers", len(self._places) - ready, ("not ready",))
         totals.set(OWN + "worker_restarts_total", sum(max(0, place.processes - 1) for place in self._places))
-        totals.set(PREFIX + "nginx_process_num_procs", len(self._places))
+        totals.set(PREFIX + "build_info", 1.0, (self._software, "", ""))
         processes = [place.state.process for place in self._places if place.state is not None]
-        totals.set(PREFIX + "nginx_process_resident_memory_bytes", sum(map(_resident_bytes, processes)))
-        totals.set(PREFIX + "nginx_process_cpu_seconds_total", sum(map(_processor_seconds, processes)))
+        for name, value in machine.totals(processes):
+            totals.set(f"{PREFIX}nginx_process_{name}", value)
         records = self._status().counts
         for kind in ("hosts", "upstreams", "certificates"):
             totals.set(OWN + "snapshot_records", records.get(kind, 0), (kind,))
@@ -214,35 +225,13 @@ def _add_state(totals: Totals, worker: str, state: WorkerState) -> None:
         ("snapshot_age_seconds", age),
         ("snapshot_stale", report.stale),
         ("bus_connected", state.connected),
-        ("resident_memory_bytes", _resident_bytes(state.process)),
+        ("resident_memory_bytes", resident_bytes(state.process)),
     ):
         totals.set(OWN + name, float(value), (worker,))
 
 
-def _resident_bytes(process: int) -> int:
-    try:
-        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError, ValueError):
-        return 0  # it has just ended
-
-
-def _processor_seconds(process: int) -> float:
-    try:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    except (OSError, IndexError, ValueError):
-        return 0.0
-
-
 def _progress(report: EdgeReport) -> tuple[int, int]:
     return report.epoch, report.version
-
-
-def _sum_of(counters: Sequence[Counters]) -> Counters:
-    totals = Totals(FAMILIES)
-    for one in counters:
-        totals.add(one, ended=True)
-    return totals.counters()
 
 
 def _constant_labels(options: EdgeOptions) -> dict[str, str]:

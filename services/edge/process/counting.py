@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from proto.codec import decode_resource
-from proto.resources import Certificate, ResourceRecord
 from services.edge.follow.follower import Follower
 from services.edge.follow.generations import Applied, Generations
 from services.edge.follow.incoming import REASONS
 from services.edge.follow.keeper import Keeper
-from services.edge.follow.table import Change, ResourceTable
-from services.edge.process.families import LIVE_SECONDS, OWN, PREFIX, SWAP_SECONDS
+from services.edge.follow.table import Change
+from services.edge.process.certificates import Certificates
+from services.edge.process.exposing import PREFIX
+from services.edge.process.families import LIVE_SECONDS, OWN, SWAP_SECONDS
 from services.edge.process.front import Front
 from services.edge.process.metrics import Counters, Series
+from services.edge.process.registered import registered_series
 from services.edge.resolve import Resolver
 
 
@@ -31,32 +32,6 @@ class Histogram:
         """Count ``value``."""
         self.values[bisect_left(self._bounds, value)] += 1
         self.values[-1] += value
-
-
-class Certificates:
-    """When certificates end, by the names they are for; each is read once as long as it stays the same."""
-
-    def __init__(self) -> None:
-        self._read: dict[str, tuple[bytes, list[Series]]] = {}
-
-    def ends(self, table: ResourceTable) -> list[Series]:
-        """A series for each name of each certificate of ``table``."""
-        read: dict[str, tuple[bytes, list[Series]]] = {}
-        for name, body in table.bodies("certificate").items():
-            known = self._read.get(name)
-            read[name] = known if known is not None and known[0] is body else (body, _ends_of(name, body))
-        self._read = read
-        return [series for _, found in read.values() for series in found]
-
-
-def _ends_of(name: str, body: bytes) -> list[Series]:
-    certificate = decode_resource(ResourceRecord("certificate", name, body))
-    assert isinstance(certificate, Certificate)
-    namespace, _, secret = name.partition("/")
-    return [
-        Series((namespace, "k8s.io/ingress-nginx", host, secret), [float(certificate.not_after)])
-        for host in certificate.names
-    ]
 
 
 class Counting:
@@ -115,7 +90,10 @@ class Counting:
         families[OWN + "unreadable_certificates"] = [Series((), [float(len(self._front.failures))])]
         families[PREFIX + "success"] = [Series((), [float(self._generations.swaps)])]
         families[PREFIX + "errors"] = [Series((), [float(refused)])]
-        families[PREFIX + "ssl_expire_time_seconds"] = self._certificates.ends(self._generations.table)
+        certificates = self._certificates.told(self._generations.table)
+        families[PREFIX + "ssl_expire_time_seconds"] = certificates.ends
+        families[PREFIX + "ssl_certificate_info"] = certificates.issuers
+        families.update(registered_series())
         families.update(
             self._front.families(lambda host: self._generations.table.body("virtualhost", host) is not None)
         )

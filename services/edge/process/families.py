@@ -5,20 +5,25 @@ The names, labels and buckets of the latter are those that its dashboards and al
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
+from services.edge.options import MetricsOptions
+from services.edge.process.exposing import PREFIX, request_families
 from services.edge.process.metrics import Family, Labels
 
-SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-LENGTHS: Final = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0)
-SIZES: Final = (10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7)
 SWAP_SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5)
 LIVE_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 
-REQUEST_LABELS: Final[Labels] = ("status", "method", "path", "namespace", "ingress", "service", "canary", "host")
-
-PREFIX: Final = "nginx_ingress_controller_"
 OWN: Final = "limen_edge_"
+CERTIFICATE_LABELS: Final[Labels] = ("namespace", "class", "host", "secret_name", "identifier")
+ISSUER_LABELS: Final[Labels] = (
+    *CERTIFICATE_LABELS,
+    "issuer_organization",
+    "issuer_common_name",
+    "serial_number",
+    "public_key_algorithm",
+)
 
 
 def _own(
@@ -33,7 +38,7 @@ def _theirs(
     return Family(PREFIX + name, kind, help_, labels, buckets, alike)  # type: ignore[arg-type]
 
 
-FAMILIES: Final[tuple[Family, ...]] = (
+_FIXED: Final[tuple[Family, ...]] = (
     _own("gauge", "ready", "Whether the edge serves a complete generation."),
     _own("gauge", "workers", "Worker processes, by state.", ("state",)),
     _own("gauge", "snapshot_epoch", "Epoch of the generation that is served.", ("worker",)),
@@ -52,33 +57,31 @@ FAMILIES: Final[tuple[Family, ...]] = (
     _own("gauge", "connections", "Open connections of clients, by state.", ("state",)),
     _own("gauge", "upstream_connections", "Open connections to endpoints, by state.", ("state",)),
     _own("counter", "traffic_events_total", "What happened to requests beside their status.", ("event",)),
+    _own("counter", "access_log_lines_total", "Lines of the access log, by what became of them.", ("outcome",)),
     _own("gauge", "unreadable_certificates", "Certificates in whose place the fallback is served.", alike=True),
     _own("gauge", "unresolved_names", "External names that do not resolve at present.", alike=True),
     _own("counter", "worker_restarts_total", "Workers that were started again."),
-    _theirs("counter", "requests", "Client requests.", REQUEST_LABELS),
-    _theirs("histogram", "request_duration_seconds", "Time of a request.", REQUEST_LABELS, SECONDS),
-    _theirs("histogram", "response_duration_seconds", "Time until the response was taken.", REQUEST_LABELS, SECONDS),
-    _theirs("histogram", "header_duration_seconds", "Time until the response's head.", REQUEST_LABELS, SECONDS),
-    _theirs("histogram", "connect_duration_seconds", "Time to connect to the endpoint.", REQUEST_LABELS, SECONDS),
-    _theirs("histogram", "request_size", "Size of requests in bytes.", REQUEST_LABELS, LENGTHS),
-    _theirs("histogram", "response_size", "Size of responses in bytes.", REQUEST_LABELS, LENGTHS),
-    _theirs("histogram", "bytes_sent", "Bytes sent to clients.", REQUEST_LABELS, SIZES),
     _theirs("gauge", "nginx_process_connections", "Client connections, by state.", ("state",)),
     _theirs("counter", "nginx_process_connections_total", "Client connections so far, by state.", ("state",)),
     _theirs("counter", "nginx_process_requests_total", "Client requests so far."),
     _theirs("gauge", "nginx_process_num_procs", "Worker processes."),
     _theirs("gauge", "nginx_process_resident_memory_bytes", "Memory of the worker processes."),
+    _theirs("gauge", "nginx_process_virtual_memory_bytes", "Address space of the worker processes."),
+    _theirs("gauge", "nginx_process_oldest_start_time_seconds", "When the oldest worker began."),
     _theirs("counter", "nginx_process_cpu_seconds_total", "Processor time of the worker processes."),
+    _theirs("counter", "nginx_process_read_bytes_total", "Bytes that the worker processes read."),
+    _theirs("counter", "nginx_process_write_bytes_total", "Bytes that the worker processes wrote."),
+    _theirs("gauge", "build_info", "What is running; always 1.", ("release", "build", "repository")),
     _theirs("counter", "success", "Generations put in force (reloads, in nginx's terms)."),
     _theirs("counter", "errors", "Generations refused (failed reloads, in nginx's terms)."),
     _theirs("gauge", "config_hash", "Hash of the generation that is served."),
     _theirs("gauge", "config_last_reload_successful", "Whether the newest generation is in force."),
     _theirs("gauge", "config_last_reload_successful_timestamp_seconds", "When a generation came into force."),
-    _theirs(
-        "gauge",
-        "ssl_expire_time_seconds",
-        "End of certificates.",
-        ("namespace", "class", "host", "secret_name"),
-        alike=True,
-    ),
+    _theirs("gauge", "ssl_expire_time_seconds", "End of certificates.", CERTIFICATE_LABELS, alike=True),
+    _theirs("gauge", "ssl_certificate_info", "Certificates; always 1.", ISSUER_LABELS, alike=True),
 )
+
+
+def families_of(options: MetricsOptions, more: Iterable[Family] = ()) -> tuple[Family, ...]:
+    """Every family that an edge with ``options`` shows; ``more``: of what its processes count in their registries."""
+    return (*_FIXED, *request_families(options), *more)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -16,11 +17,12 @@ from proto.sealing import Sealer
 from services.edge.access.log import AccessLog
 from services.edge.core.generation import Generation
 from services.edge.listener import Listeners, listen
-from services.edge.process.families import OWN, PREFIX
+from services.edge.options import MetricsOptions
+from services.edge.process.exposing import PREFIX, Exposing
+from services.edge.process.families import OWN
 from services.edge.process.metrics import Series
 from services.edge.process.sockets import WorkerSockets, take_all, turn_away
 from services.edge.serving import Serving
-from services.edge.traffic import Histogram
 from services.runtime.logs import log
 
 _log = logging.getLogger(__name__)
@@ -34,13 +36,13 @@ IDLE_GRACE: Final = 2.0
 class Front:
     """See the module. ``draining``: set once the worker is about to leave; ``log``: of the requests served."""
 
-    def __init__(self, sealer: Sealer, folder: Path) -> None:
+    def __init__(self, sealer: Sealer, folder: Path, metrics: MetricsOptions) -> None:
         loop = asyncio.get_running_loop()
-        self._serving = Serving(loop, sealer, folder)
+        self._serving = Serving(loop, sealer, folder, metrics)
         self.log = AccessLog(loop, self._serving.traffic)
+        self._exposing = Exposing(metrics)
         self._listeners: list[Listeners] = []
         self._sockets: list[socket.socket] = []
-        self._forgotten = 0
         self.draining = False
 
     @property
@@ -115,57 +117,37 @@ class Front:
         Series of hosts that are gone (``has_host`` tells) are shown this once and then forgotten, so that a cluster's
         comings and goings do not fill memory.
         """
-        families: dict[str, list[Series]] = {PREFIX + name: [] for name in _REQUEST_FAMILIES}
-        total = self._forgotten
-        for seen in self._serving.traffic.snapshot():
-            route = seen.labels
-            labels = (
-                str(seen.status),
-                seen.method,
-                route.path,
-                route.namespace,
-                route.ingress,
-                route.service,
-                "",
-                route.host,
-            )
-            total += seen.requests
-            if route.host and not has_host(route.host):
-                self._forgotten += seen.requests
-            families[PREFIX + "requests"].append(Series(labels, [float(seen.requests)]))
-            for name, attribute in _REQUEST_FAMILIES.items():
-                if attribute:
-                    histogram: Histogram = getattr(seen, attribute)
-                    values = [*map(float, histogram.counts), histogram.total]
-                    families[PREFIX + name].append(Series(labels, values))
-        self._serving.traffic.forget(lambda route: not route.host or has_host(route.host))
-        families[PREFIX + "nginx_process_requests_total"] = [Series((), [float(total)])]
+        traffic = self._serving.traffic
+        families = self._exposing.families(traffic.snapshot())
+        traffic.forget(lambda route: not route.host or has_host(route.host))
+        families[PREFIX + "nginx_process_requests_total"] = [Series((), [float(traffic.requests)])]
         families[OWN + "traffic_events_total"] = [
-            Series((event,), [float(count)]) for event, count in self._serving.traffic.counters.items()
+            Series((event,), [float(count)]) for event, count in traffic.counters.items()
+        ]
+        families[OWN + "access_log_lines_total"] = [
+            Series(("written",), [float(self.log.written)]),
+            Series(("lost",), [float(self.log.lost)]),
         ]
         families |= self._connections()
         return families
 
     def _connections(self) -> dict[str, list[Series]]:
         counts = self.counts()
-        active = [Series(("active",), [float(counts["connections"])])]
+        listeners = [listener for group in self._listeners for listener in group.each]
+        doing = Counter(connection.doing for listener in listeners for connection in listener.connections)
+        doing["reading"] += sum(len(listener.handshakes) for listener in listeners)
+        accepted = float(sum(listener.accepted for listener in listeners))
+        active = Series(("active",), [float(counts["connections"])])
         return {
-            OWN + "connections": active,
-            PREFIX + "nginx_process_connections": active,
+            OWN + "connections": [active],
+            PREFIX + "nginx_process_connections": [
+                active,
+                *(Series((state,), [float(doing[state])]) for state in ("reading", "writing", "waiting")),
+            ],
+            PREFIX + "nginx_process_connections_total": [
+                Series((state,), [accepted]) for state in ("accepted", "handled")
+            ],
             OWN + "upstream_connections": [
                 Series((state,), [float(counts[f"upstream_connections_{state}"])]) for state in ("idle", "active")
             ],
         }
-
-
-_REQUEST_FAMILIES: Final = {
-    "requests": "",
-    "request_duration_seconds": "request_seconds",
-    "connect_duration_seconds": "connect_seconds",
-    "header_duration_seconds": "header_seconds",
-    "response_duration_seconds": "response_seconds",
-    "request_size": "request_bytes",
-    "response_size": "response_bytes",
-    "bytes_sent": "sent_bytes",
-}
-"""ingress-nginx's families with where the traffic's series keep them."""

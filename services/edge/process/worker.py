@@ -79,7 +79,7 @@ class Worker:
     async def _main(self, life: lifecycle.Lifecycle) -> None:
         options, subjects = self._options, Subjects(self._options.instance)
         bus = Bus(options.bus)
-        self._front = Front(self._sealer, options.state)
+        self._front = Front(self._sealer, options.state, options.metrics)
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._front.log.reopen)
         self._resolver = Resolver(self._front.resolved, allow_local=options.allow_loopback_upstreams)
         self._generations = Generations(self._swap)
