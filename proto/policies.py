@@ -56,6 +56,20 @@ class RequestBody(Struct, frozen=True, array_like=True, tag="request-body", gc=F
     memory: int | None = None
 
 
+class ResponseBuffering(Struct, frozen=True, array_like=True, tag="response-buffering", gc=False):
+    """Whether endpoints are relieved of responses that clients take slowly; None: the global setting holds.
+
+    ``enabled``: they are (``proxy-buffering``), ``pieces`` times ``piece`` bytes in memory (``proxy-buffers-number``,
+    ``proxy-buffer-size``) and ``file`` bytes in a file (``proxy-max-temp-file-size``, 0: none). ``piece`` is also how
+    large the head of a response may be, if that is more than usual.
+    """
+
+    enabled: bool | None = None
+    piece: int | None = None
+    pieces: int | None = None
+    file: int | None = None
+
+
 class NextUpstream(Struct, frozen=True, array_like=True, tag="next-upstream", gc=False):
     """When a request is offered to another endpoint; None: the global setting holds.
 
@@ -100,4 +114,14 @@ class AccessLog(Struct, frozen=True, array_like=True, tag="access-log", gc=False
     enabled: bool
 
 
-Policy = SSLRedirect | Rewrite | ProxyTimeouts | RequestBody | NextUpstream | BackendProtocol | EndpointTLS | AccessLog
+Policy = (
+    SSLRedirect
+    | Rewrite
+    | ProxyTimeouts
+    | RequestBody
+    | ResponseBuffering
+    | NextUpstream
+    | BackendProtocol
+    | EndpointTLS
+    | AccessLog
+)

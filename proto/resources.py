@@ -170,6 +170,11 @@ class Settings(Struct, frozen=True, omit_defaults=True):
     client_body_buffer_size: int = 8 * 1024
     client_body_timeout: float = 60.0
     client_header_timeout: float = 60.0
+    large_client_header_buffers: tuple[int, int] = (4, 8 * 1024)
+    proxy_buffering: bool = False
+    proxy_buffer_size: int = 4 * 1024
+    proxy_buffers_number: int = 4
+    proxy_max_temp_file_size: int = 1024 * 1024 * 1024
     proxy_next_upstream: tuple[str, ...] = ("error", "timeout")
     proxy_next_upstream_tries: int = 3
     proxy_next_upstream_timeout: float = 0.0

@@ -64,11 +64,6 @@ class Case(Struct, frozen=True):
         return self.raw_parts.get("then") != "do not read"
 
     @property
-    def bad_chunk(self) -> bool:
-        """Whether it has to be refused for what comes after its head."""
-        return self.id.startswith("CH-") and "F1" not in self.accept
-
-    @property
     def missing(self) -> str:
         """What it needs that is not honoured yet."""
         names = [name for name in self.config.get("configmap", {}) if KEYS[name].state in NOT_YET]

@@ -15,11 +15,9 @@ import pytest
 
 from proto.policies import SSLRedirect
 from proto.resources import ResourceRecord
-from services.contract.configmap.registry import KEYS
 from tests.cases.bad_input import Case, Client, Mode, Response, connect, load
 from tests.cases.outcomes import Played, judge
 from tests.cases.recorder import Recorder, origins
-from tests.cases.semantics import NOT_YET
 from tests.support.edge import HOST, Edge, ask, edge, host, origin, read_reply, request, route, upstream
 from tests.support.waiting import eventually
 
@@ -29,26 +27,22 @@ ONE_WAY = {
     "PN-23": "is about the redirect from http to https",
 }
 """Cases that cannot be sent over TLS."""
-BUFFERING = "proxy-request-buffering"
 PAUSE = 0.002
 """Seconds that the bystander rests between two requests."""
 KEPT = 900
 """Requests that the bystander sends on one connection, fewer than an edge takes on one (``keep-alive-requests``)."""
 
 
-def marks(case: Case, mode: Mode) -> list[pytest.MarkDecorator]:
+def marks(case: Case) -> list[pytest.MarkDecorator]:
     if case.missing:
         return [pytest.mark.skip(reason=case.missing)]
-    if mode == "bytes" and case.bad_chunk and KEYS[BUFFERING].state in NOT_YET:
-        reason = f"{BUFFERING} is {KEYS[BUFFERING].state}: the head has gone on before the bad chunk comes"
-        return [pytest.mark.xfail(reason=reason, strict=True)]
     return []
 
 
 def parameters() -> list[object]:
     """Every case in every mode that it can be sent in."""
     sent = [(case, mode) for case in load().cases for mode in MODES if mode != "tls" or case.id not in ONE_WAY]
-    return [pytest.param(case, mode, id=f"{case.id}-{mode}", marks=marks(case, mode)) for case, mode in sent]
+    return [pytest.param(case, mode, id=f"{case.id}-{mode}", marks=marks(case)) for case, mode in sent]
 
 
 def records(case: Case, ports: dict[str, int]) -> Iterator[ResourceRecord]:
@@ -224,5 +218,4 @@ def test_every_case_is_there_and_nothing_by_hand_is_left_over() -> None:
     assert len(ids) == len(load().cases) == 142
     assert len(load().responses) == 14
     assert ids >= ONE_WAY.keys()
-    assert sum(case.bad_chunk for case in load().cases) == 12
     assert {case.id for case in load().cases if case.missing} <= {"PP-02", "PP-03"}

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import pytest
 
-from services.contract.configmap.registry import KEYS
 from tests.cases.bad_input import MORE, Case, Mode, load
 from tests.cases.outcomes import judge
 from tests.cases.recorder import Recorder, origins
-from tests.cases.semantics import NOT_YET
-from tests.cases.test_http1_bad_input import BUFFERING, MODES, bystander, play, records, unharmed
+from tests.cases.test_http1_bad_input import MODES, bystander, play, records, unharmed
 from tests.support.edge import edge
 
 
@@ -22,17 +20,15 @@ def classes() -> list[str]:
     return sorted({case.id.partition("-")[0] for case in load(MORE).cases})
 
 
-def cases_of(name: str, mode: Mode) -> list[Case]:
-    """The cases of a class; refusing for what comes after the first bytes needs the request to be held until then."""
-    held = KEYS[BUFFERING].state not in NOT_YET
-    cases = [case for case in load(MORE).cases if case.id.startswith(f"{name}-")]
-    return [case for case in cases if held or not case.bad_chunk or (mode != "bytes" and len(case.data) < 1 << 16)]
+def cases_of(name: str) -> list[Case]:
+    """The cases of a class."""
+    return [case for case in load(MORE).cases if case.id.startswith(f"{name}-")]
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", classes())
 async def test_class(name: str, mode: Mode) -> None:
-    cases = cases_of(name, mode)
+    cases = cases_of(name)
     recorder = Recorder()
     services = [path["service"] for path in cases[0].routes] or ["web"]
     failed = []

@@ -6,7 +6,16 @@ on them, are made elsewhere (``claims``, ``routes``).
 
 from __future__ import annotations
 
-from proto.policies import AccessLog, BackendProtocol, EndpointTLS, NextUpstream, Policy, ProxyTimeouts
+from proto.policies import (
+    AccessLog,
+    BackendProtocol,
+    EndpointTLS,
+    NextUpstream,
+    Policy,
+    ProxyTimeouts,
+    RequestBody,
+    ResponseBuffering,
+)
 from services.contract.annotations.read import AnnotationSettings
 
 
@@ -20,6 +29,19 @@ def policies_of(settings: AnnotationSettings) -> tuple[Policy, ...]:
     )
     if timeouts != ProxyTimeouts():
         policies.append(timeouts)
+    body = RequestBody(
+        settings.proxy_body_size, _switched(settings.proxy_request_buffering), settings.client_body_buffer_size
+    )
+    if body != RequestBody():
+        policies.append(body)
+    buffering = ResponseBuffering(
+        _switched(settings.proxy_buffering),
+        settings.proxy_buffer_size,
+        settings.proxy_buffers_number,
+        settings.proxy_max_temp_file_size,
+    )
+    if buffering != ResponseBuffering():
+        policies.append(buffering)
     another = NextUpstream(
         settings.proxy_next_upstream,
         settings.proxy_next_upstream_tries,
@@ -54,6 +76,10 @@ def endpoint_tls_of(settings: AnnotationSettings) -> EndpointTLS | None:
         settings.proxy_ssl_protocols,
         settings.proxy_ssl_ciphers,
     )
+
+
+def _switched(word: str) -> bool | None:
+    return word == "on" if word else None
 
 
 def _seconds(number: int | None) -> float | None:

@@ -51,7 +51,7 @@ class Annotation(Struct, frozen=True, kw_only=True):
 
     ``state``: ``honoured``; ``pending``: known, does nothing yet, and says so; ``guarded``: guards access and does
     nothing yet, so the routes it would guard answer 503; ``refused``: raw configuration text, never accepted;
-    ``without-effect``: ingress-nginx ignores it too.
+    ``without-effect``: ingress-nginx ignores it too, or it concerns the inside of nginx.
 
     ``refers_to``: the kind of object that the value names, as ``name`` or ``namespace/name``.
     """

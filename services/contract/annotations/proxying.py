@@ -8,9 +8,6 @@ from services.contract.annotations.entry import Annotation
 
 PROXYING: Final = (
     Annotation(
-        name="proxy-body-size", type="size", default="1m", risk="medium", doc="The largest request body; 0: any."
-    ),
-    Annotation(
         name="proxy-connect-timeout",
         type="seconds",
         default="5",
@@ -31,19 +28,6 @@ PROXYING: Final = (
         state="honoured",
         doc="The longest pause between two writes of a request.",
     ),
-    Annotation(
-        name="proxy-buffering", type="switch", values=("on", "off"), default="off", doc="Collect responses first."
-    ),
-    Annotation(name="proxy-buffer-size", type="size", default="4k", doc="The largest head of a response."),
-    Annotation(name="proxy-buffers-number", type="int", default="4", doc="How many buffers a response may take."),
-    Annotation(name="proxy-busy-buffers-size", type="size", doc="How much of them may be on the way to the client."),
-    Annotation(
-        name="proxy-max-temp-file-size", type="size", default="1024m", doc="The largest buffer file of a response."
-    ),
-    Annotation(
-        name="proxy-request-buffering", type="switch", values=("on", "off"), default="on", doc="Collect requests first."
-    ),
-    Annotation(name="client-body-buffer-size", type="size", default="8k", doc="How much of a body is kept in memory."),
     Annotation(
         name="proxy-http-version", type="switch", values=("1.0", "1.1"), default="1.1", doc="HTTP version to endpoints."
     ),

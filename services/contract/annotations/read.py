@@ -62,6 +62,13 @@ class AnnotationSettings(Struct, frozen=True, gc=False):
     proxy_connect_timeout: int | None = None
     proxy_read_timeout: int | None = None
     proxy_send_timeout: int | None = None
+    proxy_body_size: int | None = None
+    proxy_request_buffering: str = ""
+    client_body_buffer_size: int | None = None
+    proxy_buffering: str = ""
+    proxy_buffer_size: int | None = None
+    proxy_buffers_number: int | None = None
+    proxy_max_temp_file_size: int | None = None
     proxy_next_upstream: tuple[str, ...] | None = None
     proxy_next_upstream_tries: int | None = None
     proxy_next_upstream_timeout: int | None = None
@@ -105,6 +112,13 @@ _FIELD_OF: Final = {
     "proxy-connect-timeout": "proxy_connect_timeout",
     "proxy-read-timeout": "proxy_read_timeout",
     "proxy-send-timeout": "proxy_send_timeout",
+    "proxy-body-size": "proxy_body_size",
+    "proxy-request-buffering": "proxy_request_buffering",
+    "client-body-buffer-size": "client_body_buffer_size",
+    "proxy-buffering": "proxy_buffering",
+    "proxy-buffer-size": "proxy_buffer_size",
+    "proxy-buffers-number": "proxy_buffers_number",
+    "proxy-max-temp-file-size": "proxy_max_temp_file_size",
     "proxy-next-upstream": "proxy_next_upstream",
     "proxy-next-upstream-tries": "proxy_next_upstream_tries",
     "proxy-next-upstream-timeout": "proxy_next_upstream_timeout",

@@ -15,6 +15,8 @@ from services.contract.annotations.entry import Annotation
 _TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,60}")
+_SIZE: Final = re.compile(r"([0-9]{1,9})([kKmMgG]?)")
+_SIZE_UNITS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 _SERVICE_NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _TARGET: Final = re.compile(r"/?[-._~a-zA-Z0-9/:$]*")
 _ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?([/?][!#%&()*+,./0-9:=?@A-Z_a-z~-]*)?")
@@ -70,6 +72,14 @@ def parse_count(text: str) -> int:
     if number < 0:
         raise MalformedError("is negative")
     return number
+
+
+def parse_size(text: str) -> int:
+    """Bytes as nginx writes them: ``1000``, ``8k``, ``1M``, ``2g``."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise MalformedError("is not a size such as 8k, 1m or 2g")
+    return int(match[1]) * _SIZE_UNITS[match[2].lower()]
 
 
 def parse_conditions(text: str) -> tuple[str, ...]:
@@ -182,6 +192,8 @@ def parse_value(entry: Annotation, text: str) -> Value:
             return parse_int(text)
         case "count" | "seconds":
             return parse_count(text)
+        case "size":
+            return parse_size(text)
         case "conditions":
             return parse_conditions(text)
         case "switch":

@@ -22,6 +22,19 @@ REFUSED: Final = (
 """Raw nginx configuration and modules that Limen does not have: reported as errors."""
 
 WITHOUT_EFFECT: Final = (
+    Key(
+        name="client-header-buffer-size",
+        type="size",
+        default="1k",
+        state="without-effect",
+        doc="Heads may be as large as `large-client-header-buffers` says, whatever they begin in.",
+    ),
+    Key(
+        name="proxy-busy-buffers-size",
+        type="size",
+        state="without-effect",
+        doc="What waits for a client is sent as soon as it takes it.",
+    ),
     Key(name="debug-connections", type="list", state="without-effect"),
     Key(name="disable-ipv6-dns", type="bool", default="false", state="without-effect"),
     Key(name="enable-aio-write", type="bool", default="true", state="without-effect"),

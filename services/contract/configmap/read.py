@@ -17,7 +17,8 @@ from proto.objects import ObjectKey
 from proto.resources import Settings
 from services.contract.annotations.entry import Risk
 from services.contract.annotations.read import RISKS, AnnotationPolicy
-from services.contract.annotations.values import MalformedError, parse_bool, parse_ciphers, parse_conditions
+from services.contract.annotations.values import MalformedError, parse_bool, parse_ciphers, parse_conditions, parse_size
+from services.contract.configmap.bodies import parse_buffers, parse_switch
 from services.contract.configmap.entry import Key
 from services.contract.configmap.logging import (
     absent_variables,
@@ -207,6 +208,8 @@ def parse_key(key: Key, text: str) -> Any:
             return float(number) if key.name in _SECONDS else number
         case "duration":
             return _duration(text)
+        case "size":
+            return parse_size(text.strip())
         case "list":
             return _list(text)
         case _:
@@ -260,6 +263,9 @@ _SPECIAL: Final = {
     "log-format-upstream": parse_log_format,
     "skip-access-log-urls": parse_skipped,
     "syslog-port": parse_port,
+    "large-client-header-buffers": parse_buffers,
+    "proxy-buffering": parse_switch,
+    "proxy-request-buffering": parse_switch,
     "proxy-real-ip-cidr": _networks,
     "forwarded-for-header": _header,
     "proxy-next-upstream": parse_conditions,
@@ -272,6 +278,8 @@ _SPECIAL: Final = {
 }
 _SECONDS: Final = frozenset(
     {
+        "client-body-timeout",
+        "client-header-timeout",
         "keep-alive",
         "proxy-connect-timeout",
         "proxy-next-upstream-timeout",

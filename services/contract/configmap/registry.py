@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.contract.configmap.bodies import BODIES
 from services.contract.configmap.entry import Key
 from services.contract.configmap.honoured import GUARDED, HONOURED
 from services.contract.configmap.logging import LOGGING
@@ -12,6 +13,6 @@ from services.contract.configmap.pending import PENDING
 from services.contract.configmap.tls import TLS
 
 KEYS: Final[dict[str, Key]] = {
-    key.name: key for key in (*HONOURED, *LOGGING, *TLS, *GUARDED, *PENDING, *REFUSED, *WITHOUT_EFFECT)
+    key.name: key for key in (*HONOURED, *BODIES, *LOGGING, *TLS, *GUARDED, *PENDING, *REFUSED, *WITHOUT_EFFECT)
 }
 """Every key of ingress-nginx's ConfigMap by its name."""

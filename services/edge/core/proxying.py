@@ -12,8 +12,9 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from proto.policies import NextUpstream, Policy, ProxyTimeouts, RequestBody
+from proto.policies import NextUpstream, Policy, ProxyTimeouts, RequestBody, ResponseBuffering
 from proto.resources import Settings
+from services.edge.core.grammar import RESPONSE_LIMIT
 from services.edge.core.transport import PLAIN, Transport
 
 SENT_ONCE: Final = frozenset((b"POST", b"LOCK", b"PATCH"))
@@ -33,7 +34,9 @@ class Proxying(Struct, frozen=True, gc=False):
     sent. ``tries``: how many endpoints a request is offered to; 0: each once. ``next_upstream_timeout``: since when
     the first was tried no other one is any more; 0: never. ``transport``: how endpoints are spoken to.
     ``body_limit``: bytes that a request's body may have; ``request_buffering``: it is collected before an endpoint
-    hears of it, ``body_memory`` bytes of it at least in memory.
+    hears of it, ``body_memory`` bytes of it at least in memory. ``response_memory`` bytes of a response that its client
+    takes slowly wait in memory, and ``response_file`` in a file; both 0: the endpoint waits. ``head_limit``: the
+    largest head of a response.
     """
 
     connect_timeout: float = 5.0
@@ -50,6 +53,9 @@ class Proxying(Struct, frozen=True, gc=False):
     body_limit: int = 1024 * 1024
     request_buffering: bool = True
     body_memory: int = 8 * 1024
+    response_memory: int = 0
+    response_file: int = 0
+    head_limit: int = RESPONSE_LIMIT
 
 
 def proxying_of(settings: Settings) -> Proxying:
@@ -64,6 +70,7 @@ def proxying_of(settings: Settings) -> Proxying:
         request_buffering=settings.proxy_request_buffering,
         body_memory=settings.client_body_buffer_size,
     )
+    proxying = _with_buffering(proxying, ResponseBuffering(), settings)
     return _with_conditions(proxying, settings.proxy_next_upstream, settings.retry_non_idempotent)
 
 
@@ -85,6 +92,8 @@ def proxying_for(policies: Iterable[Policy], shared: Proxying, settings: Setting
                 request_buffering=proxying.request_buffering if policy.collected is None else policy.collected,
                 body_memory=proxying.body_memory if policy.memory is None else policy.memory,
             )
+        elif isinstance(policy, ResponseBuffering):
+            proxying = _with_buffering(proxying, policy, settings)
         elif isinstance(policy, NextUpstream):
             proxying = replace(
                 proxying,
@@ -98,6 +107,20 @@ def proxying_for(policies: Iterable[Policy], shared: Proxying, settings: Setting
 
 def _own(own: float | None, shared: float) -> float:
     return shared if own is None else own
+
+
+def _with_buffering(proxying: Proxying, policy: ResponseBuffering, settings: Settings) -> Proxying:
+    """nginx: ``proxy_buffering``, ``proxy_buffers``, ``proxy_max_temp_file_size``, ``proxy_buffer_size``."""
+    enabled = settings.proxy_buffering if policy.enabled is None else policy.enabled
+    piece = settings.proxy_buffer_size if policy.piece is None else policy.piece
+    pieces = settings.proxy_buffers_number if policy.pieces is None else policy.pieces
+    file = settings.proxy_max_temp_file_size if policy.file is None else policy.file
+    return replace(
+        proxying,
+        response_memory=max(piece * pieces, 1) if enabled else 0,
+        response_file=file if enabled else 0,
+        head_limit=max(piece, RESPONSE_LIMIT),
+    )
 
 
 def _with_conditions(proxying: Proxying, conditions: Iterable[str], non_idempotent: bool) -> Proxying:
