@@ -80,18 +80,19 @@ class Responding:
 
     # --- answers of the edge itself -----------------------------------------------------------------------------
 
-    def _answer_alone(self, status: int, labels: RouteLabels, location: bytes = b"") -> None:
+    def _answer_alone(self, status: int, labels: RouteLabels, location: bytes = b"", page: int = 0) -> None:
         """Answer without having asked anybody."""
         exchange = self.exchange
         exchange.forget()
         exchange.labels = labels
-        self._answer(status, location)
+        self._answer(status, location, page)
 
-    def _answer(self, status: int, location: bytes = b"") -> None:
+    def _answer(self, status: int, location: bytes = b"", page: int = 0) -> None:
         connection = self._connection
         exchange = self.exchange
         lines, content = pages.answer(
             status,
+            page=page,
             location=location,
             lines=own_lines(self._generation, connection.facts.tls),
             date=connection.serving.date(),

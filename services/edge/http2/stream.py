@@ -13,7 +13,7 @@ from services.edge.buffering import Upload
 from services.edge.core.http2 import encode_response
 from services.edge.core.http2.events import DataReceived, RequestReceived
 from services.edge.core.http2_request import check_target
-from services.edge.core.plan import NO_LABELS, Forward, Redirect, RouteLabels, plan
+from services.edge.core.plan import NO_LABELS, Forward, Redirect, Respond, RouteLabels, plan
 from services.edge.core.prepared import Prepared
 from services.edge.core.request_head import RefusedError
 from services.edge.deadlines import NEVER
@@ -73,8 +73,7 @@ class Stream(Responding):
         exchange.request_id = request_id = headers.request_id or serving.ids.take()
         decision = plan(standing.host, target, standing.question)
         if not isinstance(decision, Forward):
-            location = decision.location if isinstance(decision, Redirect) else b""
-            self._answer_alone(decision.status, decision.labels, location)
+            self._decide(decision)
             return
         id_and_end = b"\r\n\r\n" if headers.request_id else request_id + b"\r\n\r\n"
         line = b"".join((method, b" ", decision.target or target, prepared.middle, id_and_end))
@@ -82,6 +81,12 @@ class Stream(Responding):
             exchange.begin(decision, standing.generation, line, True)
         else:
             self._begin_upload(decision, prepared, line)
+
+    def _decide(self, decision: Redirect | Respond) -> None:
+        if isinstance(decision, Redirect):
+            self._answer_alone(decision.status, decision.labels, decision.location)
+        else:
+            self._answer_alone(decision.status, decision.labels, page=decision.page)
 
     def refuse_large(self, stream_id: int, ended: bool, now: float) -> None:
         """A request came whose head is too large."""
@@ -139,7 +144,7 @@ class Stream(Responding):
         else:
             self._held += event.length
 
-    def trailers(self, now: float) -> None:
+    def request_trailers(self, now: float) -> None:
         """The request is complete. Its trailers are dropped: they could pass for headers where they arrive."""
         if self._upload is not None and not self._over:
             self._give(self._upload, b"", True, now)
