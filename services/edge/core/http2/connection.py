@@ -310,9 +310,11 @@ class Connection(ABC):
         flow = self._flow
         flow.max_frame = peer.max_frame
         flow.table_unwanted = flow.table_unwanted or peer.small_table
+        flow.control(
+            frames.SETTINGS_ACK
+        )  # before what the new window lets out: the peer tells by it which one that was
         if peer.initial_window != before.initial_window:
             self._opened(flow.set_initial_window(peer.initial_window))
-        flow.control(frames.SETTINGS_ACK)
         self._events.append(SettingsReceived(peer.streams))
 
     def _on_push_promise(self, flags: int, stream_id: int, payload: bytes) -> None:

@@ -127,7 +127,9 @@ def test_settings_change_the_windows_of_open_streams_also_to_less_than_nothing()
     assert peer.send(number(8, 1, 8)) == []
     assert lengths(peer.got()) == [(1, 10, 0), (1, 1, 0)]
     assert peer.send(settings({4: 4})) == [WindowOpened(1), SettingsReceived(100)]
-    assert lengths(peer.got()) == [(1, 1, 0)]
+    acknowledgement, piece = peer.got()
+    assert (acknowledgement.kind, acknowledgement.flags) == (4, 1), "which tells by whose window the data came"
+    assert lengths([piece]) == [(1, 1, 0)]
 
 
 def test_frames_are_as_large_as_the_peer_takes() -> None:
