@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING, Final
 
 from services.edge.attempts import Attempts
 from services.edge.clients import Client
+from services.edge.core.http2.events import Fields
 from services.edge.core.plan import NO_LABELS, Forward
 from services.edge.core.response_head import ResponseHead
 from services.edge.deadlines import NEVER
 from services.edge.link import NO_LINK
+from services.edge.relief import Relief
 from services.edge.traffic import BATCH
 
 if TYPE_CHECKING:
     from services.edge.core.generation import Generation
     from services.edge.serving import Serving
     from services.edge.spool import Collected
+    from services.edge.http2_upstream.stream import EndpointStream
     from services.edge.upstream import UpstreamConnection
 
 UNTAKEN: Final = 64 * 1024
@@ -33,7 +36,8 @@ PIECES_AT_ONCE: Final = 8
 class Exchange(Attempts):
     """See the module. A client that sends one request after the other uses one Exchange again and again.
 
-    ``stored``: a body that waits in a file, whole; whoever put it here takes it away before it is closed.
+    ``stored``: a body that waits in a file, whole; whoever put it here takes it away before it is closed. ``relief``:
+    what waits for a client that takes its response slowly, where the route says that the endpoint does not.
     """
 
     __slots__ = (
@@ -47,6 +51,7 @@ class Exchange(Attempts):
         "minor",
         "paused_upstream",
         "received",
+        "relief",
         "request_id",
         "sent",
         "started",
@@ -60,6 +65,7 @@ class Exchange(Attempts):
         super().__init__(serving, client)
         self.stored: Collected | None = None
         self._stored_at = 0
+        self.relief: Relief | None = None
         self.paused_upstream = False
         self.wants_upgrade = False
         self.address = ""
@@ -98,7 +104,7 @@ class Exchange(Attempts):
         self.labels = forward.labels
         self._start(now or self.started)
 
-    def _attach(self, connection: UpstreamConnection, now: float) -> None:
+    def _attach(self, connection: UpstreamConnection | EndpointStream, now: float) -> None:
         self.connection = connection
         self.connected_at = now
         connection.exchange = self
@@ -126,7 +132,7 @@ class Exchange(Attempts):
                 connection.deadline = monotonic() + connection.read_timeout if last else NEVER
             connection.transport.write(data)
 
-    def _send_stored(self, connection: UpstreamConnection) -> None:
+    def _send_stored(self, connection: UpstreamConnection | EndpointStream) -> None:
         """Send more of a collected body, until the endpoint takes no more for now (``resume_client`` goes on)."""
         transport = connection.transport
         for _ in range(PIECES_AT_ONCE):
@@ -170,16 +176,38 @@ class Exchange(Attempts):
         connection, self.connection = self.connection, None
         if connection is not None:
             connection.drop()
+        if self.relief is not None:
+            self.relief.close()
 
     def pause_upstream(self) -> None:
         """The client takes bytes slower than the endpoint sends them."""
+        if self.relief is not None:
+            self.relief.stopped = True
+            return
+        if self.connection is None:
+            return
+        proxying = self._forward.proxying
+        if proxying.response_memory and self.status != 101 and not proxying.transport.http2:
+            self.relief = Relief(self, self._serving, proxying.response_memory, proxying.response_file)
+        else:
+            self.stop_endpoint()
+
+    def resume_upstream(self) -> None:
+        """The client takes bytes again."""
+        if self.relief is not None:
+            self.relief.go_on()
+        else:
+            self.go_on_with_endpoint()
+
+    def stop_endpoint(self) -> None:
+        """Read no more of the response for now."""
         if self.connection is not None and not self.paused_upstream:
             self.paused_upstream = True
             self.connection.deadline = NEVER
             self.connection.transport.pause_reading()
 
-    def resume_upstream(self) -> None:
-        """The client takes bytes again."""
+    def go_on_with_endpoint(self) -> None:
+        """Read on, if that was stopped."""
         if self.paused_upstream:
             self.paused_upstream = False
             if self.connection is not None:
@@ -263,13 +291,36 @@ class Exchange(Attempts):
     def body(self, data: bytes) -> None:
         """More of the response's body."""
         self.upstream_length += len(data)
+        if self.relief is None:
+            self.sent += self._client.body(data)
+        else:
+            self.relief.put(data)
+
+    def pass_on(self, data: bytes) -> None:
+        """Some of the body that waited."""
         self.sent += self._client.body(data)
+
+    def conclude(self, now: float) -> None:
+        """The client has all that waited, and the endpoint was done before."""
+        self._client.finish(now)
+
+    def break_off(self) -> None:
+        """The rest of the response is lost."""
+        self.abort()
+        self._client.cut()
+
+    def trailers(self, fields: Fields) -> None:
+        """What came behind the response's body, just before its end."""
+        self._client.trailers(fields)
 
     def ended(self, now: float) -> None:
         """The response is complete; its connection needs us no more."""
         self.connection = None
         self.paused_upstream = False
-        self._client.finish(now)
+        if self.relief is None:
+            self._client.finish(now)
+        else:
+            self.relief.end(now)
 
     def upgraded(self, head: ResponseHead, rest: bytes) -> None:
         """The endpoint changes protocols as it was asked to."""
@@ -278,10 +329,11 @@ class Exchange(Attempts):
         self._head = b""
         self.sent += self._client.tunnel(head, rest)
 
-    def broken(self, reason: str, *, answered: bool, invalid: bool = False) -> None:
+    def broken(self, reason: str, *, answered: bool, invalid: bool = False, unseen: bool = False) -> None:
         """The connection is of no more use before the response was complete.
 
-        ``answered``: bytes of a response had come; ``invalid``: they were not a response.
+        ``answered``: bytes of a response had come; ``invalid``: they were not a response; ``unseen``: the endpoint says
+        that it has not looked at the request.
         """
         connection, self.connection = self.connection, None
         self.paused_upstream = False
@@ -289,9 +341,11 @@ class Exchange(Attempts):
         if self.stored is not None:
             self.request_sent = False  # another endpoint gets all of it
         if self.answered_at:
+            if self.relief is not None:
+                self.relief.close()
             self._client.cut()
         elif connection is not None:
-            self._lost(connection.pool, reason, answered, invalid)
+            self._lost(connection.pool, reason, answered, invalid, unseen)
 
     def pause_client(self) -> None:
         """The endpoint takes the body slower than it comes; how long it may take nothing is ``proxy-send-timeout``."""
