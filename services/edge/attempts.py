@@ -20,6 +20,8 @@ from services.edge.core.proxying import SENT_ONCE
 from services.edge.core.tried import Tried
 from services.edge.health import is_ours
 from services.edge.pools import Balancer, ConnectTimeoutError, EndpointPool
+from services.edge.http2_upstream.sessions import Sessions
+from services.edge.http2_upstream.stream import EndpointStream
 from services.edge.upstream import UpstreamConnection
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ class Attempts:
         self._serving = serving
         self._client = client
         self._attempt = 0
-        self.connection: UpstreamConnection | None = None
+        self.connection: UpstreamConnection | EndpointStream | None = None
         self._generation: Generation
         self._forward: Forward
         self._head: bytes
@@ -79,7 +81,7 @@ class Attempts:
         self.upstream_length = 0
 
     @abstractmethod
-    def _attach(self, connection: UpstreamConnection, now: float) -> None:
+    def _attach(self, connection: UpstreamConnection | EndpointStream, now: float) -> None:
         """Send what there is of the request on ``connection``, which is this request's from now on."""
 
     def _start(self, now: float) -> None:
@@ -135,14 +137,48 @@ class Attempts:
         self._attach(connection, now)
 
     def _connect(self, pool: EndpointPool) -> None:
-        """Open a connection for this request."""
+        """Open a connection for this request, or join others on one that is shared."""
         serving = self._serving
         self._attempt += 1
+        if pool.transport.http2:
+            self._share(pool)
+            return
         self._client.request_may_flow(False)
         if serving.limits.connect():
             serving.spawn(self._open(pool, self._attempt))
         else:
             self._client.fail(503)
+
+    def _share(self, pool: EndpointPool) -> None:
+        """Send on a session that is shared with others."""
+        sessions = pool.sessions
+        if sessions is None:
+            sessions = pool.sessions = Sessions(pool, self._serving)
+        stream = sessions.stream()
+        if stream is None:
+            self._client.request_may_flow(False)
+            self._serving.spawn(self._join(sessions, self._attempt))
+            return
+        self._reused = True
+        self._client.request_may_flow(True)
+        self._attach(stream, monotonic())
+
+    async def _join(self, sessions: Sessions, attempt: int) -> None:
+        try:
+            await sessions.ready(self._forward.proxying.connect_timeout)
+        except (OSError, ConnectTimeoutError) as error:
+            if attempt == self._attempt:
+                self._connect_failed(isinstance(error, ConnectTimeoutError))
+            return
+        if attempt != self._attempt:
+            return
+        stream = sessions.stream()
+        if stream is None:  # others were faster, and it takes no more
+            self._serving.spawn(self._join(sessions, attempt))
+            return
+        self._reused = False
+        self._client.request_may_flow(True)
+        self._attach(stream, monotonic())
 
     async def _open(self, pool: EndpointPool, attempt: int) -> None:
         serving = self._serving
@@ -190,9 +226,9 @@ class Attempts:
         if not (proxying.next_on_timeout if timed_out else proxying.next_on_error) or not self._try_next(status):
             self._client.fail(status)
 
-    def _lost(self, pool: EndpointPool, reason: str, answered: bool, invalid: bool) -> None:
+    def _lost(self, pool: EndpointPool, reason: str, answered: bool, invalid: bool, unseen: bool) -> None:
         """The connection ended, or said nonsense (``invalid``), before it had sent a whole head; ``answered``: it had
-        sent something.
+        sent something; ``unseen``: the endpoint says that it has not looked at the request.
 
         A connection that had been used before may simply have been closed by the endpoint meanwhile: that is not a try.
         """
@@ -204,18 +240,19 @@ class Attempts:
             wanted = proxying.next_on_invalid
         else:
             wanted = proxying.next_on_timeout if timed_out else proxying.next_on_error
-        wanted = wanted and self._may_be_sent_again()
+        wanted = wanted and self._may_be_sent_again(unseen)
         status = 504 if timed_out else 502
-        if wanted and self._reused and reason == "reset" and not answered:
+        if wanted and self._reused and reason == "reset" and not answered and not unseen:
             self._resend()
         elif not (wanted and self._try_next(status)):
             self._client.fail(status)
 
-    def _may_be_sent_again(self) -> bool:
-        """Nothing of it is lost, and sending it twice does no harm, or was asked for."""
-        return bool(self._head) and (self._forward.proxying.next_non_idempotent or self.method not in SENT_ONCE)
+    def _may_be_sent_again(self, unseen: bool = False) -> bool:
+        """Nothing of it is lost, and sending it twice does no harm, or was asked for; ``unseen``: it was not sent."""
+        harmless = unseen or self._forward.proxying.next_non_idempotent or self.method not in SENT_ONCE
+        return bool(self._head) and harmless
 
-    def _pass_over(self, status: int, connection: UpstreamConnection | None) -> bool:
+    def _pass_over(self, status: int, connection: UpstreamConnection | EndpointStream | None) -> bool:
         """Whether a response with ``status`` is not passed on, but another endpoint asked. One that came whole has
         given its ``connection`` back already; of any other the rest is not read."""
         if status not in self._forward.proxying.next_on_status or not self._may_be_sent_again():

@@ -60,11 +60,12 @@ class Upload:
         self.forward = forward
         self._generation = generation
         self._head = head
-        self._chunked = length < 0
+        http2 = forward.proxying.transport.http2  # which frames by itself, and where both sides may talk at once
+        self._chunked = length < 0 and not http2
         self._started = now
         self._limit = forward.proxying.body_limit
         self._collected: Collected | None = None
-        self.collects = forward.proxying.request_buffering
+        self.collects = forward.proxying.request_buffering and not http2
         self.pause = generation.settings.client_body_timeout
         self.size = 0
 

@@ -15,6 +15,7 @@ from services.edge.connection import BODY, HEAD, IDLE, NEXT, PIPELINE_LIMIT, STA
 from services.edge.core import grammar, pages
 from services.edge.core.chunked import LAST, FramingError, frame
 from services.edge.core.generation import own_lines
+from services.edge.core.http2.events import Fields
 from services.edge.core.outgoing import Wish, client_head
 from services.edge.core.plan import NO_LABELS, Forward, Redirect, Respond, RouteLabels, plan
 from services.edge.core.prepared import Prepared, Standing, prepare
@@ -352,6 +353,9 @@ class ClientConnection(Connection):
             data = frame(data)
         self.transport.write(data)
         return len(data)
+
+    def trailers(self, fields: Fields) -> None:
+        """Dropped: hardly any client of HTTP/1.1 reads them, and some take them for headers."""
 
     def finish(self, now: float) -> None:
         """The response is complete: put it down, and go on to the next request or the end."""

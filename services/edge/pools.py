@@ -16,13 +16,14 @@ from services.edge.core.retries import RetryBudget
 from services.edge.core.transport import PLAIN, Transport, lane_of
 
 if TYPE_CHECKING:
+    from services.edge.http2_upstream.sessions import Sessions
     from services.edge.upstream import UpstreamConnection
 
 
 class EndpointPool:
     """The connections to one address and port that are spoken to in one way (``transport``). ``idle``: the most
     recently used last; ``homes``: the balancers that name it; ``retired``: none does any more, and no connection is
-    kept.
+    kept. ``sessions``: those of HTTP/2, once one was asked for.
 
     ``resting``: why it is left out for a while (``refusing``, ``slow``), empty while it is not; ``timeouts``: requests
     that timed out with none answered between them, the last at ``timed_out_at``; ``noted``: it is retired, or there are
@@ -39,6 +40,7 @@ class EndpointPool:
         "port",
         "resting",
         "retired",
+        "sessions",
         "timed_out_at",
         "timeouts",
         "transport",
@@ -50,6 +52,7 @@ class EndpointPool:
         self.transport = transport
         self.name = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         self.idle: list[UpstreamConnection] = []
+        self.sessions: Sessions | None = None
         self.open = 0
         self.homes: set[Balancer] = set()
         self.retired = False
@@ -185,6 +188,8 @@ class Pools:
             pool.retired = pool.noted = True
             for connection in list(pool.idle):
                 connection.drop()
+            if pool.sessions is not None:
+                pool.sessions.retire()
 
     def keep(self, connection: UpstreamConnection, now: float) -> None:
         """Put a connection that is ready for another request back, unless it is old or the worker keeps enough."""

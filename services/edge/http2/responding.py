@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from services.edge.core import pages
 from services.edge.core.generation import Generation, own_lines
+from services.edge.core.http2 import encode_fields
 from services.edge.core.http2.errors import CANCEL, INTERNAL_ERROR, NO_ERROR
+from services.edge.core.http2.events import Fields
 from services.edge.core.http2_response import block_of
 from services.edge.core.plan import RouteLabels
 from services.edge.core.response_head import ResponseHead
@@ -131,6 +133,13 @@ class Responding:
         if self._waiting or self._connection.congested:
             self._slow_down()
         return _FRAME + len(data)
+
+    def trailers(self, fields: Fields) -> None:
+        """What comes behind the body: gRPC says there how a call went."""
+        if not self._over:
+            self._over = True
+            self._waiting = self._engine.send_trailers(self._id, encode_fields(fields))
+            self._connection.flush_soon()
 
     def finish(self, now: float) -> None:
         """The response is complete; the stream is over once the client has window for the rest of it."""

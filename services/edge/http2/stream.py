@@ -10,8 +10,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from services.edge.buffering import Upload
-from services.edge.core.http2 import encode_response
-from services.edge.core.http2.events import DataReceived, RequestReceived
+from services.edge.core.http2 import encode_fields, encode_response
+from services.edge.core.http2.events import DataReceived, Fields, RequestReceived
 from services.edge.core.http2_request import check_target
 from services.edge.core.plan import NO_LABELS, Forward, Redirect, Respond, RouteLabels, plan
 from services.edge.core.prepared import Prepared

@@ -1,0 +1,265 @@
+"""An HTTP/2 connection to an endpoint, shared by as many requests as it lets us have under way.
+
+Owns the connection's life: which streams are open, when it takes no more, when it ends. Must not know clients, nor who
+picks it: its Sessions do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING, Final, cast
+
+from services.edge.core.http2 import ENDPOINT_LIMITS
+from services.edge.core.http2.client import ClientConnection
+from services.edge.core.http2.events import (
+    ConnectionFailed,
+    DataReceived,
+    Event,
+    GoAwayReceived,
+    InformationReceived,
+    ResponseReceived,
+    StreamReset,
+    TrailersReceived,
+    WindowOpened,
+)
+from services.edge.core.http2_forward import RequestBlocks, ResponseHeads
+from services.edge.deadlines import Timed
+from services.edge.http2_upstream.stream import EndpointStream
+
+if TYPE_CHECKING:
+    from services.edge.http2_upstream.sessions import Sessions
+    from services.edge.pools import EndpointPool
+    from services.edge.serving import Serving
+
+CLOSING_TIME: Final = 5.0
+"""Seconds in which what is written before a close must have been taken."""
+
+
+class Session(asyncio.Protocol):
+    """See the module. ``blocks`` and ``heads``: the memory of heads that repeat; ``congested``: the endpoint does not
+    take what is written; ``requests``: how many it has carried; ``made_at``: when it was connected."""
+
+    __slots__ = (
+        "_flushing",
+        "_idle_since",
+        "_leaving",
+        "_serving",
+        "_sessions",
+        "_streams",
+        "_watched",
+        "blocks",
+        "closed",
+        "congested",
+        "deadline",
+        "engine",
+        "heads",
+        "heard_at",
+        "made_at",
+        "pool",
+        "requests",
+        "transport",
+    )
+
+    def __init__(self, sessions: Sessions, pool: EndpointPool, serving: Serving) -> None:
+        self._sessions = sessions
+        self.pool = pool
+        self._serving = serving
+        self.engine = ClientConnection(ENDPOINT_LIMITS)
+        self.blocks = RequestBlocks(b"http" if pool.transport.tls is None else b"https")
+        self.heads = ResponseHeads()
+        self.transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self._streams: dict[int, EndpointStream] = {}
+        self._watched: set[Timed] = set()
+        self._flushing = False
+        self._leaving = False
+        self._idle_since = 0.0
+        self.closed = False
+        self.congested = False
+        self.deadline = 0.0
+        self.heard_at = self.made_at = 0.0
+        self.requests = 0
+
+    # --- from the event loop ------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The endpoint took the connection."""
+        self.transport = cast(asyncio.Transport, transport)
+        self.made_at = self.heard_at = self._idle_since = monotonic()
+        self._watched = self._serving.deadlines.watch(self)
+        self._sessions.opened(self)
+        self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        """Frames, whole or in part."""
+        now = self.heard_at = monotonic()
+        for event in self.engine.receive(data, now):
+            self._handle(event, now)
+        self.flush()
+        if self.engine.closed:
+            self._end()
+
+    def eof_received(self) -> bool:
+        """The endpoint sends no more."""
+        return False
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """The connection is gone, and with it what was under way."""
+        self.closed = True
+        self._watched.discard(self)
+        self._sessions.closed(self)
+        self._lose_all()
+
+    def pause_writing(self) -> None:
+        """The endpoint takes bytes slower than they come."""
+        self.congested = True
+        for stream in list(self._streams.values()):
+            stream.congest()
+
+    def resume_writing(self) -> None:
+        """The endpoint takes bytes again."""
+        self.congested = False
+        for stream in list(self._streams.values()):
+            stream.relieve()
+
+    def expire(self, now: float) -> None:
+        """At each sweep: what waited too long, and whether the session has been idle for long enough."""
+        if self.closed or self.transport.is_closing():
+            self.transport.abort()
+            return
+        late = [stream for stream in self._streams.values() if stream.deadline <= now]
+        for stream in late:
+            if self.heard_at <= now - stream.read_timeout:  # the whole connection may be dead: nobody else gets it
+                self.retire()
+            stream.expire()
+        if late:
+            self.flush()
+        idle = not self._streams and now - self._idle_since >= self._serving.pools.settings.upstream_keepalive_timeout
+        if idle or (self._leaving and not self._streams):
+            self._end()
+
+    # --- from streams -------------------------------------------------------------------------------------------
+
+    def open_stream(self, stream: EndpointStream, block: bytes, body: bytes, ended: bool, bodiless: bool) -> int:
+        """Send a request; returns the number of its stream."""
+        stream_id = self.engine.request(block, body, ended, bodiless)
+        self._streams[stream_id] = stream
+        return stream_id
+
+    def done(self, stream_id: int) -> None:
+        """A stream has come to its end."""
+        self._streams.pop(stream_id, None)
+        if not self._streams:
+            self._idle_since = monotonic()
+            if self._leaving:
+                self._serving.loop.call_soon(self._end)
+
+    def cancel(self, stream_id: int, code: int) -> None:
+        """Give up a stream."""
+        if stream_id in self._streams:
+            self.engine.reset(stream_id, code)
+            self.flush_soon()
+            self.done(stream_id)
+
+    def flush_soon(self) -> None:
+        """Write what there is at the end of this turn of the loop, for all streams at once."""
+        if not self._flushing:
+            self._flushing = True
+            self._serving.loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write what there is."""
+        self._flushing = False
+        data = self.engine.data_to_send()
+        if data and not self.transport.is_closing():
+            self.transport.write(data)
+
+    def untaken(self) -> int:
+        """Bytes that the endpoint's side has not taken yet."""
+        return self.transport.get_write_buffer_size()
+
+    # --- from its Sessions --------------------------------------------------------------------------------------
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether another request may be sent here now."""
+        return not self._leaving and not self.closed and self.engine.capacity > 0 and not self.transport.is_closing()
+
+    def stream(self) -> EndpointStream:
+        """A stream for one more request; it counts once that is sent."""
+        self.requests += 1
+        settings = self._serving.pools.settings
+        if (
+            self.requests >= settings.upstream_keepalive_requests
+            or monotonic() - self.made_at >= settings.upstream_keepalive_time
+            or settings.upstream_keepalive_connections <= 0
+        ):
+            self.retire()
+        return EndpointStream(self)
+
+    def retire(self) -> None:
+        """Take no further requests, and end when those under way are over."""
+        self._leaving = True
+        self._sessions.leaves(self)
+
+    def end_if_idle(self) -> None:
+        """The endpoint is not named any more."""
+        self.retire()
+        if not self._streams:
+            self._end()
+
+    # --- events -------------------------------------------------------------------------------------------------
+
+    def _handle(self, event: Event, now: float) -> None:
+        match event:
+            case ResponseReceived(stream_id=stream_id):
+                if (stream := self._streams.get(stream_id)) is not None:
+                    stream.head(event, now)
+            case DataReceived(stream_id=stream_id):
+                stream = self._streams.get(stream_id)
+                if stream is not None:
+                    stream.data(event, now)
+                else:
+                    self.engine.took(stream_id, event.length)
+            case TrailersReceived(stream_id=stream_id):
+                if (stream := self._streams.get(stream_id)) is not None:
+                    stream.trailers(event, now)
+            case StreamReset(stream_id=stream_id):
+                if (stream := self._streams.pop(stream_id, None)) is not None:
+                    self.done(stream_id)
+                    stream.reset(event)
+            case WindowOpened(stream_id=stream_id):
+                if (stream := self._streams.get(stream_id)) is not None:
+                    stream.opened()
+            case InformationReceived(stream_id=stream_id):
+                if (stream := self._streams.get(stream_id)) is not None:
+                    stream.interim()
+            case GoAwayReceived():
+                self.retire()
+                if not self._streams:
+                    self._end()
+            case ConnectionFailed(reason=reason):
+                self._fail(reason)
+
+    def _fail(self, reason: str) -> None:
+        """The endpoint broke the protocol: nothing of what it sends can be believed."""
+        self.retire()
+        streams = list(self._streams.values())
+        self._streams.clear()
+        for stream in streams:
+            stream.broken(reason)
+
+    def _lose_all(self) -> None:
+        streams = list(self._streams.values())
+        self._streams.clear()
+        for stream in streams:
+            stream.lost()
+
+    def _end(self) -> None:
+        if self.closed or self.transport.is_closing():
+            return
+        self.retire()
+        if not self.engine.closed:
+            self.engine.shutdown()
+        self.flush()
+        self.transport.close()
