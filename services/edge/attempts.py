@@ -19,9 +19,9 @@ from services.edge.core.plan import NO_LABELS, Forward, RouteLabels
 from services.edge.core.proxying import SENT_ONCE
 from services.edge.core.tried import Tried
 from services.edge.health import is_ours
-from services.edge.pools import Balancer, ConnectTimeoutError, EndpointPool
 from services.edge.http2_upstream.sessions import Sessions
 from services.edge.http2_upstream.stream import EndpointStream
+from services.edge.pools import Balancer, ConnectTimeoutError, EndpointPool
 from services.edge.upstream import UpstreamConnection
 
 if TYPE_CHECKING:

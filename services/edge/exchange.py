@@ -22,9 +22,9 @@ from services.edge.traffic import BATCH
 
 if TYPE_CHECKING:
     from services.edge.core.generation import Generation
+    from services.edge.http2_upstream.stream import EndpointStream
     from services.edge.serving import Serving
     from services.edge.spool import Collected
-    from services.edge.http2_upstream.stream import EndpointStream
     from services.edge.upstream import UpstreamConnection
 
 UNTAKEN: Final = 64 * 1024
@@ -103,6 +103,11 @@ class Exchange(Attempts):
         self.answer = b""
         self.labels = forward.labels
         self._start(now or self.started)
+
+    @property
+    def head_limit(self) -> int:
+        """How large the head of a response may be."""
+        return self._forward.proxying.head_limit
 
     def _attach(self, connection: UpstreamConnection | EndpointStream, now: float) -> None:
         self.connection = connection

@@ -10,8 +10,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from services.edge.buffering import Upload
-from services.edge.core.http2 import encode_fields, encode_response
-from services.edge.core.http2.events import DataReceived, Fields, RequestReceived
+from services.edge.core.http2 import encode_response
+from services.edge.core.http2.events import DataReceived, RequestReceived
 from services.edge.core.http2_request import check_target
 from services.edge.core.plan import NO_LABELS, Forward, Redirect, Respond, RouteLabels, plan
 from services.edge.core.prepared import Prepared
@@ -71,7 +71,7 @@ class Stream(Responding):
         exchange.received = len(method) + len(target) + len(headers.block)
         exchange.address = standing.address
         exchange.request_id = request_id = headers.request_id or serving.ids.take()
-        decision = plan(standing.host, target, standing.question)
+        decision = plan(standing.host, target, standing.question, headers.length)
         if not isinstance(decision, Forward):
             self._decide(decision)
             return

@@ -110,7 +110,7 @@ async def test_a_deadline_reaches_the_endpoint_and_its_end_cancels_the_call() ->
             await channel.unary_unary(method("Wait"))(b"x", timeout=0.5)
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert echo.remaining[0] is not None
-        assert 0 < echo.remaining[0] <= 0.5
+        assert 0 < echo.remaining[0] < 1
         await eventually(lambda: echo.ended)
         assert await channel.unary_unary(method("Unary"))(b"still") == b"still"
         assert len(echo.peers) == 1
