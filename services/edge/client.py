@@ -116,7 +116,7 @@ class ClientConnection(Connection):
             return None
         prepared = prepare(self._facts, headers, generation, self._standing)
         self._standing = prepared.standing
-        self._usual = headers.forwarded is NOT_FORWARDED and not headers.request_id
+        self._usual = headers.forwarded is NOT_FORWARDED
         # bytes that are compared in vain, and only then freed, cost more than they look: they left the caches
         self._prepared = prepared if self._repeats or self._requests % TRIED_AGAIN == 0 else None
         self._repeats = False
@@ -177,7 +177,7 @@ class ClientConnection(Connection):
         self._responding = self._lingers = False
         self._requests = requests = self._requests + 1
         self._persistent = headers.persistent and requests < generation.requests_at_most and not self._listener.draining
-        decision = plan(standing.host, target, standing.question)
+        decision = plan(standing.host, target, standing.question, headers.length)
         if not isinstance(decision, Forward):
             self._decide(decision, headers, rest)
             return

@@ -6,7 +6,9 @@ Owns which of a forwarder's words are believed. Names that are set here were tak
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
 
 from msgspec import Struct
 
@@ -19,6 +21,9 @@ _scheme = re.compile(rb"[A-Za-z][0-9A-Za-z+.-]*+").fullmatch
 _port = re.compile(rb"[0-9]{1,5}").fullmatch
 
 Network = IPv4Network | IPv6Network
+
+_ADDRESS_LIMIT: Final = 64
+"""Longer texts are no addresses; what is remembered is short."""
 
 
 class ClientFacts(Struct, frozen=True, gc=False):
@@ -35,8 +40,13 @@ class ClientFacts(Struct, frozen=True, gc=False):
 def client_facts(address: str, port: int, tls: bool, peer: Peer | None = None) -> ClientFacts:
     """The facts of a connection; https is always told as port 443 (contract case FWD-08)."""
     address = _plain(address)
-    fragment = _lines(address.encode(), address.encode(), b"https" if tls else b"http", b"443" if tls else b"%d" % port)
-    return ClientFacts(address, port, tls, fragment, peer)
+    return ClientFacts(address, port, tls, _fragment(address, port, tls), peer)
+
+
+@lru_cache(maxsize=4096)
+def _fragment(address: str, port: int, tls: bool) -> bytes:
+    """The lines of a client that is believed nothing; clients come again."""
+    return _lines(address.encode(), address.encode(), b"https" if tls else b"http", b"443" if tls else b"%d" % port)
 
 
 def _plain(address: str) -> str:
@@ -72,12 +82,16 @@ def trust_of(settings: Settings) -> Trust:
 
 
 class Told(Struct, frozen=True, gc=False):
-    """What is told to the endpoint: ``lines`` (each with CRLF), the Host to send, the client and its scheme."""
+    """What is told to the endpoint: ``lines`` (each with CRLF), the Host to send, the client and its scheme.
+
+    ``believed``: a forwarder was; else what it said has its own lines (``originals``).
+    """
 
     lines: bytes
     authority: bytes
     client: str
     https: bool
+    believed: bool = True
 
 
 def tell(facts: ClientFacts, headers: RequestHeaders, trust: Trust) -> Told:
@@ -85,12 +99,12 @@ def tell(facts: ClientFacts, headers: RequestHeaders, trust: Trust) -> Told:
     said = headers.forwarded
     if trust.enabled and _trusted(facts.address, trust.networks):
         return _believe(facts, headers.authority, said, trust)
-    lines = b"%bX-Forwarded-Host: %b\r\n%b" % (facts.fragment, headers.authority, _originals(said))
-    return Told(lines, headers.authority, facts.address, facts.tls)
+    lines = b"%bX-Forwarded-Host: %b\r\n" % (facts.fragment, headers.authority)
+    return Told(lines, headers.authority, facts.address, facts.tls, believed=False)
 
 
-def _originals(said: Forwarded) -> bytes:
-    """What was said and not believed, kept aside; with belief, the chain that was."""
+def originals(said: Forwarded) -> bytes:
+    """Lines of what was said and not believed, kept aside."""
     lines = b""
     if said.for_:
         lines += b"X-Original-Forwarded-For: %b\r\n" % said.for_
@@ -134,13 +148,19 @@ def client_address(peer: str, chain: bytes, trusted: tuple[Network, ...]) -> str
     return client
 
 
+@lru_cache(1024)
 def _trusted(address: str, networks: tuple[Network, ...]) -> bool:
     parsed = _parse(address)
     return parsed is not None and any(parsed in network for network in networks)
 
 
-def _parse(text: str) -> IPv4Address | IPv6Address | None:
+@lru_cache(4096)
+def _parse_short(text: str) -> IPv4Address | IPv6Address | None:
     try:
         return ip_address(text)
     except ValueError:
         return None
+
+
+def _parse(text: str) -> IPv4Address | IPv6Address | None:
+    return _parse_short(text) if len(text) < _ADDRESS_LIMIT else None

@@ -126,18 +126,17 @@ class HostPlan(Struct, frozen=True):
 
 
 class Question(Struct, frozen=True, gc=False):
-    """What a decision needs to know of a request besides its target. ``refused``: the answer to a client that has no
+    """What a decision needs to know of a request's client and Host. ``refused``: the answer to a client that has no
     certificate for this host."""
 
     authority: bytes
     https: bool
     tls: bool
-    length: int
     refused: Decision | None = None
 
 
-def plan(host: HostPlan, target: bytes, question: Question) -> Decision:
-    """The decision for one request. ``target`` in origin form, or ``*``."""
+def plan(host: HostPlan, target: bytes, question: Question, length: int) -> Decision:
+    """The decision for one request. ``target`` in origin form, or ``*``; ``length``: of its body, as announced."""
     mark = target.find(b"?")
     path = normalise(target if mark < 0 else target[:mark])
     if path is None:
@@ -151,17 +150,17 @@ def plan(host: HostPlan, target: bytes, question: Question) -> Decision:
     try:
         route = host.routes.find(path)
         if route.__class__ is RoutePlan:
-            if question.length > route.body_limit:
+            if length > route.body_limit:
                 return Respond(route.labels, 413)
             ready = route.ready_https if question.https else route.ready
             return ready or _decide(host, route, path, target, mark, question)
     except RegexTimeoutError:
         return _GAVE_UP
     if isinstance(route, SlashRedirect):
-        if question.length > route.target.body_limit:
+        if length > route.target.body_limit:
             return Respond(route.target.labels, 413)
         return _with_slash(route, target, mark, question)
-    return host.not_found if question.length <= host.body_limit else Respond(NO_LABELS, 413)
+    return host.not_found if length <= host.body_limit else Respond(NO_LABELS, 413)
 
 
 def _server_level(host: HostPlan, path: str, question: Question) -> Decision | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from services.edge.core.client_certificates import ClientGuard, Judgement, Peer, judge
-from services.edge.core.forwarded import ClientFacts, tell
+from services.edge.core.forwarded import ClientFacts, originals, tell
 from services.edge.core.generation import Generation
 from services.edge.core.outgoing import NO_ID, middle, opening
 from services.edge.core.plan import NO_UPSTREAM, Decision, HostPlan, Question, Redirect, Respond, RouteLabels
@@ -21,7 +21,7 @@ class Standing(Struct, frozen=True, gc=False):
 
     ``authority``: what the Host must be for this to hold; empty where more than that was asked. ``address``: the
     client's. ``opening``: of the head for the endpoint. ``plain``: a response's head gets no line of ours; ``ending``:
-    what ends one that needs nothing else, empty where more is needed.
+    what ends one that needs nothing else, empty where more is needed. ``believed``: a forwarder in front was.
     """
 
     authority: bytes
@@ -32,6 +32,7 @@ class Standing(Struct, frozen=True, gc=False):
     opening: bytes
     plain: bool
     ending: bytes
+    believed: bool
 
 
 class Prepared(Struct, frozen=True, gc=False):
@@ -49,15 +50,19 @@ class Prepared(Struct, frozen=True, gc=False):
 
 def prepare(facts: ClientFacts, headers: RequestHeaders, generation: Generation, standing: Standing | None) -> Prepared:
     """What follows from ``headers``. ``standing``: of the same connection before, kept if it holds."""
-    comparable = headers.length == 0 and headers.minor == 1
-    if comparable and headers.forwarded is NOT_FORWARDED:
+    said = headers.forwarded
+    if headers.minor == 1 and (said is NOT_FORWARDED or not generation.trust.enabled):
         if standing is None or headers.authority != standing.authority or standing.generation is not generation:
             standing = _stand(facts, headers, generation, headers.authority)
     else:
         standing = _stand(facts, headers, generation, b"")
-    rest = middle(standing.opening, headers)
+    opening_ = standing.opening
+    if said is not NOT_FORWARDED and not standing.believed:
+        opening_ += originals(said)
+    rest = middle(opening_, headers)
     if not headers.request_id and not generation.settings.generate_request_id:
         rest = rest.removesuffix(NO_ID)  # what is put behind it, an empty id and two line ends, then ends the head
+    comparable = headers.length == 0 and headers.minor == 1
     return Prepared(headers.block if comparable else b"", headers, standing, rest)
 
 
@@ -75,11 +80,12 @@ def _stand(facts: ClientFacts, headers: RequestHeaders, generation: Generation, 
         authority,
         generation,
         host,
-        Question(told.authority, told.https, facts.tls, headers.length, refused),
+        Question(told.authority, told.https, facts.tls, refused),
         told.client,
         opening(told) + lines,
         plain,
         ending,
+        told.believed,
     )
 
 

@@ -20,6 +20,16 @@ CHUNKED = -1
 """``length`` of a body in chunks."""
 
 
+class HeadLimits(Struct, frozen=True, gc=False):
+    """How large a head may be: ``line``: its first line, and each header; ``block``: all headers together."""
+
+    line: int = grammar.LINE_LIMIT
+    block: int = grammar.HEADERS_LIMIT
+
+
+USUAL_LIMITS: Final = HeadLimits()
+
+
 class RefusedError(Exception):
     """A request that is answered with ``status`` and the connection's end. ``reason``: one word for a metric."""
 
@@ -91,15 +101,27 @@ _split = re.compile(rb"\n(%b):[\t ]*+([^\r]*+)\r(?=\n)" % grammar.one_of(_TAKEN)
 """A block as (what goes on, name, value), again and again, and at last what goes on."""
 
 _AUTHORITY_LIMIT: Final = MAX_HOST_LENGTH + len(".:65535")
-_LINES: Final = grammar.lines_but(grammar.PLAIN_TOKEN, _TAKEN, grammar.COUNT_LIMIT // 4 - 1)
-_KEPT_ALIVE: Final = rb"(?:(?i:connection:[\t ]*+keep-alive)[\t ]*+\r\n(%b))?" % _LINES
+_LINES: Final = rb"(%b)" % grammar.lines_but(grammar.PLAIN_TOKEN, _TAKEN, grammar.COUNT_LIMIT // 4 - 1)
+
+
+def _one_taken(group: int, *before: int) -> bytes:
+    """A line that is taken out, with the lines that follow it. ``group``: that of the length, if it is that, before
+    those of the request id and the lines; ``before``: the same of such lines before, for each may be there once."""
+    no_length = b"".join(b"(?(%d)(?!))" % other for other in before)
+    no_id = b"".join(b"(?(%d)(?!))" % (other + 1) for other in before)
+    return (
+        rb"(?:[cC](?:(?i:onnection:[\t ]*+keep-alive)|(?i:ontent-length):%b[\t ]*+([0-9]{1,18}+))[\t ]*+" % no_length
+        + (rb"|[xX](?i:-request-id):%b[\t ]*+(%b*+))\r\n%b" % (no_id, grammar.VALUE, _LINES))
+    )
+
 
 _usual_block = re.compile(
-    rb"\r\n(%b)%b(?i:host):[\t ]*+([0-9A-Za-z.:_~-]{1,%d}+)[\t ]*+\r\n(%b)%b\r\n"
-    % (_LINES, _KEPT_ALIVE, _AUTHORITY_LIMIT, _LINES, _KEPT_ALIVE)
+    rb"\r\n%b(?:%b)?(?i:host):[\t ]*+([0-9A-Za-z.:_~-]{1,%d}+)[\t ]*+\r\n%b(?:%b(?:%b)?)?\r\n"
+    % (_LINES, _one_taken(2), _AUTHORITY_LIMIT, _LINES, _one_taken(7, 2), _one_taken(10, 2, 7))
 ).match
-"""A whole block as most clients send it: of the names that are read it has only Host and perhaps ``Connection:
-keep-alive``, once before or after it. Fewer lines than COUNT_LIMIT, no name with an underscore."""
+"""A whole block as most clients send it: of the names that are read it has Host, perhaps a length and a request id, and
+``Connection: keep-alive``, at most one of them before and two after it. Fewer lines than COUNT_LIMIT, no name with an
+underscore."""
 
 _websocket_key = re.compile(rb"\r\nsec-websocket-key:[\t ]*+[0-9A-Za-z+/]", re.IGNORECASE).search
 _protocols = re.compile(rb"%b++(?:/%b++)?(?:[\t ]*+,[\t ]*+%b++(?:/%b++)?)*+" % ((grammar.TOKEN,) * 4)).fullmatch
@@ -108,13 +130,13 @@ _digits = re.compile(rb"[0-9]{1,18}").fullmatch
 _canonical = lru_cache(4096)(host_key)
 
 
-def read_headers(block: bytes, minor: int, authority: bytes = b"") -> RequestHeaders:
+def read_headers(block: bytes, minor: int, authority: bytes = b"", limits: HeadLimits = USUAL_LIMITS) -> RequestHeaders:
     """The headers in ``block``, which matched ``grammar.plain_block`` or ``grammar.any_block``.
 
     ``authority`` comes from a target in absolute form and replaces Host (RFC 9112 section 3.2.2). Raises RefusedError.
     """
     if len(block) > 4 * grammar.COUNT_LIMIT:
-        _check_size(block)
+        _check_size(block, limits)
     hosts: list[bytes] = []
     lengths: list[bytes] = []
     codings: list[bytes] = []
@@ -178,20 +200,28 @@ def read_block(data: bytes, at: int, minor: int, usual_first: bool) -> RequestHe
 
 def _read_usual(match: re.Match[bytes]) -> RequestHeaders:
     """The headers that matched ``_usual_block``: what ``read_headers`` would make of them."""
-    first, second, authority, third, fourth = match.groups(b"")
+    first, one, id_1, second, authority, third, two, id_2, fourth, three, id_3, fifth = match.groups(b"")
     host = _canonical(authority)
     if host is None:
         raise RefusedError(400, "host")
-    passed = b"".join((first, second, third, fourth))
-    return RequestHeaders(match[0], 1, host, authority, 0, True, False, b"", b"", NOT_FORWARDED, passed)
+    passed = b"".join((first, second, third, fourth, fifth))
+    length = 0
+    if digits := one or two or three:
+        length = int(digits)
+        if not length:
+            passed += b"Content-Length: 0\r\n"
+    request_id = id_1 or id_2 or id_3
+    if request_id:
+        request_id = request_id.rstrip(b" \t")
+    return RequestHeaders(match[0], 1, host, authority, length, True, False, b"", request_id, NOT_FORWARDED, passed)
 
 
-def _check_size(block: bytes) -> None:
-    if len(block) > grammar.HEADERS_LIMIT:
+def _check_size(block: bytes, limits: HeadLimits) -> None:
+    if len(block) > limits.block:
         raise RefusedError(431, "headers-too-large")
     if block.count(b"\r\n") - 2 > grammar.COUNT_LIMIT:
         raise RefusedError(431, "too-many-headers")
-    if len(block) > grammar.LINE_LIMIT and any(len(line) > grammar.LINE_LIMIT for line in block.split(b"\r\n")):
+    if len(block) > limits.line and any(len(line) > limits.line for line in block.split(b"\r\n")):
         raise RefusedError(431, "header-too-large")
 
 
@@ -282,10 +312,10 @@ class Head(Struct, frozen=True, gc=False):
     end: int
 
 
-def read_head(data: bytes) -> Head:
+def read_head(data: bytes, limits: HeadLimits = USUAL_LIMITS) -> Head:
     """The head that ``data`` starts with, in any form; ``data`` holds an empty line. Raises RefusedError."""
     line_end = data.find(b"\r\n")
-    if line_end > grammar.LINE_LIMIT:
+    if line_end > limits.line:
         raise RefusedError(414, "request-line-too-large")
     match = grammar.any_request_line(data)
     if match is None:
@@ -296,18 +326,19 @@ def read_head(data: bytes) -> Head:
     line = read_line(match[1], match[2], 1 if match[3] == b"1" else 0)
     block = block_match[0]
     if len(block) > 4 * grammar.COUNT_LIMIT:
-        _check_size(block)
+        _check_size(block, limits)
     if grammar.plain_block(block) is None:
         block = without_underscores(block)
-    return Head(line, read_headers(block, line.minor, line.authority), block_match.end())
+    return Head(line, read_headers(block, line.minor, line.authority, limits), block_match.end())
 
 
 class HeadReader:
     """Collects a head that comes in pieces; refuses early what can no longer become one."""
 
-    __slots__ = ("_data", "_line", "_scanned")
+    __slots__ = ("_data", "_limits", "_line", "_scanned")
 
-    def __init__(self) -> None:
+    def __init__(self, limits: HeadLimits = USUAL_LIMITS) -> None:
+        self._limits = limits
         self._data = bytearray()
         self._scanned = 0
         self._line = True
@@ -331,17 +362,18 @@ class HeadReader:
         end = buffer.find(b"\r\n\r\n", max(0, self._scanned - 4))
         if end >= 0:
             whole = bytes(buffer)
-            head = read_head(whole)
+            head = read_head(whole, self._limits)
             return head, whole[head.end :]
         self._check_beginning()
         return None
 
     def _check_beginning(self) -> None:
         buffer = self._data
+        limits = self._limits
         while (end := buffer.find(b"\r\n", self._scanned)) >= 0:
             line = bytes(buffer[self._scanned : end])
             if self._line:
-                if len(line) > grammar.LINE_LIMIT:
+                if len(line) > limits.line:
                     raise RefusedError(414, "request-line-too-large")
                 if grammar.any_request_line(line + b"\r\n") is None:
                     raise RefusedError(400, "request-line")
@@ -351,12 +383,12 @@ class HeadReader:
             self._scanned = end + 2
         rest = bytes(buffer[self._scanned :])
         if self._line:
-            if len(rest) > grammar.LINE_LIMIT:
+            if len(rest) > limits.line:
                 raise RefusedError(414, "request-line-too-large")
             if grammar.beginning_of_line(rest) is None:
                 raise RefusedError(400, "request-line")
         else:
-            if len(rest) > grammar.LINE_LIMIT or len(buffer) > grammar.HEADERS_LIMIT + grammar.LINE_LIMIT:
+            if len(rest) > limits.line or len(buffer) > limits.block + limits.line:
                 raise RefusedError(431, "headers-too-large")
             if grammar.beginning_of_field(rest) is None:
                 raise RefusedError(400, "header")

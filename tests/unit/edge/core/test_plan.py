@@ -49,8 +49,8 @@ def decide(
     authority: str = "",
 ) -> Decision:
     """The decision for a request."""
-    question = Question((authority or name).encode(), https, https, length)
-    return plan(table.host(name), target.encode(), question)
+    question = Question((authority or name).encode(), https, https)
+    return plan(table.host(name), target.encode(), question, length)
 
 
 def location(decision: Decision) -> str:
