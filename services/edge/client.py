@@ -10,22 +10,22 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from services.edge.answering import Answering
 from services.edge.buffering import Upload
-from services.edge.connection import BODY, HEAD, IDLE, NEXT, PIPELINE_LIMIT, STALLED, TUNNEL, WAIT, Connection
-from services.edge.core import grammar, pages
+from services.edge.connection import BODY, HEAD, IDLE, NEXT, PIPELINE_LIMIT, STALLED, TUNNEL, WAIT
+from services.edge.core import grammar
 from services.edge.core.chunked import LAST, FramingError, frame
-from services.edge.core.generation import own_lines
+from services.edge.core.generation import HEAD_TIME
 from services.edge.core.http2.events import Fields
 from services.edge.core.outgoing import Wish, client_head
-from services.edge.core.plan import NO_LABELS, Forward, Redirect, Respond, RouteLabels, plan
+from services.edge.core.plan import NO_LABELS, Forward, plan
 from services.edge.core.prepared import Prepared, Standing, prepare
 from services.edge.core.request_body import RequestBody
 from services.edge.core.request_head import (
-    CHUNKED,
     NOT_FORWARDED,
+    USUAL_LIMITS,
     HeadReader,
     RefusedError,
-    RequestHeaders,
     read_block,
 )
 from services.edge.core.response_head import ResponseHead
@@ -35,8 +35,6 @@ from services.edge.exchange import Exchange
 if TYPE_CHECKING:
     from services.edge.listener import Listener
 
-HEAD_TIME: Final = 10.0
-"""Seconds for a whole head, from its first byte (a drip of bytes does not extend it)."""
 TRIED_AGAIN: Final = 16
 """Headers are kept for comparing if those before them came again, and else once in so many requests."""
 
@@ -44,15 +42,17 @@ _match_line: Final = grammar.request_line
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class ClientConnection(Connection):
+class ClientConnection(Answering):
     """See the module. ``_owes``: something is to be done when the response is complete: its last chunk is to be
-    written (``_chunked_out``), or the body of its request is kept still (``_upload``)."""
+    written (``_chunked_out``), or the body of its request is kept still (``_upload``). ``_quick_limit``: what is longer
+    is not read the quick way."""
 
     __slots__ = (
         "_body",
         "_chunked_out",
         "_owes",
         "_prepared",
+        "_quick_limit",
         "_reader",
         "_repeats",
         "_standing",
@@ -62,6 +62,9 @@ class ClientConnection(Connection):
 
     def __init__(self, listener: Listener) -> None:
         super().__init__(listener, Exchange(listener.serving, self))
+        generation = listener.serving.generation
+        limit = grammar.LINE_LIMIT
+        self._quick_limit = limit if generation is None else min(limit, generation.head_limits.line)
         self._reader: HeadReader | None = None
         self._body: RequestBody | None = None
         self._prepared: Prepared | None = None
@@ -80,7 +83,7 @@ class ClientConnection(Connection):
             self._receive_more(data)
             return
         line = _match_line(data)
-        if line is None or len(data) > grammar.LINE_LIMIT:
+        if line is None or len(data) > self._quick_limit:
             self._receive_head(data)
             return
         at = line.end()
@@ -139,9 +142,13 @@ class ClientConnection(Connection):
         """A head in pieces, or in a form that is rare."""
         reader = self._reader
         if reader is None:
-            reader = self._reader = HeadReader()
+            generation = self._serving.generation
+            limits, patience = (
+                (USUAL_LIMITS, HEAD_TIME) if generation is None else (generation.head_limits, generation.head_time)
+            )
+            reader = self._reader = HeadReader(limits)
             self._state = HEAD
-            self.deadline = monotonic() + HEAD_TIME
+            self.deadline = monotonic() + patience
         try:
             read = reader.feed(data)
         except RefusedError as refused:
@@ -238,68 +245,12 @@ class ClientConnection(Connection):
             upload = self._upload
             self._refuse(refused, NO_LABELS if upload is None else upload.forward.labels)
 
-    # --- answers of the edge itself -----------------------------------------------------------------------------
-
-    def _decide(self, decision: Redirect | Respond, headers: RequestHeaders, rest: bytes) -> None:
-        """A redirect or a page. A body that has not come whole is not waited for: the connection ends."""
-        if headers.length > len(rest) or headers.length == CHUNKED or decision.status in (400, 413):
-            self._persistent = False
-            self._lingers = True
-        else:
-            self._pending = rest[headers.length :]
-        if isinstance(decision, Redirect):
-            self._answer_alone(decision.status, decision.labels, decision.location)
-        else:
-            self._answer_alone(decision.status, decision.labels, page=decision.page)
-
     def _let_go(self) -> None:
         """The request is over, however it ended."""
         self._chunked_out = self._owes = False
         upload, self._upload = self._upload, None
         if upload is not None:
             upload.close()
-
-    def _answer_alone(self, status: int, labels: RouteLabels, location: bytes = b"", page: int = 0) -> None:
-        """Answer without having asked anybody."""
-        exchange = self._exchange
-        exchange.forget()
-        exchange.labels = labels
-        self._state = WAIT
-        self._answer(status, location, page)
-
-    def _answer(self, status: int, location: bytes = b"", page: int = 0) -> None:
-        exchange = self._exchange
-        answer = pages.page(
-            status,
-            page=page,
-            location=location,
-            lines=own_lines(self._generation, self._facts.tls),
-            date=self._serving.date(),
-            persistent=self._persistent,
-            bare=exchange.bodiless,
-        )
-        exchange.status = status
-        exchange.sent = len(answer)
-        exchange.head_sent = answer.index(b"\r\n\r\n") + 4
-        if self._serving.traffic.wants_answers:
-            exchange.answer = answer[: exchange.head_sent]
-        self.transport.write(answer)
-        self.finish(monotonic())
-
-    def _refuse(self, refused: RefusedError, labels: RouteLabels = NO_LABELS) -> None:
-        """Answer what was not understood, or came too slowly, and end the connection."""
-        self._serving.traffic.counters[f"refused-{refused.reason}"] += 1
-        exchange = self._exchange
-        if self._state < BODY:
-            exchange.started = monotonic()
-            exchange.method = exchange.target = exchange.block = b""
-            exchange.request_id = self._serving.ids.take()
-            exchange.received = 0
-            exchange.bodiless = False
-        self._persistent = False
-        self._reader = None
-        self._lingers = True
-        self._answer_alone(refused.status, labels)
 
     def _too_slow(self) -> None:
         if self._state == HEAD:
@@ -375,16 +326,6 @@ class ClientConnection(Connection):
                 self._state = IDLE
         else:
             self._go_on()
-
-    def fail(self, status: int) -> None:
-        """No endpoint answered."""
-        if self._state == BODY:
-            self._persistent = False
-            self._lingers = True
-            self._state = WAIT
-        if self._exchange.endpoint:
-            self._exchange.upstream_status = status
-        self._answer(status)
 
     def tunnel(self, head: ResponseHead, rest: bytes) -> int:
         """Pass on 101; from now on bytes go both ways as they come."""

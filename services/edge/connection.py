@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from services.edge.listener import Listener
 
 FIRST_TIME: Final = 60.0
-"""Seconds until the first byte of the first request (nginx: client_header_timeout)."""
+"""Seconds until the first byte of the first request, while nobody says how many (``client-header-timeout``)."""
 SEND_TIME: Final = 60.0
 """Seconds that a client may take none of the bytes sent to it (nginx: send_timeout)."""
 LINGER_TIME: Final = 2.0
@@ -120,7 +120,9 @@ class Connection(asyncio.Protocol):
         self._exchange.address = self._facts.address
         self._exchange.link = link_of(transport, self._listener.tls)
         self._watched: set[Timed] = self._serving.deadlines.watch(self)
-        self.deadline = monotonic() + (NEWCOMER_TIME if self._listener.draining else FIRST_TIME)
+        generation = self._serving.generation
+        patience = FIRST_TIME if generation is None else generation.settings.client_header_timeout
+        self.deadline = monotonic() + (NEWCOMER_TIME if self._listener.draining else patience)
         self._listener.connections.add(self)
 
     def eof_received(self) -> bool:

@@ -189,7 +189,7 @@ class UpstreamConnection(asyncio.Protocol):
         """A head in pieces, or one that is not well formed."""
         reader = self._reader
         if reader is None:
-            reader = self._reader = ResponseReader()
+            reader = self._reader = ResponseReader(exchange.head_limit)
         try:
             read = reader.feed(data)
         except BadResponseError as error:

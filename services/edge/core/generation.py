@@ -44,11 +44,18 @@ from services.edge.core.plan import (
     rewrite_policy,
 )
 from services.edge.core.proxying import Proxying, proxying_of
+from services.edge.core.request_head import HeadLimits
 from services.edge.core.tls_options import TLSOptions, tls_options
 from services.edge.core.transport import transports_for
 
 PLANNED_AT_MOST: Final = 16384
 """Hosts that stay planned; beyond that all plans are dropped and made again as they are asked for."""
+
+HEAD_TIME: Final = 10.0
+"""Seconds for a whole head, from its first byte (a drip of bytes does not extend it), where ``client-header-timeout``
+says nothing else: those that it says by default are long for somebody who has begun to speak."""
+
+_UNSAID: Final = Settings()
 
 Bodies = Mapping[ResourceKind, Layered]
 """The MessagePack of every resource, by kind and name."""
@@ -57,7 +64,8 @@ Bodies = Mapping[ResourceKind, Layered]
 class Generation:
     """See the module. ``epoch``, ``version`` and ``digest`` are the snapshot's. ``requests_at_most``: of a client's
     connection; 0 where connections are not kept at all (nginx: ``keepalive_timeout 0``). ``proxying``: that of all
-    routes which say nothing of their own; ``tls_options``: of hosts likewise."""
+    routes which say nothing of their own; ``tls_options``: of hosts likewise. ``head_limits``: how large the head
+    of a request may be; ``head_time``: seconds that it may take, once it has begun."""
 
     __slots__ = (
         "_bodies",
@@ -67,6 +75,8 @@ class Generation:
         "_upstreams",
         "digest",
         "epoch",
+        "head_limits",
+        "head_time",
         "proxying",
         "requests_at_most",
         "security_line",
@@ -94,6 +104,10 @@ class Generation:
         self.tls_options: TLSOptions = tls_options(settings)
         self.proxying: Proxying = proxying_of(settings)
         self.security_line: bytes = security_line(settings)
+        number, size = settings.large_client_header_buffers
+        self.head_limits = HeadLimits(size, number * size)
+        whole = settings.client_header_timeout
+        self.head_time = HEAD_TIME if whole == _UNSAID.client_header_timeout else whole
         self.requests_at_most = settings.keep_alive_requests if settings.keep_alive > 0 else 0
         self._bodies = bodies
         self._hosts = bodies["virtualhost"]

@@ -88,7 +88,8 @@ _digits = re.compile(rb"[0-9]{1,18}").fullmatch
 
 
 def read_whole(data: bytes, usual_first: bool) -> ResponseHead | None:
-    """The head that ``data`` begins with; None: it is not all there, or not well formed. Raises BadResponseError.
+    """The head that ``data`` begins with; None: it is not all there, not well formed, or larger than usual. Raises
+    BadResponseError.
 
     ``usual_first``: worth trying the quick way, which gives the same for heads that it takes.
     """
@@ -97,10 +98,8 @@ def read_whole(data: bytes, usual_first: bool) -> ResponseHead | None:
         if usual is not None and usual.end() <= grammar.RESPONSE_LIMIT:
             return _read_usual(usual)
     match = grammar.response_head(data)
-    if match is None:
+    if match is None or match.end() > grammar.RESPONSE_LIMIT:
         return None
-    if match.end() > grammar.RESPONSE_LIMIT:
-        raise BadResponseError("head is too large")
     return read_response(match)
 
 
@@ -199,12 +198,13 @@ def _without(passed: bytes, named: list[bytes]) -> bytes:
 
 
 class ResponseReader:
-    """Collects a response head that comes in pieces."""
+    """Collects a response head that comes in pieces; ``limit``: how large it may be."""
 
-    __slots__ = ("_data",)
+    __slots__ = ("_data", "_limit")
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = grammar.RESPONSE_LIMIT) -> None:
         self._data = bytearray()
+        self._limit = limit
 
     def feed(self, data: bytes) -> tuple[ResponseHead, bytes] | None:
         """(head, what follows it), or None while it is not complete. Raises BadResponseError."""
@@ -212,7 +212,7 @@ class ResponseReader:
         before = len(buffer)
         buffer += data
         if buffer.find(b"\r\n\r\n", max(0, before - 3)) < 0:
-            if len(buffer) > grammar.RESPONSE_LIMIT:
+            if len(buffer) > self._limit:
                 raise BadResponseError("head is too large")
             if not b"HTTP/1.".startswith(buffer[:7]):
                 raise BadResponseError("not a response")
@@ -221,6 +221,6 @@ class ResponseReader:
         match = grammar.response_head(whole)
         if match is None:
             raise BadResponseError("not a response")
-        if match.end() > grammar.RESPONSE_LIMIT:
+        if match.end() > self._limit:
             raise BadResponseError("head is too large")
         return read_response(match), whole[match.end() :]

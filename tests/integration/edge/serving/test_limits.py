@@ -7,7 +7,8 @@ import socket
 
 import pytest
 
-from services.edge import client, connection
+from proto.policies import ResponseBuffering
+from services.edge import connection
 from tests.support.edge import (
     OK,
     STREAMED,
@@ -19,6 +20,7 @@ from tests.support.edge import (
     origin,
     read_reply,
     request,
+    route,
     settings,
     upstream,
 )
@@ -45,9 +47,12 @@ async def small_window(port: int) -> socket.socket:
     return made
 
 
-async def test_a_head_that_drips_is_ended_whatever_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "HEAD_TIME", 0.5)
-    async with edge(host()) as running, asyncio.timeout(10), connect(running.http) as (reader, writer):
+async def test_a_head_that_drips_is_ended_whatever_comes() -> None:
+    async with (
+        edge(host(), settings(client_header_timeout=0.5)) as running,
+        asyncio.timeout(10),
+        connect(running.http) as (reader, writer),
+    ):
         writer.write(b"GET / HTTP/1.1\r\nHost: t.example\r\nX: ")
 
         async def drip() -> None:
@@ -70,9 +75,9 @@ async def test_a_body_that_stops_is_ended() -> None:
         assert not web.seen[0].complete
 
 
-async def test_idle_connections_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "FIRST_TIME", 0.2)
-    async with origin() as web, edge(host(), upstream(web.port), settings(keep_alive=0.2)) as running:
+async def test_idle_connections_end() -> None:
+    impatient = settings(keep_alive=0.2, client_header_timeout=0.2)
+    async with origin() as web, edge(host(), upstream(web.port), impatient) as running:
         async with asyncio.timeout(10), connect(running.http) as (reader, writer):
             writer.write(request())
             assert (await read_reply(reader)).status == 200
@@ -213,3 +218,44 @@ async def test_an_endpoint_that_takes_nothing_stops_the_client() -> None:
         await eventually(lambda: web.seen)
         gate.set()
         assert (await read_reply(reader)).status == 200
+
+
+@pytest.mark.parametrize("pieces", [1, 7])
+async def test_heads_may_be_as_large_as_is_said(pieces: int) -> None:
+    async def status(port: int, *lines: str, path: str = "/") -> int:
+        data = request("GET", path, *lines)
+        async with asyncio.timeout(10), connect(port) as (reader, writer):
+            step = len(data) // pieces + 1
+            for at in range(0, len(data), step):
+                writer.write(data[at : at + step])
+                await asyncio.sleep(0)
+            return (await read_reply(reader)).status
+
+    long, longer = "X-Long: " + "a" * 12_000, "X-Longer: " + "a" * 20_000
+    async with origin() as web:
+        async with edge(host(), upstream(web.port)) as running:
+            assert await status(running.http, long) == 431
+            assert await status(running.http, path="/" + "a" * 9000) == 414
+        async with edge(host(), upstream(web.port), settings(large_client_header_buffers=(4, 16384))) as running:
+            assert await status(running.http, long, long, long) == 200
+            assert await status(running.http, path="/" + "a" * 12_000) == 200
+            assert await status(running.http, longer) == 431
+            assert await status(running.http, *[long] * 6) == 431
+        async with edge(host(), upstream(web.port), settings(large_client_header_buffers=(2, 1024))) as running:
+            assert await status(running.http, "X: " + "a" * 900) == 200
+            assert await status(running.http, "X: " + "a" * 1100) == 431
+            assert await status(running.http, path="/" + "a" * 1100) == 414
+            assert await status(running.http, *["X: " + "a" * 900] * 3) == 431
+
+
+async def test_heads_of_responses_may_be_as_large_as_the_buffer() -> None:
+    async def answer(_seen: Seen, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + b"X: %b\r\n" % (b"a" * 8000) * 8 + b"\r\n"
+        writer.write(head + b"ok")
+        await writer.drain()
+
+    large = route(path="/large", policies=(ResponseBuffering(piece=128 * 1024),))
+    async with origin(answer) as web, edge(host("t.example", route(), large), upstream(web.port)) as running:
+        assert (await ask(running.http)).status == 502
+        for _ in range(2):
+            assert (await ask(running.http, request("GET", "/large"))).body == b"ok"

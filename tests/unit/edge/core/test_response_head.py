@@ -155,8 +155,12 @@ def test_the_quick_way_reads_what_the_thorough_way_reads(line: str, lines: list[
 
 def test_heads_of_any_length_one_way_as_the_other() -> None:
     data = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: " + b"a" * 40000 + b"\r\n\r\n"
+    assert read_whole(data, True) is read_whole(data, False) is None
     with pytest.raises(BadResponseError):
-        read_whole(data, True)
+        ResponseReader().feed(data)
+    read = ResponseReader(64 * 1024).feed(data)
+    assert read is not None
+    assert (read[0].block, read[1]) == (data, b"")
     many = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n" + b"X:a\r\n" * 3000 + b"\r\n"
     assert read_whole(many, True) == read_whole(many, False)
 
