@@ -179,6 +179,9 @@ class Settings(Struct, frozen=True, omit_defaults=True):
     proxy_next_upstream_tries: int = 3
     proxy_next_upstream_timeout: float = 0.0
     retry_non_idempotent: bool = False
+    use_proxy_protocol: bool = False
+    proxy_protocol_header_timeout: float = 5.0
+    enable_real_ip: bool = False
     use_forwarded_headers: bool = False
     compute_full_forwarded_for: bool = False
     forwarded_for_header: str = "X-Forwarded-For"

@@ -115,7 +115,11 @@ class Connection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         self._facts = client_facts(
-            str(peer[0]) if peer else "", self._listener.port, self._listener.tls, transport.get_extra_info("tls_peer")
+            str(peer[0]) if peer else "",
+            self._listener.port,
+            self._listener.tls,
+            transport.get_extra_info("tls_peer"),
+            by_https=bool(transport.get_extra_info("by_https")),
         )
         self._exchange.address = self._facts.address
         self._exchange.link = link_of(transport, self._listener.tls)

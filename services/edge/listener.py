@@ -17,6 +17,7 @@ from services.edge.connection import NEWCOMER_TIME
 from services.edge.http2.cleartext import Undecided
 from services.edge.http2.common import Common
 from services.edge.http2.connection import Http2Connection
+from services.edge.proxied import Proxied
 from services.edge.serving import Serving
 from services.edge.tls import TLSConnection
 
@@ -47,6 +48,13 @@ class Listener:
 
     def _accept(self) -> asyncio.BaseProtocol:
         self.accepted += 1
+        generation = self.serving.generation
+        if generation is not None and generation.settings.use_proxy_protocol:
+            return Proxied(self, self._client)
+        return self._client()
+
+    def _client(self) -> asyncio.Protocol | asyncio.BufferedProtocol:
+        """What speaks with a client, from its first byte on."""
         if self._h2c:
             return Undecided(self, lambda: ClientConnection(self), self._multiplexed)
         connection = ClientConnection(self)

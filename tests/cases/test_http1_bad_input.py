@@ -13,8 +13,11 @@ from contextlib import asynccontextmanager, closing
 import msgspec
 import pytest
 
+from proto.codec import record_of
+from proto.objects import ObjectKey
 from proto.policies import SSLRedirect
 from proto.resources import ResourceRecord
+from services.contract.configmap.read import read_configmap
 from tests.cases.bad_input import Case, Client, Mode, Response, connect, load
 from tests.cases.outcomes import Played, judge
 from tests.cases.recorder import Recorder, origins
@@ -25,6 +28,8 @@ MODES: tuple[Mode, ...] = ("whole", "bytes", "tls")
 ONE_WAY = {
     "CN-13": "is about bytes without TLS at the port with TLS",
     "PN-23": "is about the redirect from http to https",
+    "PP-02": "is about what comes before TLS too",
+    "PP-03": "is about what comes before TLS too",
 }
 """Cases that cannot be sent over TLS."""
 PAUSE = 0.002
@@ -55,13 +60,21 @@ def records(case: Case, ports: dict[str, int]) -> Iterator[ResourceRecord]:
     yield host("*.wild.example", *routes)
     for service, port in ports.items():
         yield upstream(port, name=f"default/{service}:80")
+    read = read_configmap(ObjectKey("configmap", "limen", "limen"), case.config.get("configmap", {}))
+    yield record_of("global", read.settings)
+
+
+def opening(case: Case) -> bytes:
+    """What a client that does as it should says before its first request."""
+    proxied = case.config.get("configmap", {}).get("use-proxy-protocol") == "true"
+    return b"PROXY UNKNOWN\r\n" if proxied else b""
 
 
 @asynccontextmanager
-async def bystander(port: int, service: str) -> AsyncIterator[list[int]]:
+async def bystander(port: int, service: str, first: bytes) -> AsyncIterator[list[int]]:
     """Another client, asking for as long as the block runs. Raises AssertionError for a wrong answer.
 
-    It keeps its connection as long as an edge does: for KEPT requests.
+    ``first``: what a connection begins with. It keeps its connection as long as an edge does: for KEPT requests.
     """
     stop = asyncio.Event()
     asked: list[int] = []
@@ -71,6 +84,7 @@ async def bystander(port: int, service: str) -> AsyncIterator[list[int]]:
             await ask_on(*await asyncio.open_connection("127.0.0.1", port))
 
     async def ask_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(first)
         with closing(writer):
             for _ in range(KEPT):
                 if stop.is_set() and asked:
@@ -114,9 +128,9 @@ async def play(case: Case, mode: Mode, port: int, recorder: Recorder) -> Played:
         client.transport.abort()
 
 
-async def unharmed(running: Edge, recorder: Recorder, service: str) -> None:
+async def unharmed(running: Edge, recorder: Recorder, service: str, first: bytes) -> None:
     """The next connection is served, and of those before none is left."""
-    fresh = await ask(running.http)
+    fresh = await ask(running.http, first + request())
     assert (fresh.status, fresh.body) == (200, f"{service} GET /".encode())
     assert recorder.malformed == []
     left = [each for listeners in running.listeners for each in listeners.each]
@@ -134,13 +148,13 @@ async def test_request(case: Case, mode: Mode) -> None:
         if forced:
             judge(case, await play(case, mode, port, recorder))
             return
-        async with bystander(plain, services[-1]) as asked:
+        async with bystander(plain, services[-1], opening(case)) as asked:
             played = await play(case, mode, port, recorder)
         assert asked
         judge(case, played)
         if not case.reads:
             await eventually(lambda: recorder.open <= 1, what="the endpoint told that nobody reads")
-        await unharmed(running, recorder, services[-1])
+        await unharmed(running, recorder, services[-1], opening(case))
 
 
 WRONG: list[dict[str, object]] = [

@@ -35,6 +35,13 @@ HONOURED: Final = (
         doc="The client address is appended to X-Forwarded-For instead of replacing it.",
     ),
     Key(
+        name="enable-real-ip",
+        type="bool",
+        default="false",
+        state="honoured",
+        doc="Of trusted forwarders the client address is believed, and nothing else of what they say.",
+    ),
+    Key(
         name="force-ssl-redirect",
         type="bool",
         default="false",
@@ -130,6 +137,13 @@ HONOURED: Final = (
         doc="How many endpoints are tried; 0: each once.",
     ),
     Key(
+        name="proxy-protocol-header-timeout",
+        type="duration",
+        default="5s",
+        state="honoured",
+        doc="How long a PROXY header may take.",
+    ),
+    Key(
         name="proxy-read-timeout",
         type="int",
         default="60",
@@ -213,6 +227,14 @@ HONOURED: Final = (
         default="false",
         state="honoured",
         doc="X-Forwarded-* of clients are believed.",
+    ),
+    Key(
+        name="use-proxy-protocol",
+        type="bool",
+        default="false",
+        state="honoured",
+        doc="Every connection begins with a PROXY header (version 1 or 2), which names the client; it is believed of "
+        "proxy-real-ip-cidr and of this machine itself.",
     ),
     Key(
         name="use-http2",

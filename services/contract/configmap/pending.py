@@ -34,7 +34,6 @@ PENDING: Final = (
     Key(name="enable-brotli", type="bool", default="false"),
     Key(name="enable-ocsp", type="bool", default="false"),
     Key(name="enable-opentelemetry", type="bool", default="false"),
-    Key(name="enable-real-ip", type="bool", default="false"),
     Key(name="enable-underscores-in-headers", type="bool", default="false"),
     Key(name="forwarded-for-proxy-protocol-header", type="string", default="X-Forwarded-For-Proxy-Protocol"),
     Key(name="forwarded-host-header", type="string", default="X-Forwarded-Host"),
@@ -94,7 +93,6 @@ PENDING: Final = (
     Key(name="proxy-cookie-domain", type="string", default="off"),
     Key(name="proxy-cookie-path", type="string", default="off"),
     Key(name="proxy-http-version", type="string", default="1.1"),
-    Key(name="proxy-protocol-header-timeout", type="duration", default="5s"),
     Key(name="proxy-redirect-from", type="string", default="off"),
     Key(name="proxy-redirect-to", type="string", default="off"),
     Key(name="proxy-set-headers", type="string", refers_to="configmap"),
@@ -113,6 +111,5 @@ PENDING: Final = (
     Key(name="upstream-hash-by-subset-size", type="int", default="3"),
     Key(name="use-gzip", type="bool", default="false"),
     Key(name="use-port-in-redirects", type="bool", default="false"),
-    Key(name="use-proxy-protocol", type="bool", default="false"),
     Key(name="worker-shutdown-timeout", type="duration", default="240s"),
 )

@@ -19,6 +19,7 @@ from services.edge.core.request_head import Forwarded, RequestHeaders
 
 _scheme = re.compile(rb"[A-Za-z][0-9A-Za-z+.-]*+").fullmatch
 _port = re.compile(rb"[0-9]{1,5}").fullmatch
+_with_port = re.compile(r"\[([^]]*)\](?::[0-9]+)?|([0-9.]+):[0-9]+").fullmatch
 
 Network = IPv4Network | IPv6Network
 
@@ -28,25 +29,31 @@ _ADDRESS_LIMIT: Final = 64
 
 class ClientFacts(Struct, frozen=True, gc=False):
     """What a connection knows of its client. ``port``: of the listener. ``fragment``: lines that need no request;
-    ``peer``: what TLS knows."""
+    ``peer``: what TLS knows; ``https``: it came by https, be it only to the balancer before us."""
 
     address: str
     port: int
     tls: bool
     fragment: bytes
     peer: Peer | None = None
+    https: bool = False
 
 
-def client_facts(address: str, port: int, tls: bool, peer: Peer | None = None) -> ClientFacts:
-    """The facts of a connection; https is always told as port 443 (contract case FWD-08)."""
+def client_facts(
+    address: str, port: int, tls: bool, peer: Peer | None = None, *, by_https: bool = False
+) -> ClientFacts:
+    """The facts of a connection; https is always told as port 443 (contract case FWD-08). ``by_https``: a balancer says
+    that the client came to its port 443."""
     address = _plain(address)
-    return ClientFacts(address, port, tls, _fragment(address, port, tls), peer)
+    https = tls or by_https
+    return ClientFacts(address, port, tls, _fragment(address, port, https), peer, https)
 
 
 @lru_cache(maxsize=4096)
-def _fragment(address: str, port: int, tls: bool) -> bytes:
+def _fragment(address: str, port: int, https: bool) -> bytes:
     """The lines of a client that is believed nothing; clients come again."""
-    return _lines(address.encode(), address.encode(), b"https" if tls else b"http", b"443" if tls else b"%d" % port)
+    client = address.encode()
+    return _lines(client, client, b"https" if https else b"http", b"443" if https else b"%d" % port)
 
 
 def _plain(address: str) -> str:
@@ -63,11 +70,14 @@ def _lines(client: bytes, chain: bytes, scheme: bytes, port: bytes) -> bytes:
 
 
 class Trust(Struct, frozen=True, gc=False):
-    """Whether and from whom forwarded values are believed."""
+    """Whether and from whom forwarded values are believed. ``address_alone``: nothing but the client's address is
+    (``enable-real-ip``). ``heeds``: what forwarders say matters at all."""
 
     enabled: bool
     networks: tuple[Network, ...]
     full_chain: bool
+    address_alone: bool = False
+    heeds: bool = False
 
 
 def trust_of(settings: Settings) -> Trust:
@@ -78,7 +88,16 @@ def trust_of(settings: Settings) -> Trust:
             networks.append(ip_network(text.strip(), strict=False))
         except ValueError:
             continue
-    return Trust(settings.use_forwarded_headers, tuple(networks), settings.compute_full_forwarded_for)
+    alone = settings.enable_real_ip and not settings.use_proxy_protocol  # whose header then is where it is read from
+    enabled = settings.use_forwarded_headers
+    return Trust(enabled, tuple(networks), settings.compute_full_forwarded_for, alone, enabled or alone)
+
+
+def believes_balancer(trust: Trust, address: str) -> bool:
+    """Whether a PROXY header is believed of somebody at ``address``: the trusted forwarders, and this machine itself
+    (nothing that runs here needs to lie about an address)."""
+    parsed = _parse(_plain(address))
+    return parsed is not None and (parsed.is_loopback or any(parsed in network for network in trust.networks))
 
 
 class Told(Struct, frozen=True, gc=False):
@@ -99,8 +118,12 @@ def tell(facts: ClientFacts, headers: RequestHeaders, trust: Trust) -> Told:
     said = headers.forwarded
     if trust.enabled and _trusted(facts.address, trust.networks):
         return _believe(facts, headers.authority, said, trust)
-    lines = b"%bX-Forwarded-Host: %b\r\n" % (facts.fragment, headers.authority)
-    return Told(lines, headers.authority, facts.address, facts.tls, believed=False)
+    address, fragment = facts.address, facts.fragment
+    if trust.address_alone and said.for_ and _trusted(address, trust.networks):
+        address = client_address(address, said.for_, trust.networks)
+        fragment = _fragment(address, facts.port, facts.https)
+    lines = b"%bX-Forwarded-Host: %b\r\n" % (fragment, headers.authority)
+    return Told(lines, headers.authority, address, facts.https, believed=False)
 
 
 def originals(said: Forwarded) -> bytes:
@@ -121,7 +144,7 @@ def _believe(facts: ClientFacts, authority: bytes, said: Forwarded, trust: Trust
         chain = said.for_ + b", " + peer if said.for_ else peer
     scheme = said.proto.partition(b",")[0].strip()
     if not _scheme(scheme):
-        scheme = b"https" if facts.tls else b"http"
+        scheme = b"https" if facts.https else b"http"
     port = said.port.partition(b",")[0].strip()
     if not _port(port):
         port = b"443" if scheme == b"https" else b"%d" % facts.port
@@ -138,8 +161,7 @@ def client_address(peer: str, chain: bytes, trusted: tuple[Network, ...]) -> str
     """The last address of ``chain`` (client, proxy, …) that is not a trusted forwarder's; the first if all are."""
     client = peer
     for part in reversed(chain.split(b",")):
-        text = part.strip().decode("latin-1")
-        address = _parse(text)
+        address = _parse_forwarded(part.strip().decode("latin-1"))
         if address is None:
             break
         client = str(address)
@@ -152,6 +174,12 @@ def client_address(peer: str, chain: bytes, trusted: tuple[Network, ...]) -> str
 def _trusted(address: str, networks: tuple[Network, ...]) -> bool:
     parsed = _parse(address)
     return parsed is not None and any(parsed in network for network in networks)
+
+
+def _parse_forwarded(text: str) -> IPv4Address | IPv6Address | None:
+    """An address, with a port or without, as forwarders write it and nginx reads it."""
+    match = _with_port(text)
+    return _parse(text if match is None else match[1] or match[2])
 
 
 @lru_cache(4096)

@@ -51,7 +51,7 @@ class Prepared(Struct, frozen=True, gc=False):
 def prepare(facts: ClientFacts, headers: RequestHeaders, generation: Generation, standing: Standing | None) -> Prepared:
     """What follows from ``headers``. ``standing``: of the same connection before, kept if it holds."""
     said = headers.forwarded
-    if headers.minor == 1 and (said is NOT_FORWARDED or not generation.trust.enabled):
+    if headers.minor == 1 and (said is NOT_FORWARDED or not generation.trust.heeds):
         if standing is None or headers.authority != standing.authority or standing.generation is not generation:
             standing = _stand(facts, headers, generation, headers.authority)
     else:

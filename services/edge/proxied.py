@@ -1,0 +1,149 @@
+"""Connections that a balancer makes for its clients: the PROXY header is read first, then they are as any other.
+
+Owns the wait for the header and whom it is believed (nginx: ``listen … proxy_protocol`` with ``set_real_ip_from``).
+What comes after it is given to the connection that speaks TLS or HTTP, over a transport that knows the client by the
+address that the header names. Must not know requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from services.edge.core.forwarded import believes_balancer
+from services.edge.core.proxy_protocol import Header, HeaderReader, NotProxiedError
+from services.edge.deadlines import Timed
+
+if TYPE_CHECKING:
+    from services.edge.listener import Listener
+
+Inner = asyncio.Protocol | asyncio.BufferedProtocol
+
+HTTPS_PORT: Final = 443
+
+
+class ProxiedTransport(asyncio.Transport):
+    """A transport whose other end is whom the balancer speaks for. Everything else is done by the ``real`` one, whose
+    methods this one has as its own, so that nothing is slower for it."""
+
+    def __init__(self, real: asyncio.Transport, header: Header) -> None:
+        super().__init__()
+        self._real = real
+        self._header = header
+        for name in _DONE_BY_THE_REAL_ONE:
+            setattr(self, name, getattr(real, name))
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """``peername`` is the client; ``by_https``: it came to the balancer's port 443."""
+        if name == "peername":
+            return self._header.address, self._header.port
+        if name == "by_https":
+            return self._header.server_port == HTTPS_PORT
+        return self._real.get_extra_info(name, default)
+
+
+_DONE_BY_THE_REAL_ONE: Final = (
+    "abort",
+    "can_write_eof",
+    "close",
+    "get_protocol",
+    "get_write_buffer_size",
+    "is_closing",
+    "is_reading",
+    "pause_reading",
+    "resume_reading",
+    "set_protocol",
+    "set_write_buffer_limits",
+    "write",
+    "write_eof",
+    "writelines",
+)
+
+
+class Proxied(asyncio.Protocol):
+    """See the module. ``inner`` makes what the connection is once the header has come."""
+
+    __slots__ = ("_inner", "_listener", "_reader", "_transport", "_watched", "deadline")
+
+    def __init__(self, listener: Listener, inner: Callable[[], Inner]) -> None:
+        self._listener = listener
+        self._inner = inner
+        self._reader = HeaderReader()
+        self._transport = cast(asyncio.Transport, None)
+        generation = listener.serving.generation
+        self.deadline = monotonic() + (
+            generation.settings.proxy_protocol_header_timeout if generation is not None else 0.0
+        )
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A balancer came."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._watched: set[Timed] = self._listener.serving.deadlines.watch(self)
+        self._listener.handshakes.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the header; the end of it is the beginning of the client's."""
+        try:
+            header = self._reader.feed(data)
+        except NotProxiedError as error:
+            self._refuse(f"proxy-protocol-{str(error).replace(' ', '-')}")
+            return
+        if header is not None:
+            self._hand_over(header)
+
+    def _hand_over(self, header: Header) -> None:
+        self._unwatch()
+        real = self._transport
+        peer = real.get_extra_info("peername")
+        generation = self._listener.serving.generation
+        believed = generation is not None and believes_balancer(generation.trust, str(peer[0]) if peer else "")
+        told = ProxiedTransport(real, header) if header.address and believed else real
+        inner = self._inner()
+        real.pause_reading()  # event loops decide when reading begins how a protocol takes bytes
+        real.set_protocol(inner)
+        inner.connection_made(told)
+        if not real.is_closing():
+            real.resume_reading()
+        if self._reader.rest:
+            give(inner, self._reader.rest)
+
+    def _refuse(self, why: str) -> None:
+        """Nothing is said to somebody who does not speak the protocol (nginx: it closes too)."""
+        self._listener.serving.traffic.counters[why] += 1
+        self.abort()
+
+    def eof_received(self) -> bool:
+        """The balancer sends no more: it only looked whether we are there."""
+        return False
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """It is gone."""
+        self._unwatch()
+
+    def expire(self, _now: float) -> None:
+        """The header took too long (``proxy-protocol-header-timeout``)."""
+        self._refuse("proxy-protocol-timeout")
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._unwatch()
+        self._transport.abort()
+
+    def _unwatch(self) -> None:
+        self._watched.discard(self)
+        self._listener.handshakes.discard(self)
+
+
+def give(protocol: Inner, data: bytes) -> None:
+    """Have ``protocol`` take ``data`` as if it had just been read."""
+    if isinstance(protocol, asyncio.Protocol):
+        protocol.data_received(data)
+        return
+    while data:
+        room = memoryview(protocol.get_buffer(len(data)))
+        count = min(len(room), len(data))
+        room[:count] = data[:count]
+        data = data[count:]
+        protocol.buffer_updated(count)
