@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 import ssl
 import time
 from dataclasses import dataclass
 from typing import Any
 
+import grpc
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
 
+from tests.cases.calls import call
 from tests.cases.pods import Arrival
 from tests.cases.world import World
 from tests.support.edge import Reply, read_reply
@@ -25,11 +28,12 @@ KNOWN = frozenset(
 
 @dataclass
 class Answer:
-    """A response with what TLS said before it."""
+    """A response with what TLS said before it, or how a ``call`` of gRPC went."""
 
     reply: Reply
     seconds: float
     tls: ssl.SSLObject | None
+    call: grpc.StatusCode | None = None
 
     @property
     def status(self) -> int:
@@ -110,6 +114,8 @@ def _head_and_body(world: World, entry: dict[str, Any]) -> tuple[bytes, bytes]:
 
 async def _send(world: World, entry: dict[str, Any]) -> Answer:
     wanted = entry["request"]
+    if delay := re.fullmatch(r"delay (\d+)(?: s)?", wanted.get("via", "")):
+        return Answer(Reply(0, b"", b""), 0.0, None, await call(world, wanted, float(delay[1])))
     scheme = wanted.get("scheme", "http")
     assert wanted.get("port", world.told[scheme]) == world.told[scheme]
     preamble, data = _head_and_body(world, entry)

@@ -109,7 +109,19 @@ def _tls(answer: Answer, wanted: dict[str, Any]) -> None:
         assert OF_TLS[name](answer) == value, name
 
 
+def _grpc_status(answer: Answer, wanted: int) -> None:
+    assert answer.call is not None
+    assert answer.call.value[0] == wanted, answer.call
+
+
+def _grpc_error(answer: Answer, wanted: bool) -> None:
+    assert answer.call is not None
+    assert (answer.call.value[0] != 0) is wanted, answer.call
+
+
 OF_ANSWER: dict[str, Callable[[Answer, Any], None]] = {
+    "grpc_status": _grpc_status,
+    "grpc_error": _grpc_error,
     "status": _status,
     "status_range": _status_range,
     "response_headers": _response_headers,

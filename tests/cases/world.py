@@ -26,6 +26,8 @@ from services.edge.serving import Serving
 from services.watcher.observed import RawSecret
 from services.watcher.secrets import seal_secret
 from services.watcher.sources.folder.documents import read_json
+from tests.cases.calls import SERVICE as CALLED
+from tests.cases.calls import CallPod
 from tests.cases.pods import Arrival, Pod, outside
 from tests.cases.semantics import Case, filled
 from tests.support.edge import SEALER, bound, no_verification
@@ -120,7 +122,8 @@ class World:
         """Add or remove pods; each stands in a slice of its own."""
         pods = self.pods[name]
         while len(pods) < replicas:
-            pod = await Pod(name, self.arrived).start()
+            kind = CallPod if name == CALLED else Pod
+            pod = await kind(name, self.arrived).start()
             pods.append(pod)
             self.apply(
                 "EndpointSlice",
