@@ -21,7 +21,7 @@ from proto.resources import (
 from proto.resources import Forward as ForwardAction
 from proto.resources import Respond as RespondAction
 from services.edge.core.generation import Generation, security_line
-from services.edge.core.plan import NO_LABELS, Decision, Forward, Question, Redirect, Respond, plan
+from services.edge.core.plan import Decision, Forward, Question, Redirect, Respond, plan
 
 
 def route(path: str = "/", *policies: Policy, action: object = None, **more: object) -> Route:
