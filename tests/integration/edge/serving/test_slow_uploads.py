@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 
 from services.edge import spool
 from tests.support.edge import ask, connection, read_reply, request
@@ -15,6 +16,16 @@ DECLARED = 600_000
 SENT = 500_000
 ROOM = 24 * 1024 * 1024
 """What so many connections take besides: their buffers, and what the allocator does not give back."""
+
+
+def in_files(process: int) -> int:
+    """Bytes in files of a process that have no name."""
+    total = 0
+    for entry in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            if str(entry.readlink()).endswith("(deleted)"):
+                total += entry.stat().st_size
+    return total
 
 
 async def test_many_slow_uploads_cost_bounded_memory() -> None:
@@ -30,6 +41,7 @@ async def test_many_slow_uploads_cost_bounded_memory() -> None:
                     writer.write(head + bytes(50_000) if not at else bytes(50_000))
                 for _reader, writer in made:
                     await writer.drain()
+            await eventually(lambda: in_files(running._process.pid) >= CLIENTS * SENT, what="all of it is read")
             grown = running.memory - before
             assert grown < spool.BUDGET + ROOM, f"{grown >> 20} MiB for {CLIENTS * SENT >> 20} MiB of bodies"
             assert (await ask(running.http, request("POST", "/", body=b"x"))).status == 200
