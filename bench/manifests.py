@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bench.world import World
@@ -72,9 +73,9 @@ def ingress_class() -> Manifest:
     }
 
 
-def configmap() -> Manifest:
+def configmap(more: Mapping[str, str] = MappingProxyType({})) -> Manifest:
     """Settings for measuring: connections may be kept as long as somebody asks, as the peers are told too."""
-    data = {"keep-alive-requests": "1000000000", "upstream-keepalive-requests": "1000000000"}
+    data = {"keep-alive-requests": "1000000000", "upstream-keepalive-requests": "1000000000", **more}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",

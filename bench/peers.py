@@ -1,7 +1,8 @@
 """The proxies that Limen is measured beside, each in its best form, and nginx as ingress-nginx sets it up.
 
 Owns their configuration. All forward ``example.com`` to one backend over kept connections, set the same kind of
-X-Forwarded headers, run one worker, and write no access log (but the ingress-nginx form does, as it does there).
+X-Forwarded headers, run one worker, and write no access log (but the ingress-nginx form does, as it does there). TLS
+sessions are not resumed, but by the ingress-nginx form.
 """
 
 from __future__ import annotations
@@ -108,6 +109,7 @@ http {{
   server {{
     listen 127.0.0.1:{s.ports.http} backlog=4096; listen 127.0.0.1:{s.ports.https} ssl backlog=4096; server_name {HOST};
     ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {s.certificate}; ssl_certificate_key {s.key};
+    ssl_session_cache off; ssl_session_tickets off;
     location / {{
       proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
       proxy_set_header X-Real-IP $remote_addr; proxy_set_header X-Forwarded-For $remote_addr;
@@ -138,6 +140,7 @@ http {{
   server {{
     listen 127.0.0.1:{s.ports.http} backlog=4096; listen 127.0.0.1:{s.ports.https} ssl backlog=4096; server_name {HOST};
     ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {s.certificate}; ssl_certificate_key {s.key};
+    ssl_session_cache shared:SSL:10m; ssl_session_timeout 10m; ssl_session_tickets off;
     location / {{
       set $proxy_upstream_name "default-b-80"; set $proxy_alternative_upstream_name "";
       set $pass_access_scheme $scheme; set $best_http_host $http_host; set $pass_port $server_port;
@@ -163,6 +166,8 @@ def _haproxy(setting: Setting) -> list[str | Path]:
     config = f"""global
   nbthread 1
   maxconn 4096
+  tune.ssl.cachesize 0
+  ssl-default-bind-options no-tls-tickets
 defaults
   mode http
   timeout connect 5s

@@ -13,9 +13,11 @@ import ssl
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
+from types import MappingProxyType
 
 from bench import manifests
 from bench.figures import Results, arguments, median, say
@@ -103,8 +105,8 @@ def answers_200(ports: Ports, tls: bool) -> bool:
         connection.close()
 
 
-def start_limen(folder: Path, backend: int, hosts: int) -> Pipeline:
-    """Limen on the measured core with the measured host and ``hosts`` others."""
+def start_limen(folder: Path, backend: int, hosts: int, settings: Mapping[str, str] = MappingProxyType({})) -> Pipeline:
+    """Limen on the measured core with the measured host and ``hosts`` others. ``settings``: keys of the ConfigMap."""
     objects = folder / "manifests"
     objects.mkdir(parents=True)
     certificate, key = make_certificate(folder)
@@ -112,7 +114,7 @@ def start_limen(folder: Path, backend: int, hosts: int) -> Pipeline:
         objects / "measured.json",
         [
             manifests.ingress_class(),
-            manifests.configmap(),
+            manifests.configmap(settings),
             manifests.service("measured"),
             manifests.endpoints("measured", ["127.0.0.1"], backend),
             manifests.tls_secret("measured", certificate, key),

@@ -31,6 +31,9 @@ KEPT_AT_MOST: Final = 1024
 DOORS_AT_MOST: Final = 16
 """Doors at once; hosts with TLS options of their own have one for each combination."""
 
+HOT_AT_MOST: Final = 256
+"""Names whose context is known without asking the generation; all are forgotten beyond that."""
+
 _FALLBACK: Final = ""
 
 
@@ -63,15 +66,22 @@ class Contexts:
         self._generation: Generation | None = None
         self._kept: OrderedDict[tuple[str, str, TLSOptions], _Kept] = OrderedDict()
         self._doors: OrderedDict[TLSOptions, Door] = OrderedDict()
+        self._hot: dict[str, tuple[Door, ssl.SSLContext]] = {}
         self._self_signed: tuple[bytes, bytes] | None = None
         self.failures: dict[str, str] = {}
 
     def swap(self, generation: Generation) -> None:
         """Serve the certificates of ``generation`` from now on; handshakes and connections under way keep theirs."""
         self._generation = generation
+        self._hot.clear()
 
     def accept(self, server_name: str) -> Accepted:
         """A connection for a client that asks for ``server_name``; empty: it does not say. Raises RejectedNameError."""
+        hot = self._hot.get(server_name)
+        if hot is not None:
+            door, context = hot
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            return Accepted(door.enter(context, incoming, outgoing), incoming, outgoing)
         generation = self._generation
         if generation is None:
             return self._enter(_FALLBACK, None, _NOTHING_SAID)
@@ -85,7 +95,17 @@ class Contexts:
             asking = self._asking(name, generation, guard.rules.authority, options)
             connection = AskedConnection(asking)
             return Accepted(connection, connection.incoming, connection.outgoing)
-        return self._enter(name, generation, options)
+        accepted = self._enter(name, generation, options)
+        if generation.has_host(server_name) and not self.failures:
+            self._warm(server_name, self._doors[options], self._kept[name, "", options].context)
+        return accepted
+
+    def _warm(self, server_name: str, door: Door, context: ssl.SSLContext | AskingContext) -> None:
+        """Have the answer ready when this name is asked for again in the same generation."""
+        assert isinstance(context, ssl.SSLContext)
+        if len(self._hot) >= HOT_AT_MOST:
+            self._hot.clear()
+        self._hot[server_name] = (door, context)
 
     def _enter(self, name: str, generation: Generation | None, options: TLSOptions) -> Accepted:
         body = (generation.certificate_body(name) if generation is not None else None) or b""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from services.edge.asking import AskedConnection
 from services.edge.contexts import RejectedNameError
 from services.edge.core import pages
-from services.edge.core.client_hello import HelloReader, NotTLSError
+from services.edge.core.client_hello import HelloReader, NotTLSError, name_in_first
 from services.edge.deadlines import Timed
 from services.edge.peers import TLSPeer
 from services.edge.records import Records
@@ -35,7 +35,17 @@ class TLSConnection(Records):
     """See the module. ``inner`` is connected once the handshake is done (what ``multiplexed`` makes in its place, if
     HTTP/2 was agreed on); until then this is in ``handshakes``."""
 
-    __slots__ = ("_handshakes", "_hello", "_multiplexed", "_server_name", "_serving", "_watched", "deadline")
+    __slots__ = (
+        "_handshakes",
+        "_hello",
+        "_multiplexed",
+        "_parting",
+        "_peer",
+        "_server_name",
+        "_serving",
+        "_watched",
+        "deadline",
+    )
 
     def __init__(
         self,
@@ -48,7 +58,9 @@ class TLSConnection(Records):
         self._multiplexed = multiplexed
         self._serving = serving
         self._handshakes = handshakes
-        self._hello: HelloReader | None = HelloReader()
+        self._hello: HelloReader | None = None
+        self._parting = False
+        self._peer: TLSPeer | None = None
         self._server_name = ""
         self.deadline = monotonic() + HANDSHAKE_TIME
         self._watched: set[Timed] | None = None
@@ -60,6 +72,19 @@ class TLSConnection(Records):
         self._transport = cast(asyncio.Transport, transport)
         self._watched = self._serving.deadlines.watch(self)
         self._handshakes.add(self)
+
+    def eof_received(self) -> bool | None:
+        """The client sends no more. If that ends the connection, no goodbye is sent: the client has nearly always closed
+        its end altogether, and its system would refuse the bytes."""
+        self._parting = True
+        try:
+            return super().eof_received()
+        finally:
+            self._parting = False
+
+    def _flush(self) -> None:
+        if not self._parting:
+            super()._flush()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone."""
@@ -77,18 +102,28 @@ class TLSConnection(Records):
 
     def _greeted(self, data: memoryview) -> None:
         """Bytes of the ClientHello, or of what follows it."""
-        hello = self._hello
-        if hello is None:
+        if self._object is not None:
             super()._greeted(data)
             return
+        hello = self._hello
+        if hello is None:
+            first = bytes(data)
+            name = name_in_first(first)
+            if name is not None:
+                self._begin(name, first)
+                return
+            hello = self._hello = HelloReader()
         try:
             name = hello.feed(data)
         except NotTLSError:
             self._not_tls(hello.received)
             return
-        if name is None:
-            return
-        self._hello = None
+        if name is not None:
+            self._hello = None
+            self._begin(name, hello.received)
+
+    def _begin(self, name: str, received: bytes | bytearray) -> None:
+        """The client asks for ``name``; ``received``: everything that it said."""
         self._server_name = name
         try:
             accepted = self._serving.contexts.accept(name)
@@ -101,7 +136,7 @@ class TLSConnection(Records):
         self._object = accepted.tls
         self._incoming = accepted.incoming
         self._outgoing = accepted.outgoing
-        self._incoming.write(hello.received)
+        self._incoming.write(received)
         self._shake()
 
     def _not_tls(self, received: bytearray) -> None:
@@ -114,6 +149,10 @@ class TLSConnection(Records):
 
     def _settled(self) -> bool:
         self._unwatch()
+        tls = self._object
+        asked = isinstance(tls, AskedConnection)
+        shown = tls.shown() if isinstance(tls, AskedConnection) else ()
+        self._peer = TLSPeer(self._server_name, self._serving.authorities, asked, shown)
         if self._object is not None and self._object.selected_alpn_protocol() == "h2":
             self._inner = self._multiplexed()
         return True
@@ -125,10 +164,7 @@ class TLSConnection(Records):
         """As of the base, and ``tls_peer``: what the handshake told of the client."""
         if name != "tls_peer":
             return super().get_extra_info(name, default)
-        tls = self._object
-        if isinstance(tls, AskedConnection):
-            return TLSPeer(self._server_name, self._serving.authorities, True, tls.shown())
-        return TLSPeer(self._server_name, self._serving.authorities)
+        return self._peer
 
     def _unwatch(self) -> None:
         if self._watched is not None:

@@ -6,18 +6,32 @@ section 3). Owns only this reading; whether the hello is right otherwise is Open
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import Final
 
 HELLO_LIMIT: Final = 64 * 1024
 """The largest ClientHello that is waited for."""
 
+_RECORD_LIMIT: Final = 16384
 _HANDSHAKE: Final = 22
 _CLIENT_HELLO: Final = 1
 _SERVER_NAME: Final = 0
+_extension: Final = Struct(">HH").unpack_from
 
 
 class NotTLSError(Exception):
     """The first bytes are no TLS record of a ClientHello."""
+
+
+def name_in_first(data: bytes) -> str | None:
+    """The server name in the first bytes of a connection, where they begin with a whole hello in one record, as they
+    nearly always do. None: they do not, and a HelloReader is to judge them."""
+    if len(data) < 48 or data[0] != _HANDSHAKE or data[1] != 3 or data[5] != _CLIENT_HELLO:
+        return None
+    end = 9 + int.from_bytes(data[6:9])
+    if end - 5 != int.from_bytes(data[3:5]) or end > len(data) or end > _RECORD_LIMIT:
+        return None
+    return _name_in_hello(data[9:end])
 
 
 class HelloReader:
@@ -58,7 +72,7 @@ class HelloReader:
         if len(received) < at + 5:
             return None
         size = int.from_bytes(received[at + 3 : at + 5])
-        if received[at + 1] != 3 or not 0 < size <= 16384:
+        if received[at + 1] != 3 or not 0 < size <= _RECORD_LIMIT:
             raise NotTLSError
         if len(received) < at + 5 + size:
             return None
@@ -80,9 +94,9 @@ def _name_in(hello: bytes) -> str:
     at += 1 + hello[at]  # compression methods
     end = at + 2 + int.from_bytes(hello[at : at + 2])
     at += 2
-    while at + 4 <= min(end, len(hello)):
-        kind = int.from_bytes(hello[at : at + 2])
-        size = int.from_bytes(hello[at + 2 : at + 4])
+    end = min(end, len(hello))
+    while at + 4 <= end:
+        kind, size = _extension(hello, at)
         if kind == _SERVER_NAME:
             return _first_host(hello[at + 4 : at + 4 + size])
         at += 4 + size

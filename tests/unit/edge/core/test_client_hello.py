@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.edge.core.client_hello import HelloReader, NotTLSError
+from services.edge.core.client_hello import HelloReader, NotTLSError, name_in_first
 
 
 def hello(name: str | None) -> bytes:
@@ -97,3 +97,22 @@ def test_damage_never_raises_anything_else(at: int, damage: bytes) -> None:
     data = hello("a.example")
     with contextlib.suppress(NotTLSError):
         server_name(data[:at] + damage + data[at + len(damage) :])
+
+
+@given(st.data())
+def test_the_short_way_says_the_same_or_nothing(data: st.DataObject) -> None:
+    """Whatever is done to a hello, the first bytes alone give the same name as the reader, or leave it to it."""
+    received = bytearray(hello(data.draw(st.sampled_from(["a.example", "M.Example.", None]))))
+    for _ in range(data.draw(st.integers(0, 3))):
+        received[data.draw(st.integers(0, len(received) - 1))] = data.draw(st.integers(0, 255))
+    first = bytes(received[: data.draw(st.one_of(st.just(len(received)), st.integers(0, len(received))))])
+    short = name_in_first(first)
+    if short is not None:
+        assert short == server_name(first)
+
+
+def test_the_short_way_is_taken_by_a_usual_hello() -> None:
+    assert name_in_first(hello("A.Example")) == "a.example"
+    assert name_in_first(hello("a.example") + b"more") == "a.example"
+    assert name_in_first(in_records(hello("a.example"), 100)) is None
+    assert name_in_first(hello("a.example")[:-1]) is None
