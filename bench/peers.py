@@ -104,7 +104,7 @@ def _nginx(setting: Setting) -> list[str | Path]:
     config = f"""worker_processes 1; daemon off; pid {s.folder}/nginx.pid; error_log {s.folder}/error.log;
 events {{ worker_connections 4096; }}
 http {{
-  access_log off; keepalive_requests 1000000000;
+  access_log off; keepalive_requests 1000000000; client_max_body_size 0;
   upstream backend {{ server 127.0.0.1:{s.backend}; keepalive 256; keepalive_requests 1000000000; }}
   server {{
     listen 127.0.0.1:{s.ports.http} backlog=4096; listen 127.0.0.1:{s.ports.https} ssl backlog=4096; server_name {HOST};
@@ -144,7 +144,7 @@ http {{
     location / {{
       set $proxy_upstream_name "default-b-80"; set $proxy_alternative_upstream_name "";
       set $pass_access_scheme $scheme; set $best_http_host $http_host; set $pass_port $server_port;
-      client_max_body_size 1m; proxy_http_version 1.1;
+      client_max_body_size 0; proxy_http_version 1.1;
       proxy_set_header Host $best_http_host; proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection $connection_upgrade; proxy_set_header X-Request-ID $req_id;
       proxy_set_header X-Real-IP $remote_addr; proxy_set_header X-Forwarded-For $remote_addr;
