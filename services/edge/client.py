@@ -10,7 +10,6 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from services.edge.answering import Answering
 from services.edge.buffering import Upload
 from services.edge.connection import BODY, HEAD, IDLE, NEXT, PIPELINE_LIMIT, STALLED, TUNNEL, WAIT
 from services.edge.core import grammar
@@ -31,6 +30,7 @@ from services.edge.core.request_head import (
 from services.edge.core.response_head import ResponseHead
 from services.edge.deadlines import NEVER
 from services.edge.exchange import Exchange
+from services.edge.own_answers import Answering
 
 if TYPE_CHECKING:
     from services.edge.listener import Listener
