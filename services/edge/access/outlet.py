@@ -6,20 +6,27 @@ and to a pipe one of at most PIPE_BUF bytes is.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import time
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from services.edge.access.clock import syslog_time
 
 STDOUT: Final = ("/dev/stdout", "/var/log/nginx/access.log")
 """Names of standard output; the latter is a link to the former in ingress-nginx's image."""
 STDERR: Final = ("/dev/stderr", "/var/log/nginx/error.log")
+_ANY: Final = 1 << 62
+_PIPE_SIZE: Final = 1 << 20
+"""What a pipe holds until its reader comes to it, if we may choose."""
 _PRIORITY: Final = 23 * 8 + 6
 """local7.info, as nginx."""
 _TAG: Final = "nginx"
@@ -27,9 +34,13 @@ _TAG: Final = "nginx"
 
 
 class Outlet(Protocol):
-    """Takes lines. ``write`` raises OSError; how many lines went out by then is ``written``."""
+    """Takes lines. ``write`` raises OSError; how many lines went out by then is ``written``.
+
+    ``direct``: another way in, for whoever must not wait; good until ``reopen`` or ``close``.
+    """
 
     written: int
+    direct: Direct | None
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Write ``lines``, each with its end."""
@@ -41,6 +52,39 @@ class Outlet(Protocol):
         """Give the descriptor back."""
 
 
+class Direct(Struct, frozen=True, gc=False):
+    """A descriptor that can be written without ever waiting, in pieces of at most ``piece`` bytes that do not mix."""
+
+    descriptor: int
+    piece: int
+
+    def write(self, lines: Sequence[bytes]) -> int:
+        """Write what is taken at once of ``lines``; how many. Whatever else is wrong, others find out."""
+        written = 0
+        try:
+            for first, end in _pieces(lines, self.piece):
+                data = b"".join(lines[first:end])
+                if len(data) > self.piece:
+                    break  # a line that could be torn
+                os.write(self.descriptor, data)
+                written = end
+        except OSError:
+            return written
+        return written
+
+
+def _pieces(lines: Sequence[bytes], at_most: int) -> Iterator[tuple[int, int]]:
+    """Runs of ``lines`` (first, end) of at most so many bytes each; a longer line is alone."""
+    first = size = 0
+    for number, line in enumerate(lines):
+        size += len(line)
+        if size > at_most and number > first:
+            yield first, number
+            first, size = number, len(line)
+    if first < len(lines):
+        yield first, len(lines)
+
+
 class File:
     """See the module. Made and written by the thread; opened when it is first written to."""
 
@@ -48,26 +92,18 @@ class File:
         self._path = path
         self._descriptor = -1
         self._fixed = {**dict.fromkeys(STDOUT, 1), **dict.fromkeys(STDERR, 2)}.get(path)
-        self._pipe = False
+        self._rotates = False
+        self._piece = _ANY
+        self.direct: Direct | None = None
         self.written = 0
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Write ``lines`` to the file as it is now. Raises OSError."""
         self.written = 0
         self._look()
-        if not self._pipe:
-            self._write(b"".join(lines))
-            self.written = len(lines)
-            return
-        first = size = 0
-        for number, line in enumerate(lines):
-            if size and size + len(line) > select.PIPE_BUF:
-                self._write(b"".join(lines[first:number]))
-                self.written = first = number
-                size = 0
-            size += len(line)
-        self._write(b"".join(lines[first:]))
-        self.written = len(lines)
+        for first, end in _pieces(lines, self._piece):
+            self._write(b"".join(lines[first:end]))
+            self.written = end
 
     def _write(self, data: bytes) -> None:
         while data:  # a full disk takes a part, then nothing
@@ -75,7 +111,7 @@ class File:
 
     def _look(self) -> None:
         """Open the file if it is not, or if its name belongs to another one by now (it was rotated)."""
-        if self._descriptor >= 0 and self._fixed is None and not self._pipe and self._moved():
+        if self._descriptor >= 0 and self._rotates and self._moved():
             self.close()
         if self._descriptor < 0:
             if self._fixed is not None:
@@ -83,8 +119,21 @@ class File:
             else:
                 flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
                 self._descriptor = os.open(self._path, flags, 0o644)
-            mode = os.fstat(self._descriptor).st_mode
-            self._pipe = stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
+            status = os.fstat(self._descriptor)
+            self._rotates = self._fixed is None and stat.S_ISREG(status.st_mode)
+            self._piece = _ANY if stat.S_ISREG(status.st_mode) or _is_null(status) else select.PIPE_BUF
+            if stat.S_ISFIFO(status.st_mode) or _is_null(status):
+                self.direct = self._make_direct()
+
+    def _make_direct(self) -> Direct | None:
+        """The same pipe with a file description of our own: not to wait is said to that, and others share this one."""
+        try:
+            again = os.open(f"/proc/self/fd/{self._descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:  # another user's, or no /proc
+            return None
+        with suppress(OSError):
+            fcntl.fcntl(again, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+        return Direct(again, self._piece)
 
     def _moved(self) -> bool:
         try:
@@ -98,10 +147,17 @@ class File:
         self.close()
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Give the descriptors back."""
+        direct, self.direct = self.direct, None
+        if direct is not None:
+            os.close(direct.descriptor)
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _is_null(status: os.stat_result) -> bool:
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == os.makedev(1, 3)
 
 
 class Syslog:
@@ -111,6 +167,7 @@ class Syslog:
         self._address = (host, port)
         self._socket: socket.socket | None = None
         self._host_name = socket.gethostname()
+        self.direct: Direct | None = None
         self.written = 0
 
     def write(self, lines: Sequence[bytes]) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from services.edge.access.outlet import Outlet
+from services.edge.access.outlet import Direct, Outlet
 from services.runtime.logs import log
 
 _log = logging.getLogger(__name__)
@@ -45,7 +45,8 @@ class _End(Struct, frozen=True, gc=False):
 class Writer:
     """See the module. Its methods never wait; all are called by the one thread that serves.
 
-    ``written`` and ``lost``: lines so far.
+    ``written`` and ``lost``: lines so far. The thread says in ``_open`` what may be written to directly, and after how
+    many of the things that it was told; what was told since closes that.
     """
 
     def __init__(self) -> None:
@@ -54,11 +55,20 @@ class Writer:
         self._taken = 0
         self._refused = 0
         self._failed = 0
-        self.written = 0
         self._outlet: Outlet | None = None
+        self._told = 0
+        self._done = 0
+        self._open: tuple[int, Direct | None] = (0, None)
+        self._directly = 0
+        self._by_thread = 0
         self._complained_at = float("-inf")
         self._thread = Thread(target=self._run, name="access log", daemon=True)
         self._thread.start()
+
+    @property
+    def written(self) -> int:
+        """Lines that were."""
+        return self._directly + self._by_thread
 
     @property
     def lost(self) -> int:
@@ -71,7 +81,16 @@ class Writer:
         return self._given == self._taken
 
     def write(self, lines: Sequence[bytes], size: int) -> None:
-        """Write ``lines`` (``size`` bytes in all) soon, or lose them."""
+        """Write ``lines`` (``size`` bytes in all), at once if that can be done without waiting, else soon, or lose
+        them."""
+        after, direct = self._open
+        if direct is not None and after == self._told and self._given == self._taken:
+            written = direct.write(lines)
+            self._directly += written
+            if written == len(lines):
+                return
+            size -= sum(map(len, lines[:written]))
+            lines = lines[written:]
         if self._given - self._taken + size > WAITING_AT_MOST:
             self._refused += len(lines)
             return
@@ -80,14 +99,17 @@ class Writer:
 
     def change(self, make: Callable[[], Outlet]) -> None:
         """Write what comes from now on elsewhere."""
+        self._told += 1
         self._queue.put(_Change(make))
 
     def reopen(self) -> None:
         """Open the outlet anew."""
+        self._told += 1
         self._queue.put(_Reopen())
 
     def end(self) -> None:
         """Write what waits, then be done. Whoever wants to see that waits for ``ended``."""
+        self._told += 1
         self._queue.put(_End())
 
     @property
@@ -102,12 +124,17 @@ class Writer:
             match self._queue.get():
                 case _Lines(lines, size):
                     self._write(lines)
+                    if self._outlet is not None:
+                        self._open = self._done, self._outlet.direct
                     self._taken += size
                 case _Change(make):
+                    self._done += 1
                     self._close()
                     self._outlet = make()
-                case _Reopen() if self._outlet is not None:
-                    self._outlet.reopen()
+                case _Reopen():
+                    self._done += 1
+                    if self._outlet is not None:
+                        self._outlet.reopen()
                 case _End():
                     self._close()
                     return
@@ -126,7 +153,7 @@ class Writer:
         except OSError as error:
             self._failed += len(lines) - outlet.written
             self._complain(error)
-        self.written += outlet.written
+        self._by_thread += outlet.written
 
     def _complain(self, error: OSError) -> None:
         now = monotonic()

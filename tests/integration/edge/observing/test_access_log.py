@@ -54,10 +54,14 @@ class Logged:
         self.site = site
         self._asked = 0
 
-    async def lines(self, number: int) -> list[str]:
-        """The first ``number`` lines (and there are no others)."""
+    def flush(self) -> None:
+        """Have lines written that would wait for others, or for a second to pass."""
         self.edge.serving.traffic.flush()
         self.log._hand_over()
+
+    async def lines(self, number: int) -> list[str]:
+        """The first ``number`` lines (and there are no others)."""
+        self.flush()
         await eventually(lambda: self.path.exists() and self.path.read_bytes().count(b"\n") >= number)
         found = self.path.read_text("latin-1").splitlines()
         assert len(found) == number, found
@@ -265,8 +269,7 @@ async def test_syslog(tmp_path: Path) -> None:
         tmp_path / "log", enable_syslog=True, syslog_host="127.0.0.1", syslog_port=port, log_format_upstream="$status"
     ) as there:
         await ask(there.edge.http)
-        there.edge.serving.traffic.flush()
-        there.log._hand_over()
+        there.flush()
         received = await asyncio.to_thread(server.recv, 4096)
     server.close()
     assert re.fullmatch(rb"<190>[A-Z][a-z]{2} [ 0-9]\d \d\d:\d\d:\d\d \S+ nginx: 200", received)
@@ -285,6 +288,26 @@ async def test_a_reader_that_stops_costs_lines_and_no_request(tmp_path: Path) ->
         assert there.log.lost > 0, "more than what may wait"
         os.close(reading)
     assert there.edge.statuses == {200: 150}
+
+
+async def test_lines_in_a_pipe_are_whole(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    async with logged(path, log_format_upstream="$req_id " + "x" * 300) as there:
+        async with connection(there.edge.http) as (reader, writer):
+            for number in range(200):
+                writer.write(request("GET", "/", f"X-Request-ID: {number}"))
+                await read_reply(reader)
+                if number == 0:  # the thread opens the pipe; from then on it is written to directly
+                    there.flush()
+                    await eventually(lambda: there.log.written == 1)
+        there.flush()
+        await eventually(lambda: there.log.written == 200)
+        assert there.log.lost == 0
+        lines = os.read(reading, 1 << 20)
+    os.close(reading)
+    assert lines.splitlines() == [b"%d %b" % (number, b"x" * 300) for number in range(200)]
 
 
 async def test_http2(tmp_path: Path) -> None:
