@@ -107,7 +107,10 @@ def _decode_virtual_host(body: bytes, what: str) -> VirtualHost:
         closed = tuple(_closed_unless_known(bytes(route), what) for route in loose.routes)
         rest = decode(body, list, what)
         rest[2] = closed
-        return decode(encode(rest), VirtualHost, what)
+        try:
+            return decode(encode(rest), VirtualHost, what)
+        except DecodeError:  # something unknown about the host itself
+            return VirtualHost(loose.host, denied=True)
 
 
 def _decode_route_group(body: bytes, what: str) -> RouteGroup:

@@ -9,6 +9,7 @@ import pytest
 
 from proto import codec
 from proto.codec import DecodeError, decode, decode_resource, encode, pack_base, record_of, split_chunks, unpack_base
+from proto.handshakes import ClientCertificates, Handshake
 from proto.policies import Rewrite
 from proto.resources import (
     Endpoint,
@@ -70,6 +71,15 @@ def test_an_unknown_policy_in_a_route_group_closes_only_that_route() -> None:
 def test_an_unknown_mode_denies_the_host() -> None:
     raw = decode(record_of("a.example", VirtualHost("a.example", routes=(OPEN,))).body, list)
     raw[1] = "mode-of-tomorrow"
+    assert decode_resource(ResourceRecord("virtualhost", "a.example", encode(raw))) == VirtualHost(
+        "a.example", denied=True
+    )
+
+
+def test_an_unknown_way_of_asking_for_client_certificates_denies_the_host() -> None:
+    asking = Handshake(client=ClientCertificates(authority="shop/ca"))
+    raw = decode(record_of("a.example", VirtualHost("a.example", routes=(OPEN,), handshake=asking)).body, list)
+    raw[-1][2][0] = "mode-of-tomorrow"
     assert decode_resource(ResourceRecord("virtualhost", "a.example", encode(raw))) == VirtualHost(
         "a.example", denied=True
     )

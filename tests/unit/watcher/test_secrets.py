@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from proto.codec import encode
 from proto.objects import Secret
@@ -43,6 +48,19 @@ def test_an_authority_that_is_none_stays_behind_and_does_not_spoil_the_pair(auth
     secret = seal_secret(raw(tls_data("a.example") | {"ca.crt": authority}), SEALER, None)
     assert (secret.sealed, secret.problem) == ({}, "")
     assert secret.tls is not None
+
+
+def test_an_authority_leaves_with_its_list_of_what_was_revoked_or_not_at_all() -> None:
+    authority, key = make_pair(ca=True)
+    now = datetime.datetime.now(datetime.UTC)
+    builder = x509.CertificateRevocationListBuilder().issuer_name(authority.subject)
+    builder = builder.last_update(now).next_update(now + datetime.timedelta(days=1))
+    crl = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)  # type: ignore[arg-type]
+    data = {"ca.crt": pem(authority)}
+    assert set(seal_secret(raw(data | {"ca.crl": crl + crl}, "Opaque"), SEALER, None).sealed) == {"ca.crt", "ca.crl"}
+    assert "ca.crt" in seal_secret(raw(data | {"ca.crl": b""}, "Opaque"), SEALER, None).sealed
+    for bad in (b"x", crl[:-40], crl * (MAX_ENTRY // len(crl) + 1)):
+        assert seal_secret(raw(data | {"ca.crl": bad}, "Opaque"), SEALER, None).sealed == {}
 
 
 def test_a_secret_without_a_pair_is_no_problem() -> None:
