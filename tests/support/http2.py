@@ -245,6 +245,12 @@ class Client:
         if "END_STREAM" in frame.flags:
             self.at(frame.stream_id).ended = True
 
+    async def breathe(self) -> None:
+        """Let the edge take what was sent, and say what it has to say."""
+        with suppress(ConnectionError):
+            await self.writer.drain()
+        await asyncio.sleep(0)
+
     def pause(self) -> None:
         """Read nothing more."""
         self._task.cancel()

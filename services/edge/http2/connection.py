@@ -137,7 +137,10 @@ class Http2Connection(asyncio.Protocol):
             return
         now = monotonic()
         engine = self.engine
-        for event in engine.receive(data, now):
+        events = engine.receive(data, now)
+        if len(events) > 1:
+            events = self._without_withdrawn(events)
+        for event in events:
             if event.__class__ is RequestReceived:
                 self._request(event, now)
             else:
@@ -215,6 +218,15 @@ class Http2Connection(asyncio.Protocol):
         if self._requests >= self._requests_at_most:
             self.announce()
         return stream
+
+    def _without_withdrawn(self, events: list[Event]) -> list[Event]:
+        """The events without requests that were reset in the same breath: no endpoint need hear of them."""
+        resets = {event.stream_id for event in events if event.__class__ is StreamReset}
+        if not resets:
+            return events
+        withdrawn = resets - self._streams.keys()
+        self.serving.traffic.counters["http2-withdrawn"] += len(withdrawn)
+        return [e for e in events if e.__class__ is StreamReset or getattr(e, "stream_id", 0) not in withdrawn]
 
     def _too_large(self, event: HeadTooLarge, now: float) -> None:
         self._open(event.stream_id).refuse_large(event.stream_id, event.ended, now)

@@ -20,6 +20,7 @@ from services.edge.core.plan import RouteLabels
 from services.edge.core.response_head import ResponseHead
 from services.edge.deadlines import NEVER, Timed
 from services.edge.exchange import Exchange
+from services.edge.policing import Policing
 
 if TYPE_CHECKING:
     from services.edge.http2.connection import Http2Connection
@@ -44,6 +45,7 @@ class Responding:
         "_generation",
         "_id",
         "_over",
+        "_policing",
         "_responding",
         "_unsent",
         "_waiting",
@@ -60,6 +62,7 @@ class Responding:
         self._watched: set[Timed] | None = None
         self.deadline = NEVER
         self._id = 0
+        self._policing: Policing | None = None
 
     def _start(self, stream_id: int, unsent: bool) -> None:
         """Be the stream of that id."""
@@ -89,15 +92,20 @@ class Responding:
         exchange.labels = labels
         self._answer(status, location, page)
 
-    def _answer(self, status: int, location: bytes = b"", page: int = 0) -> None:
+    def _answer(
+        self, status: int, location: bytes = b"", page: int = 0, more: bytes = b"", shown: bytes | None = None
+    ) -> None:
         connection = self._connection
         exchange = self.exchange
+        policing = self._policing
         lines, content = pages.answer(
             status,
             page=page,
             location=location,
-            lines=own_lines(self._generation, connection.facts.tls),
+            lines=own_lines(self._generation, connection.facts.tls) + more,
             date=connection.serving.date(),
+            content=shown,
+            dress=None if policing is None else policing.course.dressed,
         )
         body = b"" if exchange.bodiless else content
         exchange.status = status

@@ -29,10 +29,11 @@ _CONTINUE: Final = encode_response(100, ())
 class Stream(Responding):
     """See the module. It serves one request after the other: a connection keeps those that are done for the next.
 
-    ``_held``: credit kept back while ``_flows`` is False.
+    ``_held``: credit kept back while ``_flows`` is False; ``_early``: what came of the body while it was not decided
+    yet what becomes of the request, bounded by the credit that the client has for it.
     """
 
-    __slots__ = ("_flows", "_held", "_upload")
+    __slots__ = ("_early", "_flows", "_held", "_upload")
 
     def __init__(self, connection: Http2Connection) -> None:
         super().__init__(connection)
@@ -40,6 +41,7 @@ class Stream(Responding):
         self.exchange.minor = PROTOCOL
         self.exchange.link = connection.link
         self._upload: Upload | None = None
+        self._early: list[DataReceived] | None = None
         self._flows = True
         self._held = 0
 
@@ -73,7 +75,10 @@ class Stream(Responding):
         exchange.request_id = request_id = headers.request_id or serving.ids.take()
         decision = plan(standing.host, target, standing.question, headers.length)
         if not isinstance(decision, Forward):
-            self._decide(decision)
+            if isinstance(decision, Policed):
+                self._police(decision, prepared)
+            else:
+                self._decide(decision)
             return
         id_and_end = b"\r\n\r\n" if headers.request_id else request_id + b"\r\n\r\n"
         line = b"".join((method, b" ", decision.target or target, prepared.middle, id_and_end))
@@ -87,6 +92,51 @@ class Stream(Responding):
             self._answer_alone(decision.status, decision.labels, decision.location)
         else:
             self._answer_alone(decision.status, decision.labels, page=decision.page)
+
+    # --- policed requests (policing.Patient) --------------------------------------------------------------------
+
+    def _police(self, policed: Policed, prepared: Prepared) -> None:
+        """Let its phases look at the request; meanwhile what comes is kept."""
+        connection = self._connection
+        self._early = []
+        policing = Policing(connection.serving, self.exchange, self, policed, prepared, connection.facts)
+        self._policing = policing
+        policing.begin()
+
+    def proceed(self, forward: Forward, prepared: Prepared, head: bytes) -> None:
+        """Forward a policed request."""
+        early, self._early = self._early or (), None
+        now = monotonic()
+        if not self._unsent:
+            self.exchange.begin(forward, prepared.standing.generation, head, True, now)
+            return
+        self._begin_upload(forward, prepared, head)
+        for event in early:
+            self.exchange.received -= event.length
+            self.take(event, now)
+
+    def instead(self, forward: Forward, head: bytes) -> None:
+        """Send another request in place of a policed one."""
+        self._leave_body()
+        assert self._generation is not None
+        self.exchange.begin(forward, self._generation, head, True, monotonic())
+
+    def answer(self, answer: Answer) -> None:
+        """Answer a policed request."""
+        self._leave_body()
+        self._answer(answer.status, answer.location, answer.page, answer.lines, answer.content)
+
+    def _leave_body(self) -> None:
+        """Nothing of the body is wanted any more."""
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            upload.close()
+        early, self._early = self._early or (), None
+        for event in early:
+            self._engine.took(self._id, event.length)
+            self._unsent = self._unsent and not event.ended
+
+    # --- requests that are not understood -----------------------------------------------------------------------
 
     def refuse_large(self, stream_id: int, ended: bool, now: float) -> None:
         """A request came whose head is too large."""
@@ -131,6 +181,9 @@ class Stream(Responding):
     def take(self, event: DataReceived, now: float) -> None:
         """More of the request's body. The client may send as much again once the endpoint takes it."""
         self.exchange.received += event.length
+        if self._early is not None:
+            self._early.append(event)
+            return
         upload = self._upload
         if self._over or upload is None:
             self._engine.took(self._id, event.length)
@@ -146,6 +199,9 @@ class Stream(Responding):
 
     def request_trailers(self, now: float) -> None:
         """The request is complete. Its trailers are dropped: they could pass for headers where they arrive."""
+        if self._early is not None:
+            self._early.append(DataReceived(self._id, b"", 0, True))
+            return
         if self._upload is not None and not self._over:
             self._give(self._upload, b"", True, now)
         self._unsent = False
@@ -194,6 +250,10 @@ class Stream(Responding):
         self._refuse_body(RefusedError(408, "body-timeout"))
 
     def _let_go(self) -> None:
+        self._early = None
         upload, self._upload = self._upload, None
         if upload is not None:
             upload.close()
+        policing, self._policing = self._policing, None
+        if policing is not None:
+            policing.close()
