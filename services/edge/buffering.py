@@ -75,6 +75,7 @@ class Upload:
         if self.collects:
             exchange.forget()
             exchange.labels = self.forward.labels
+            exchange.sent = exchange.head_sent = 0
             self.take(payload, last, now)
         else:
             self._measure(payload)
@@ -138,5 +139,5 @@ class Upload:
             exchange.stored = collected
             exchange.begin(self.forward, self._generation, head, False, now)
         else:
-            data = payload if collected is None else collected.memory
+            data = payload if collected is None else collected.give()
             exchange.begin(self.forward, self._generation, head + data, True, now)

@@ -158,10 +158,10 @@ class Collected(_Kept):
             self._data = b""
             self._count(0)
 
-    @property
-    def memory(self) -> bytes | bytearray:
-        """All of it, where there is no file."""
-        return self._data
+    def give(self) -> bytes | bytearray:
+        """All of it, where there is no file. It is counted until ``close``, and not kept here any more."""
+        data, self._data = self._data, b""
+        return data
 
     def read(self, at: int) -> bytes:
         """Some of what is in the file, from ``at``. Raises OSError."""
