@@ -46,6 +46,7 @@ class FindingsBook:
         self._accepted: dict[tuple[str, str], Ingress | None] = {}
         self._rejected: dict[ObjectKey, Rejected] = {}
         self._told: dict[ObjectKey, Ingress] = {}
+        self._checks: dict[ObjectKey, tuple[int, int]] = {}
 
     def add(self, compiled: Compiled) -> None:
         """Take in what a compile said."""
@@ -58,6 +59,12 @@ class FindingsBook:
         for place in compiled.forgotten:
             self._accepted[place] = None
         self._rejected.update((_key(rejected.ingress), rejected) for rejected in compiled.rejected)
+        for ingress in compiled.accepted:
+            good, bad = self._checks.get(_key(ingress), (0, 0))
+            self._checks[_key(ingress)] = good + 1, bad
+        for rejected in compiled.rejected:
+            good, bad = self._checks.get(_key(rejected.ingress), (0, 0))
+            self._checks[_key(rejected.ingress)] = good, bad + 1
 
     def take(self, is_stored: Callable[[Ingress], bool]) -> News | None:
         """What is to be told since the last time, or None. ``is_stored``: an Ingress whose very version is stored as
@@ -83,6 +90,11 @@ class FindingsBook:
         )
         self._served, self._found, self._accepted, self._rejected = {}, {}, {}, {}
         return news
+
+    def checks(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """(namespace, name) of each Ingress that there is -> how often it was accepted, how often rejected."""
+        self._checks = {key: counts for key, counts in self._checks.items() if self._version_of(key)}
+        return {(key.namespace, key.name): counts for key, counts in self._checks.items()}
 
     def complete(self) -> list[Findings]:
         """Everything: the first piece is marked complete, those after it add to it."""

@@ -24,6 +24,7 @@ from services.compiler.inbox import (
     MessagesLost,
     ObjectSeen,
 )
+from services.compiler.ingress_metrics import IngressCollector
 from services.compiler.loop import Loop
 from services.compiler.options import CompilerOptions
 from services.compiler.signed import RefusedError, open_entry
@@ -34,6 +35,7 @@ from services.runtime.announce import EventPublisher
 from services.runtime.bus import Bus, Message
 from services.runtime.lifecycle import Lifecycle
 from services.runtime.lifecycle import run as run_lifecycle
+from services.runtime.metrics import controller_labels, registry
 from services.runtime.settings import SettingsError, read_object_authenticator, read_signer
 from services.runtime.status import answer_status
 
@@ -50,7 +52,11 @@ def run(options: CompilerOptions) -> int:
     keys = read_keys(options)
 
     async def main(lifecycle: Lifecycle) -> None:
-        await CompilerService(options, keys).run(lifecycle.stopping)
+        service = CompilerService(options, keys)
+        state = service.state
+        constant = controller_labels(options.name)
+        registry.register(IngressCollector(constant, state.compiler.orphans, state.findings.checks))
+        await service.run(lifecycle.stopping)
 
     return run_lifecycle(main)
 

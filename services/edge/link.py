@@ -19,6 +19,7 @@ class Link(Struct, frozen=True, gc=False):
     """Both ends of a connection (``peer``: as it came, whoever it stands for), and its TLS, if any.
 
     ``secured``: the TLS object, asked only by lines that name its protocol or cipher; one that cannot tell is silent.
+    ``proxied``: a balancer told the peer, by the PROXY protocol.
     """
 
     peer: str = ""
@@ -28,6 +29,7 @@ class Link(Struct, frozen=True, gc=False):
     tls: bool = False
     server_name: str = ""
     secured: Secured | None = None
+    proxied: bool = False
 
 
 NO_LINK = Link()
@@ -38,6 +40,7 @@ def link_of(transport: asyncio.BaseTransport, tls: bool) -> Link:
     peer = transport.get_extra_info("peername") or ("", 0)
     own = transport.get_extra_info("sockname") or ("", 0)
     secured = transport.get_extra_info("ssl_object") if tls else None
+    proxied = transport.get_extra_info("by_https") is not None
     client = transport.get_extra_info("tls_peer") if tls else None
     name = "" if client is None else client.server_name
-    return Link(str(peer[0]), int(peer[1]), str(own[0]), int(own[1]), tls, name, secured)
+    return Link(str(peer[0]), int(peer[1]), str(own[0]), int(own[1]), tls, name, secured, proxied)

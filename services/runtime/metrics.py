@@ -6,6 +6,7 @@ a few times a second at most is.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Container, Iterator
 from typing import Final
 
@@ -15,11 +16,24 @@ from prometheus_client.registry import Collector
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
+NGINX_PREFIX: Final = "nginx_ingress_controller_"
+"""What the names of ingress-nginx's metrics begin with."""
+
 registry: Final = CollectorRegistry()
 """Give this as ``registry=`` to every Counter, Gauge and Histogram."""
 
 ProcessCollector(registry=registry)
 GCCollector(registry=registry)
+
+
+def controller_labels(name: str) -> dict[str, str]:
+    """The labels that ingress-nginx puts on everything it tells; pod and namespace come from the downward API, where
+    there is none ``name`` stands for the pod."""
+    return {
+        "controller_class": "k8s.io/ingress-nginx",
+        "controller_namespace": os.environ.get("POD_NAMESPACE", ""),
+        "controller_pod": os.environ.get("POD_NAME", name),
+    }
 
 
 class _Rest(Collector):

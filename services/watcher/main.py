@@ -23,7 +23,8 @@ def run(options: WatcherOptions) -> int:
     """Run a watcher until it is told to stop; its exit code. Raises SettingsError for options that cannot be used."""
     logs.setup(f"watcher {options.name}", options.log_json)
     watcher = Watcher(options)
-    registry.register(WatcherCollector(lambda: watcher.work))
+    election = options.election_id if options.kube else ""
+    registry.register(WatcherCollector(lambda: watcher.work, election, options.name))
     code = lifecycle.run(watcher.main)
     if watcher.refused is not None:
         raise watcher.refused

@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from services.runtime.metrics import NGINX_PREFIX, controller_labels
 from services.watcher.hub import Hub
 from services.watcher.outbox import Outbox
 from services.watcher.publisher import Publisher
@@ -15,15 +16,27 @@ from services.watcher.work import Work
 
 
 class WatcherCollector(Collector):
-    """``work`` gives the parts that are active now, or None in standby."""
+    """``work`` gives the parts that are active now, or None in standby. ``election``: the name of the Lease that it is
+    active by, empty: none; ``name``: of this process."""
 
-    def __init__(self, work: Callable[[], Work | None]) -> None:
+    def __init__(self, work: Callable[[], Work | None], election: str, name: str) -> None:
         self._work = work
+        self._election = election
+        self._name = name
 
     def collect(self) -> Iterator[Metric]:
         """Everything, as it stands."""
         work = self._work()
         yield _gauge("limen_watcher_active", "1 while this watcher is the one that publishes.", float(work is not None))
+        if self._election:
+            constant = controller_labels(self._name)
+            leader = GaugeMetricFamily(
+                NGINX_PREFIX + "leader_election_status",
+                "1 while this process holds the Lease.",
+                labels=[*constant, "name"],
+            )
+            leader.add_metric([*constant.values(), self._election], float(work is not None))
+            yield leader
         if work is not None:
             yield from _source(work.hub)
             yield from _bus(work.outbox, work.publisher)

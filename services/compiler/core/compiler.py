@@ -22,7 +22,7 @@ from services.compiler.core.hostset import HostSet
 from services.compiler.core.index import ClaimIndex
 from services.compiler.core.options import CompileOptions
 from services.compiler.core.preview import preview_removals
-from services.compiler.core.result import Compiled, Rejected
+from services.compiler.core.result import Compiled, Orphan, Rejected
 from services.compiler.core.settings import compile_settings, read_controller
 from services.compiler.core.store import ObjectStore
 from services.compiler.core.table import CompiledTable
@@ -87,6 +87,15 @@ class Compiler:
     def served(self) -> Collection[str]:
         """The Ingresses (``namespace/name``) that are served."""
         return self._index.claims.keys()
+
+    def orphans(self) -> set[Orphan]:
+        """The Ingresses that name a Service which does not exist, or has no endpoints."""
+        found = set()
+        for upstream, broken in self._upstreams.empty():
+            for ingress in self._index.users_of(upstream):
+                namespace, _, name = ingress.partition("/")
+                found.add(Orphan(namespace, name, "no-service" if broken else "no-endpoint"))
+        return found
 
     def records(self) -> list[ResourceRecord]:
         """Every resource, as a base packs them."""

@@ -9,6 +9,14 @@ from proto.objects import Ingress, ObjectKey
 from proto.resources import ResourceKey, ResourceRecord
 
 
+class Orphan(Struct, frozen=True, order=True, gc=False):
+    """An Ingress one of whose backends cannot serve. ``lacks``: ``no-service`` or ``no-endpoint``."""
+
+    namespace: str
+    name: str
+    lacks: str
+
+
 class Rejected(Struct, frozen=True):
     """An Ingress that is not taken over as written. ``keeps_last_good``: its last accepted version is served on."""
 

@@ -5,6 +5,8 @@ Owns the references of hosts to Upstreams. An endpoint's change touches only wha
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from proto.codec import record_of
 from proto.resources import ResourceKey
 from services.compiler.core.store import ObjectStore
@@ -73,6 +75,12 @@ class UpstreamSet:
             else:
                 self._drop(name)
         self._dirty = set()
+
+    def empty(self) -> Iterator[tuple[str, bool]]:
+        """The Upstreams without endpoints, and whether that is because something is wrong with the Service."""
+        for name, (endpoints, problem) in self._compiled.items():
+            if not endpoints:
+                yield name, bool(problem)
 
     def problem(self, name: str) -> str:
         """The code of what is wrong with the Service behind an Upstream, empty if nothing is."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +25,7 @@ from services.edge.process.metrics import Counters, Totals
 from services.edge.process.registered import registered_families, registered_names
 from services.runtime import admin, lifecycle, logs
 from services.runtime.bus import Bus
-from services.runtime.metrics import render
+from services.runtime.metrics import controller_labels, render
 from services.runtime.status import answer_status
 from services.runtime.version import software
 
@@ -156,7 +155,7 @@ class AdminProcess:
 
     async def _metrics(self) -> bytes:
         await self._ask_workers()
-        totals = Totals(self._families, constant=_constant_labels(self._options), constant_for=PREFIX)
+        totals = Totals(self._families, constant=controller_labels(self._options.name), constant_for=PREFIX)
         for place in self._places:
             if len(place.ended) > 1:
                 place.ended = [self._sum_of(place.ended)]
@@ -232,12 +231,3 @@ def _add_state(totals: Totals, worker: str, state: WorkerState) -> None:
 
 def _progress(report: EdgeReport) -> tuple[int, int]:
     return report.epoch, report.version
-
-
-def _constant_labels(options: EdgeOptions) -> dict[str, str]:
-    """The labels that ingress-nginx puts on everything; pod and namespace come from the downward API."""
-    return {
-        "controller_class": "k8s.io/ingress-nginx",
-        "controller_namespace": os.environ.get("POD_NAMESPACE", ""),
-        "controller_pod": os.environ.get("POD_NAME", options.name),
-    }

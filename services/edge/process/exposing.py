@@ -13,8 +13,9 @@ from services.edge.options import MetricsOptions
 from services.edge.process.metrics import Family, Labels
 from services.edge.process.metrics import Series as Shown
 from services.edge.traffic import Histogram, Series
+from services.runtime.metrics import NGINX_PREFIX
 
-PREFIX: Final = "nginx_ingress_controller_"
+PREFIX: Final = NGINX_PREFIX
 
 _HISTOGRAMS: Final = (
     ("request_duration_seconds", "Time of a request.", "request_seconds", "time"),
