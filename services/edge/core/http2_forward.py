@@ -28,6 +28,14 @@ _OF_HTTP1: Final = frozenset(
 _TRAILERS: Final = (b"te", b"trailers")
 """gRPC asks every proxy to say that trailers reach the client."""
 
+_SHORT: Final = 127
+"""Strings of fewer bytes have a length of one byte (RFC 7541 section 5.2)."""
+_LENGTHS: Final = tuple(bytes((length,)) for length in range(_SHORT))
+_PATH: Final = encode_fields(((b":path", b""),))[:-1]
+_ID: Final = encode_fields(((b"x-request-id", b""),))[:-1]
+"""Fields up to the length of their values."""
+_ID_LINE: Final = b"\r\nX-Request-ID: "
+
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 _host = re.compile(rb"\r\nhost:[\t ]*+([^\r]*+)\r", re.IGNORECASE).search
@@ -54,6 +62,11 @@ class RequestBlocks:
         if known is None:
             known = self._make(*key)
         begin, fields = known
+        id_at = last + len(_ID_LINE)
+        id_length = len(head) - id_at - 4
+        if len(target) < _SHORT and id_length < _SHORT and head.startswith(_ID_LINE, last):
+            told = (begin, _PATH, _LENGTHS[len(target)], target, fields, _ID, _LENGTHS[id_length], head[id_at:-4])
+            return b"".join(told)
         path = encode_fields(((b":path", target),))
         return b"".join((begin, path, fields, encode_fields(_fields_of(head[last:-2]))))
 

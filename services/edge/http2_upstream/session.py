@@ -7,8 +7,9 @@ picks it: its Sessions do.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from services.edge.core.http2 import ENDPOINT_LIMITS
 from services.edge.core.http2.client import ClientConnection
@@ -18,7 +19,9 @@ from services.edge.core.http2.events import (
     Event,
     GoAwayReceived,
     InformationReceived,
+    PingAnswered,
     ResponseReceived,
+    SettingsReceived,
     StreamReset,
     TrailersReceived,
     WindowOpened,
@@ -94,7 +97,7 @@ class Session(asyncio.Protocol):
         """Frames, whole or in part."""
         now = self.heard_at = monotonic()
         for event in self.engine.receive(data, now):
-            self._handle(event, now)
+            _HANDLERS[type(event)](self, event, now)
         self.flush()
         if self.engine.closed:
             self._end()
@@ -210,44 +213,54 @@ class Session(asyncio.Protocol):
 
     # --- events -------------------------------------------------------------------------------------------------
 
-    def _handle(self, event: Event, now: float) -> None:
-        match event:
-            case ResponseReceived(stream_id=stream_id):
-                if (stream := self._streams.get(stream_id)) is not None:
-                    stream.head(event, now)
-            case DataReceived(stream_id=stream_id):
-                stream = self._streams.get(stream_id)
-                if stream is not None:
-                    stream.data(event, now)
-                else:
-                    self.engine.took(stream_id, event.length)
-            case TrailersReceived(stream_id=stream_id):
-                if (stream := self._streams.get(stream_id)) is not None:
-                    stream.trailers(event, now)
-            case StreamReset(stream_id=stream_id):
-                if (stream := self._streams.pop(stream_id, None)) is not None:
-                    self.done(stream_id)
-                    stream.reset(event)
-            case WindowOpened(stream_id=stream_id):
-                if (stream := self._streams.get(stream_id)) is not None:
-                    stream.opened()
-            case InformationReceived(stream_id=stream_id):
-                if (stream := self._streams.get(stream_id)) is not None:
-                    stream.interim()
-            case GoAwayReceived():
-                self.retire()
-                if not self._streams:
-                    self._end()
-            case ConnectionFailed(reason=reason):
-                self._fail(reason)
+    def _head(self, event: ResponseReceived, now: float) -> None:
+        stream = self._streams.get(event.stream_id)
+        if stream is not None:
+            stream.head(event, now)
 
-    def _fail(self, reason: str) -> None:
+    def _data(self, event: DataReceived, now: float) -> None:
+        stream = self._streams.get(event.stream_id)
+        if stream is not None:
+            stream.data(event, now)
+        else:
+            self.engine.took(event.stream_id, event.length)
+
+    def _trailers(self, event: TrailersReceived, now: float) -> None:
+        stream = self._streams.get(event.stream_id)
+        if stream is not None:
+            stream.trailers(event, now)
+
+    def _reset(self, event: StreamReset, _now: float) -> None:
+        stream = self._streams.get(event.stream_id)
+        if stream is not None:
+            self.done(event.stream_id)
+            stream.reset(event)
+
+    def _opened(self, event: WindowOpened, _now: float) -> None:
+        stream = self._streams.get(event.stream_id)
+        if stream is not None:
+            stream.opened()
+
+    def _interim(self, event: InformationReceived, _now: float) -> None:
+        stream = self._streams.get(event.stream_id)
+        if stream is not None:
+            stream.interim()
+
+    def _going_away(self, _event: GoAwayReceived, _now: float) -> None:
+        self.retire()
+        if not self._streams:
+            self._end()
+
+    def _failed(self, event: ConnectionFailed, _now: float) -> None:
         """The endpoint broke the protocol: nothing of what it sends can be believed."""
         self.retire()
         streams = list(self._streams.values())
         self._streams.clear()
         for stream in streams:
-            stream.broken(reason)
+            stream.broken(event.reason)
+
+    def _nothing(self, _event: Event, _now: float) -> None:
+        """The engine has taken note of it."""
 
     def _lose_all(self) -> None:
         streams = list(self._streams.values())
@@ -263,3 +276,17 @@ class Session(asyncio.Protocol):
             self.engine.shutdown()
         self.flush()
         self.transport.close()
+
+
+_HANDLERS: Final[dict[type, Callable[[Session, Any, float], None]]] = {
+    ResponseReceived: Session._head,
+    DataReceived: Session._data,
+    TrailersReceived: Session._trailers,
+    StreamReset: Session._reset,
+    WindowOpened: Session._opened,
+    InformationReceived: Session._interim,
+    GoAwayReceived: Session._going_away,
+    ConnectionFailed: Session._failed,
+    SettingsReceived: Session._nothing,
+    PingAnswered: Session._nothing,
+}

@@ -84,7 +84,8 @@ class EndpointStream:
             end = data.index(b"\r\n\r\n") + 4
             block = session.blocks.block(data[:end])
             self._id = session.open_stream(self, block, data[end:], exchange.request_sent, exchange.bodiless)
-            self._waiting = session.engine.send_data(self._id, b"")
+            if len(data) > end:
+                self._waiting = session.engine.send_data(self._id, b"")
         session.flush_soon()
         if (self._waiting > WAITING_MARK or session.congested) and not self._stopped and not exchange.request_sent:
             self._stopped = True

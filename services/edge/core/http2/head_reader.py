@@ -13,7 +13,7 @@ from services.edge.core.http2.errors import PROTOCOL_ERROR, ConnectionFaultError
 from services.edge.core.http2.events import Fields, RequestHead, ResponseHead
 from services.edge.core.http2.fields import PATH, Field, legal_path, make_field
 from services.edge.core.http2.heads import read_request, read_response, read_trailers
-from services.edge.core.http2.hpack_decoder import Decoder
+from services.edge.core.http2.hpack_decoder import Decoder, inserted_by
 from services.edge.core.http2.huffman import decode
 from services.edge.core.http2.limits import Limits
 from services.edge.core.http2.memo import Memo
@@ -26,6 +26,7 @@ _ANY_PATH: Final = make_field(b":path", b"/")
 
 K = TypeVar("K", bytes, tuple[Field, ...])
 V = TypeVar("V")
+M = TypeVar("M")
 
 
 class TooLargeError(Exception):
@@ -63,7 +64,17 @@ def _path_at(block: bytes) -> tuple[int, int]:
 class HeadReader:
     """Owns the decoder of a connection, and what the blocks meant that came since its table last changed."""
 
-    __slots__ = ("_decoder", "_heads", "_limits", "_pathless", "_requests", "_responses", "_trailers")
+    __slots__ = (
+        "_alone_responses",
+        "_alone_trailers",
+        "_decoder",
+        "_heads",
+        "_limits",
+        "_pathless",
+        "_requests",
+        "_responses",
+        "_trailers",
+    )
 
     def __init__(self, limits: Limits) -> None:
         self._decoder = Decoder()
@@ -73,6 +84,8 @@ class HeadReader:
         self._requests: dict[bytes, tuple[RequestHead, bytes]] = {}
         self._responses: dict[bytes, ResponseHead] = {}
         self._trailers: dict[bytes, Fields] = {}
+        self._alone_responses: dict[bytes, tuple[ResponseHead, tuple[Field, ...]]] = {}
+        self._alone_trailers: dict[bytes, tuple[Fields, tuple[Field, ...]]] = {}
 
     def request(self, block: bytes) -> tuple[RequestHead, bytes]:
         """(head, path). Raises ConnectionFaultError, StreamFaultError or TooLargeError."""
@@ -127,7 +140,11 @@ class HeadReader:
 
     def response(self, block: bytes) -> ResponseHead:
         """Raises ConnectionFaultError or StreamFaultError."""
-        return self._responses.get(block) or self._new_response(block)
+        known = self._responses.get(block)
+        if known is not None:
+            return known
+        alone = self._alone_responses.get(block)
+        return self._new_response(block) if alone is None else self._again(*alone)
 
     def _new_response(self, block: bytes) -> ResponseHead:
         fields, steady = self._decode(block)
@@ -136,13 +153,20 @@ class HeadReader:
         except TooLargeError:
             raise StreamFaultError(PROTOCOL_ERROR, "head-too-large") from None
         head = read_response(fields)
-        if steady and self._is_small(room):
-            _keep(self._responses, block, head)
+        if self._is_small(room):
+            if steady:
+                _keep(self._responses, block, head)
+            elif (inserted := inserted_by(block, fields)) is not None:
+                _keep(self._alone_responses, block, (head, inserted))
         return head
 
     def trailers(self, block: bytes) -> Fields:
         """Raises ConnectionFaultError or StreamFaultError."""
-        return self._trailers.get(block) or self._new_trailers(block)
+        known = self._trailers.get(block)
+        if known is not None:
+            return known
+        alone = self._alone_trailers.get(block)
+        return self._new_trailers(block) if alone is None else self._again(*alone)
 
     def _new_trailers(self, block: bytes) -> Fields:
         fields, steady = self._decode(block)
@@ -151,9 +175,19 @@ class HeadReader:
         except TooLargeError:
             raise StreamFaultError(PROTOCOL_ERROR, "trailers-too-large") from None
         trailers = read_trailers(fields)
-        if steady and self._is_small(room):
-            _keep(self._trailers, block, trailers)
+        if self._is_small(room):
+            if steady:
+                _keep(self._trailers, block, trailers)
+            elif (inserted := inserted_by(block, fields)) is not None:
+                _keep(self._alone_trailers, block, (trailers, inserted))
         return trailers
+
+    def _again(self, meaning: M, inserted: tuple[Field, ...]) -> M:
+        """A block that says everything by itself (as nginx writes them) came again: it means the same, and does the
+        same to the table."""
+        self._decoder.insert(inserted)
+        self._forget()
+        return meaning
 
     def skip(self, block: bytes) -> None:
         """A block that nobody wants changes the table all the same. Raises ConnectionFaultError."""
@@ -165,9 +199,13 @@ class HeadReader:
         fields = self._decoder.decode(block)
         if changes == self._decoder.changes:
             return fields, True
+        self._forget()
+        return fields, False
+
+    def _forget(self) -> None:
+        """The table has changed: what refers to it may mean something else now."""
         for known in (self._pathless, self._requests, self._responses, self._trailers):
             known.clear()
-        return fields, False
 
     def _room(self, fields: list[Field]) -> int:
         """How many bytes of fields more there might have been. Raises TooLargeError."""

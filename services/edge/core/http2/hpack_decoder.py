@@ -5,6 +5,7 @@ Owns the table. Must not know what fields mean: they come out as ``fields.Field`
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from services.edge.core.http2.errors import COMPRESSION_ERROR, ConnectionFaultError
@@ -111,6 +112,11 @@ class Decoder:
             self._insert(field)
         return pos
 
+    def insert(self, fields: Iterable[Field]) -> None:
+        """Do to the table what a block did that inserts these, as ``inserted_by`` tells."""
+        for field in fields:
+            self._insert(field)
+
     def _insert(self, field: Field) -> None:
         self.changes += 1
         self._size += field.size
@@ -129,6 +135,27 @@ class Decoder:
     def _evict(self) -> None:
         while self._size > self._limit:
             self._size -= self._table.pop().size
+
+
+def inserted_by(block: bytes, fields: Sequence[Field]) -> tuple[Field, ...] | None:
+    """What a block that was read as ``fields`` puts in the table; None if what it means depends on the table."""
+    inserted = []
+    pos = 0
+    for field in fields:
+        byte = block[pos]
+        if byte & 0xE0 == 0x20:
+            return None
+        index, pos = read_integer(block, pos, 7 if byte >= 0x80 else 6 if byte >= 0x40 else 4)
+        if index >= _FIRST:
+            return None
+        if byte >= 0x80:
+            continue
+        for _ in range(1 if index else 2):
+            length, pos = read_integer(block, pos, 7)
+            pos += length
+        if byte >= 0x40:
+            inserted.append(field)
+    return tuple(inserted) if pos == len(block) else None
 
 
 def _string(block: bytes, pos: int, may_keep: bool) -> tuple[bytes, int]:
