@@ -12,7 +12,6 @@ from services.cli.option_types import buckets
 from services.cli.options import bus_options, for_role, own_name, required, state_folder, with_options
 from services.cli.roles import finish
 
-
 if TYPE_CHECKING:
     from services.edge.options import MetricsOptions
 
@@ -48,7 +47,7 @@ def command(**values: Any) -> None:
 
     def start() -> int:
         from services.edge.main import run
-        from services.edge.options import EdgeOptions
+        from services.edge.options import EdgeOptions, LimitOptions
 
         options = EdgeOptions(
             bus=bus_options(values, name),
@@ -66,6 +65,9 @@ def command(**values: Any) -> None:
             worker_shutdown_timeout=values["worker_shutdown_timeout"],
             allow_loopback_upstreams=values["allow_loopback_upstreams"],
             metrics=metrics,
+            limits=LimitOptions(
+                per_source=values["max_connections_per_source"], pending_connects=values["max_pending_connects"]
+            ),
             log_json=values["log_format"] == "json",
         )
         return run(options)

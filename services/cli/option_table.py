@@ -314,6 +314,20 @@ EDGE: Final = (
         help="Processes of an edge that share its ports.",
     ),
     Option(
+        name="max-connections-per-source",
+        roles=_of("edge"),
+        kind=click.IntRange(0),
+        default=0,
+        help="Connections of one client address that a worker takes on; 0: any number.",
+    ),
+    Option(
+        name="max-pending-connects",
+        roles=_of("edge"),
+        kind=click.IntRange(0),
+        default=4096,
+        help="Connections to endpoints that a worker opens at a time; further requests are answered 503.",
+    ),
+    Option(
         name="shutdown-grace-period",
         roles=_of("edge"),
         kind=SECONDS,

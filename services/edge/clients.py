@@ -45,6 +45,7 @@ class Kept(Protocol):
     """A client's connection, as its listener knows it."""
 
     transport: asyncio.Transport
+    deadline: float
 
     @property
     def doing(self) -> Doing:

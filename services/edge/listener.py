@@ -14,6 +14,7 @@ from typing import Final
 from services.edge.client import ClientConnection
 from services.edge.clients import Arriving, Kept
 from services.edge.connection import NEWCOMER_TIME
+from services.edge.gate import Gate, TurnedAway
 from services.edge.http2.cleartext import Undecided
 from services.edge.http2.common import Common
 from services.edge.http2.connection import Http2Connection
@@ -27,7 +28,7 @@ BACKLOG: Final = 4096
 class Listener:
     """See the module. ``port`` is told to endpoints; ``draining``: every response is its connection's last;
     ``handshakes``: clients whose TLS, or protocol, is not settled yet, each in ``connections`` afterwards. ``h2c``:
-    HTTP/2 is spoken without TLS too."""
+    HTTP/2 is spoken without TLS too; ``turned_away``: those who are being told that there are too many."""
 
     def __init__(self, serving: Serving, port: int, tls: bool, h2c: bool = False) -> None:
         self.serving = serving
@@ -37,6 +38,7 @@ class Listener:
         self.accepted = 0
         self.connections: set[Kept] = set()
         self.handshakes: set[Arriving] = set()
+        self.turned_away: set[TurnedAway] = set()
         self._h2c = h2c and not tls
         self._common = Common(tls)
         self._servers: list[asyncio.Server] = []
@@ -48,10 +50,14 @@ class Listener:
 
     def _accept(self) -> asyncio.BaseProtocol:
         self.accepted += 1
-        generation = self.serving.generation
+        serving = self.serving
+        if serving.limits.full() or serving.overload.turns_away:
+            serving.overload.shed()
+            return TurnedAway(self)
+        generation = serving.generation
         if generation is not None and generation.settings.use_proxy_protocol:
             return Proxied(self, self._client)
-        return self._client()
+        return Gate(self, self._client) if serving.limits.per_source else self._client()
 
     def _client(self) -> asyncio.Protocol | asyncio.BufferedProtocol:
         """What speaks with a client, from its first byte on."""
@@ -85,8 +91,8 @@ class Listener:
         """End what is left at once."""
         for connection in list(self.connections):
             connection.transport.abort()
-        for handshake in list(self.handshakes):
-            handshake.abort()
+        for arriving in (*self.handshakes, *self.turned_away):
+            arriving.abort()
 
 
 class Listeners:
@@ -132,6 +138,8 @@ async def listen(serving: Serving, sockets: Sequence[socket.socket], tls: bool, 
     listeners = []
     for listening in sockets:
         listener = Listener(serving, listening.getsockname()[1], tls, h2c)
+        serving.overload.listeners.append(listener)
         await listener.open(listening)
         listeners.append(listener)
+    serving.overload.watch()
     return Listeners(listeners)

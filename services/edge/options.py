@@ -32,6 +32,20 @@ class MetricsOptions(Struct, frozen=True, kw_only=True):
 DEFAULT_METRICS: Final = MetricsOptions()
 
 
+class LimitOptions(Struct, frozen=True, kw_only=True):
+    """Limits that the ConfigMap has no key for, each for one worker; 0: no limit.
+
+    ``per_source``: connections of one client address. ``pending_connects``: connections to endpoints that are being
+    opened.
+    """
+
+    per_source: int = 0
+    pending_connects: int = 4096
+
+
+DEFAULT_LIMITS: Final = LimitOptions()
+
+
 class EdgeOptions(Struct, frozen=True, kw_only=True):
     """The options of ``limen edge``.
 
@@ -59,4 +73,5 @@ class EdgeOptions(Struct, frozen=True, kw_only=True):
     worker_shutdown_timeout: float = 240.0
     allow_loopback_upstreams: bool = False
     metrics: MetricsOptions = DEFAULT_METRICS
+    limits: LimitOptions = DEFAULT_LIMITS
     log_json: bool = False

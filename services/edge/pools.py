@@ -223,10 +223,13 @@ class Pools:
             del self.resting[connection]
             connection.pool.idle.remove(connection)
 
+    def open(self) -> int:
+        """Connections to endpoints."""
+        return sum(pool.open for pool in self._pools.values())
+
     def counts(self) -> dict[str, int]:
         """Connections to endpoints by state."""
-        everything = sum(pool.open for pool in self._pools.values())
-        return {"idle": self.idle, "active": everything - self.idle}
+        return {"idle": self.idle, "active": self.open() - self.idle}
 
 
 class ConnectTimeoutError(Exception):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from services.edge.core.forwarded import believes_balancer
 from services.edge.core.proxy_protocol import Header, HeaderReader, NotProxiedError
 from services.edge.deadlines import Timed
+from services.edge.gate import TurnedAway, hand_over
 
 if TYPE_CHECKING:
     from services.edge.listener import Listener
@@ -100,12 +101,12 @@ class Proxied(asyncio.Protocol):
         generation = self._listener.serving.generation
         believed = generation is not None and believes_balancer(generation.trust, str(peer[0]) if peer else "")
         told = ProxiedTransport(real, header) if header.address and believed else real
+        client = told.get_extra_info("peername")
+        if not self._listener.serving.limits.admit(str(client[0]) if client else "", real):
+            hand_over(real, TurnedAway(self._listener))
+            return
         inner = self._inner()
-        real.pause_reading()  # event loops decide when reading begins how a protocol takes bytes
-        real.set_protocol(inner)
-        inner.connection_made(told)
-        if not real.is_closing():
-            real.resume_reading()
+        hand_over(real, inner, told)
         if self._reader.rest:
             give(inner, self._reader.rest)
 

@@ -22,7 +22,8 @@ from services.edge.endpoint_contexts import EndpointContexts
 from services.edge.health import Health
 from services.edge.identifiers import NoRequestIds, RequestIds
 from services.edge.limits import Limits
-from services.edge.options import DEFAULT_METRICS, MetricsOptions
+from services.edge.options import DEFAULT_LIMITS, DEFAULT_METRICS, LimitOptions, MetricsOptions
+from services.edge.overload import Overload
 from services.edge.pools import Pools
 from services.edge.spool import Spools
 from services.edge.traffic import Traffic
@@ -32,7 +33,8 @@ SERIES_AT_MOST: Final = 20_000
 
 
 class Serving:
-    """See the module. ``generation`` is None until the first swap: requests are answered 503 until then.
+    """See the module. ``generation`` is what requests are answered by: None until the first swap, and while the worker
+    is overloaded; they are answered 503 then. ``newest``: the one that was swapped in last.
 
     ``folder``: where bodies wait that are too large for memory. ``metrics``: how requests are counted.
     """
@@ -43,9 +45,12 @@ class Serving:
         sealer: Sealer,
         folder: Path,
         metrics: MetricsOptions = DEFAULT_METRICS,
+        limits: LimitOptions = DEFAULT_LIMITS,
     ) -> None:
         self.loop = loop
         self.generation: Generation | None = None
+        self.newest: Generation | None = None
+        self._refusing = False
         self.pools = Pools()
         self.deadlines = Deadlines(loop)
         self.traffic = Traffic(metrics)
@@ -55,7 +60,9 @@ class Serving:
         self.contexts = Contexts(sealer, self.authorities)
         self.endpoint_contexts = EndpointContexts(sealer)
         self.health = Health(loop, self.spawn, self.traffic.counters)
-        self.limits = Limits(self.traffic.counters)
+        self.limits = Limits(self.traffic.counters, limits)
+        self.overload = Overload(self)
+        self.limits.clients = self.overload.clients
         self._tasks: set[asyncio.Task[None]] = set()
         self._date = b""
         self._date_at = 0
@@ -63,7 +70,10 @@ class Serving:
     def swap(self, generation: Generation) -> None:
         """Put ``generation`` in force. Requests under way go on with theirs; idle connections to endpoints that are
         gone are closed; certificates that changed are loaded anew when asked for."""
-        self.generation = generation
+        self.newest = generation
+        if not self._refusing:
+            self.generation = generation
+        self.limits.follow(generation.settings.max_worker_connections)
         if generation.settings.generate_request_id is isinstance(self.ids, NoRequestIds):
             self.ids = RequestIds() if generation.settings.generate_request_id else NoRequestIds()
         self.pools.settings = generation.settings
@@ -71,6 +81,11 @@ class Serving:
         self.contexts.swap(generation)
         if self.traffic.series > SERIES_AT_MOST:
             self.traffic.forget(lambda labels: not labels.host or generation.has_host(labels.host))
+
+    def refuse(self, refusing: bool) -> None:
+        """Answer requests with 503 from now on, or no longer."""
+        self._refusing = refusing
+        self.generation = None if refusing else self.newest
 
     def resolved(self, name: str, addresses: tuple[str, ...]) -> None:
         """The name of an ExternalName Service has these addresses from now on."""

@@ -95,6 +95,13 @@ HONOURED: Final = (
         doc="Requests on one client connection.",
     ),
     Key(
+        name="max-worker-connections",
+        type="int",
+        default="16384",
+        state="honoured",
+        doc="Connections of a worker in all, to clients and endpoints; 0: as many as it may have open files.",
+    ),
+    Key(
         name="no-auth-locations",
         type="list",
         default="/.well-known/acme-challenge",

@@ -65,7 +65,6 @@ WITHOUT_EFFECT: Final = (
     Key(name="limit-conn-zone-variable", type="string", default="$binary_remote_addr", state="without-effect"),
     Key(name="lua-shared-dicts", type="string", state="without-effect"),
     Key(name="map-hash-bucket-size", type="int", default="64", state="without-effect"),
-    Key(name="max-worker-connections", type="int", default="16384", state="without-effect"),
     Key(name="max-worker-open-files", type="int", default="0", state="without-effect"),
     Key(name="nginx-status-ipv4-whitelist", type="list", default="127.0.0.1", state="without-effect"),
     Key(name="nginx-status-ipv6-whitelist", type="list", default="::1", state="without-effect"),

@@ -17,7 +17,7 @@ from proto.sealing import Sealer
 from services.edge.access.log import AccessLog
 from services.edge.core.generation import Generation
 from services.edge.listener import Listeners, listen
-from services.edge.options import MetricsOptions
+from services.edge.options import LimitOptions, MetricsOptions
 from services.edge.process.exposing import PREFIX, Exposing
 from services.edge.process.families import OWN
 from services.edge.process.metrics import Series
@@ -36,9 +36,9 @@ IDLE_GRACE: Final = 2.0
 class Front:
     """See the module. ``draining``: set once the worker is about to leave; ``log``: of the requests served."""
 
-    def __init__(self, sealer: Sealer, folder: Path, metrics: MetricsOptions) -> None:
+    def __init__(self, sealer: Sealer, folder: Path, metrics: MetricsOptions, limits: LimitOptions) -> None:
         loop = asyncio.get_running_loop()
-        self._serving = Serving(loop, sealer, folder, metrics)
+        self._serving = Serving(loop, sealer, folder, metrics, limits)
         self.log = AccessLog(loop, self._serving.traffic)
         self._exposing = Exposing(metrics)
         self._listeners: list[Listeners] = []

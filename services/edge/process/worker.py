@@ -26,6 +26,7 @@ from services.edge.follow.keeper import Keeper
 from services.edge.follow.lastgood import LastGoodFile
 from services.edge.follow.report import Reporter
 from services.edge.follow.table import Change
+from services.edge.limits import take_all_descriptors
 from services.edge.options import EdgeOptions
 from services.edge.process.channel import Channel, Parcel, Question, WorkerCounters, WorkerState
 from services.edge.process.counting import Counting
@@ -78,8 +79,9 @@ class Worker:
 
     async def _main(self, life: lifecycle.Lifecycle) -> None:
         options, subjects = self._options, Subjects(self._options.instance)
+        take_all_descriptors()
         bus = Bus(options.bus)
-        self._front = Front(self._sealer, options.state, options.metrics)
+        self._front = Front(self._sealer, options.state, options.metrics, options.limits)
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._front.log.reopen)
         self._resolver = Resolver(self._front.resolved, allow_local=options.allow_loopback_upstreams)
         self._generations = Generations(self._swap)

@@ -1,0 +1,95 @@
+"""Who is not let in: the place of a connection that comes while there are too many.
+
+Owns the answer to such a client, early and cheap: 503 where it can be read, else an end. Must not know requests: none
+is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Final, cast
+
+from services.edge.core import pages
+from services.edge.deadlines import Timed
+
+if TYPE_CHECKING:
+    from services.edge.listener import Listener
+
+LINGER_TIME: Final = 2.0
+"""Seconds in which the answer may be read."""
+LINGERING_AT_MOST: Final = 64
+"""Clients who get an answer at a time; others are ended without a word."""
+
+
+class TurnedAway(asyncio.Protocol):
+    """A client that is told to come again later. What it sends is thrown away: unread, it would destroy the answer."""
+
+    __slots__ = ("_listener", "_transport", "_watched", "deadline")
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._transport = cast(asyncio.Transport, None)
+        self.deadline = monotonic() + LINGER_TIME
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Answer, if it can be read."""
+        self._transport = cast(asyncio.Transport, transport)
+        listener = self._listener
+        self._watched: set[Timed] = listener.serving.deadlines.watch(self)
+        if listener.tls or len(listener.turned_away) >= LINGERING_AT_MOST:
+            self.abort()
+            return
+        listener.turned_away.add(self)
+        self._transport.write(pages.page(503, date=listener.serving.date(), persistent=False, bare=False))
+        self._transport.write_eof()
+
+    def data_received(self, data: bytes) -> None:
+        """Nobody reads it."""
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """It is gone."""
+        self._unwatch()
+
+    def expire(self, _now: float) -> None:
+        """It had its time."""
+        self.abort()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._unwatch()
+        self._transport.abort()
+
+    def _unwatch(self) -> None:
+        self._watched.discard(self)
+        self._listener.turned_away.discard(self)
+
+
+class Gate(asyncio.Protocol):
+    """Lets a client in unless its source has too many connections: ``inner`` makes what it then is."""
+
+    __slots__ = ("_inner", "_listener")
+
+    def __init__(self, listener: Listener, inner: Callable[[], asyncio.Protocol | asyncio.BufferedProtocol]) -> None:
+        self._listener = listener
+        self._inner = inner
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client came; nothing was read of it yet."""
+        peer = transport.get_extra_info("peername")
+        admitted = self._listener.serving.limits.admit(str(peer[0]) if peer else "", transport)
+        hand_over(cast(asyncio.Transport, transport), self._inner() if admitted else TurnedAway(self._listener))
+
+
+def hand_over(
+    real: asyncio.Transport,
+    protocol: asyncio.Protocol | asyncio.BufferedProtocol,
+    shown: asyncio.BaseTransport | None = None,
+) -> None:
+    """Give a connection to another protocol, which sees it as ``shown``."""
+    real.pause_reading()  # event loops decide when reading begins how a protocol takes bytes
+    real.set_protocol(protocol)
+    protocol.connection_made(shown or real)
+    if not real.is_closing():
+        real.resume_reading()
