@@ -107,7 +107,8 @@ http {{
   access_log off; keepalive_requests 1000000000; client_max_body_size 0;
   upstream backend {{ server 127.0.0.1:{s.backend}; keepalive 256; keepalive_requests 1000000000; }}
   server {{
-    listen 127.0.0.1:{s.ports.http} backlog=4096; listen 127.0.0.1:{s.ports.https} ssl backlog=4096; server_name {HOST};
+    listen 127.0.0.1:{s.ports.http} backlog=4096; listen 127.0.0.1:{s.ports.https} ssl http2 backlog=4096;
+    server_name {HOST};
     ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {s.certificate}; ssl_certificate_key {s.key};
     ssl_session_cache off; ssl_session_tickets off;
     location / {{
@@ -138,7 +139,8 @@ http {{
   map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
   upstream backend {{ server 127.0.0.1:{s.backend}; keepalive 320; keepalive_requests 1000000000; }}
   server {{
-    listen 127.0.0.1:{s.ports.http} backlog=4096; listen 127.0.0.1:{s.ports.https} ssl backlog=4096; server_name {HOST};
+    listen 127.0.0.1:{s.ports.http} backlog=4096; listen 127.0.0.1:{s.ports.https} ssl http2 backlog=4096;
+    server_name {HOST};
     ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {s.certificate}; ssl_certificate_key {s.key};
     ssl_session_cache shared:SSL:10m; ssl_session_timeout 10m; ssl_session_tickets off;
     location / {{
@@ -176,7 +178,7 @@ defaults
   option forwardfor
 frontend front
   bind 127.0.0.1:{s.ports.http}
-  bind 127.0.0.1:{s.ports.https} ssl crt {bundle}
+  bind 127.0.0.1:{s.ports.https} ssl crt {bundle} alpn h2,http/1.1
   unique-id-format %[uuid()]
   http-request set-header X-Request-ID %[unique-id]
   http-request set-header X-Real-IP %[src]
