@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
+import shutil
 import socket
 import ssl
+import subprocess
 from pathlib import Path
 from urllib.parse import quote
 
@@ -325,3 +328,60 @@ def blocking(
         tls.sendall(request("GET", "/", "Connection: close", name=NAME))
         assert tls.recv(65536).startswith(b"HTTP/1.1 200")
         return tls.session, bool(tls.session_reused)
+
+
+async def test_large_bodies_and_a_handshake_byte_by_byte(clients: Clients) -> None:
+    """What the other way of speaking TLS must do as well as the usual one."""
+    good = make_pair(common_name="good", issuer=clients.authority)
+    size = 3_000_000
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
+    async with origin(answer) as web, edge(guarded(), clients.record(), upstream(web.port)) as running:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = clients.context(good).wrap_bio(incoming, outgoing, server_hostname=NAME)
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.https)
+
+        async def shake() -> None:
+            while True:
+                try:
+                    tls.do_handshake()
+                    return
+                except ssl.SSLWantReadError:
+                    for byte in outgoing.read():
+                        writer.write(bytes((byte,)))
+                        await writer.drain()
+                    incoming.write(await reader.read(65536))
+
+        async with asyncio.timeout(30):
+            await shake()
+            tls.write(request("POST", name=NAME, body=b"y" * 700_000))
+            writer.write(outgoing.read())
+            received = b""
+            while len(received) < size:
+                incoming.write(await reader.read(65536))
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    while True:
+                        received += tls.read(65536)
+        writer.close()
+        assert received.endswith(b"x" * size)
+        assert web.seen[0].body == b"y" * 700_000
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+async def test_over_http_2(clients: Clients, tmp_path: Path) -> None:
+    good = make_pair(common_name="good", issuer=clients.authority)
+    clients.context(good)
+    async with origin() as web, edge(guarded(), host(OPEN, tls=True), clients.record(), upstream(web.port)) as running:
+
+        async def curl(name: str, *more: str) -> str:
+            resolve = [word for each in (NAME, OPEN) for word in ("--resolve", f"{each}:{running.https}:127.0.0.1")]
+            command = ["curl", "-sk", "--http2", f"-o{tmp_path}/body", "-w", "%{http_code} over %{http_version}"]
+            url = f"https://{name}:{running.https}/"
+            process = await asyncio.create_subprocess_exec(*command, *resolve, *more, url, stdout=subprocess.PIPE)
+            return (await process.communicate())[0].decode()
+
+        certificate_file = f"-E{tmp_path / 'client.pem'}"
+        assert await curl(NAME) == "400 over 2"
+        assert await curl(NAME, certificate_file) == "200 over 2"
+        assert await curl(OPEN, certificate_file, f"-HHost: {NAME}") == "421 over 2"
+        assert await curl(OPEN) == "200 over 2"
+        assert [seen.value("ssl-client-verify") for seen in web.seen] == [b"SUCCESS", b""]
