@@ -47,16 +47,17 @@ _TOLD_AS_INGRESS = """
 
 @dataclass
 class Target:
-    """A proxy under measurement with what each round gave: processor µs per call, calls/s."""
+    """A proxy under measurement with what each round gave: processor µs per call, calls/s; ``failed``: of all calls."""
 
     name: str
     child: Child
     ports: Ports
     cpu: list[float] = field(default_factory=list)
     rate: list[float] = field(default_factory=list)
+    failed: int = 0
 
     def measure(self, h2load: str, message: Path, calls: int, connections: int, streams: int) -> None:
-        """One round. Raises RuntimeError if anything but 2xx came back."""
+        """One round. Raises RuntimeError if more than one call in a thousand failed (nginx fails a few each time)."""
         command = ["taskset", "-c", str(LOAD_CORE), h2load, "-t1", f"-c{connections}", f"-m{streams}", f"-n{calls}"]
         command += ["-d", str(message), "-H", "content-type: application/grpc", "-H", "te: trailers"]
         command += ["-H", f":authority: {HOST}", "-H", "user-agent: grpc-bench/1", "-H", "grpc-timeout: 10S"]
@@ -65,16 +66,17 @@ class Target:
         before = self.child.cpu()
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         used = self.child.cpu() - before
-        good = re.search(r"status codes: (\d+) 2xx, 0 3xx, 0 4xx, 0 5xx", output)
+        good = re.search(r"status codes: (\d+) 2xx, ", output)
         rate = re.search(r"finished in [^,]+, ([\d.]+) req/s", output)
-        if good is None or rate is None or int(good[1]) != calls:
+        if good is None or rate is None or int(good[1]) < calls * 0.999:
             raise RuntimeError(f"{self.name}: {output}")
+        self.failed += calls - int(good[1])
         self.cpu.append(used / calls * 1e6)
         self.rate.append(float(rate[1]))
 
     def forget(self) -> None:
         """Drop what was measured while warming up."""
-        self.cpu, self.rate = [], []
+        self.cpu, self.rate, self.failed = [], [], 0
 
 
 def start_backend(folder: Path, nginx: str, port: int) -> Child:
@@ -185,7 +187,7 @@ def main() -> int:
                 if not number:
                     target.forget()
     for target in targets:
-        spread = f"{min(target.cpu):.1f} to {max(target.cpu):.1f}; {median(target.rate):,.0f}/s"
+        spread = f"{min(target.cpu):.1f} to {max(target.cpu):.1f}; {median(target.rate):,.0f}/s; {target.failed} failed"
         results.add(target.name, median(target.cpu), "µs/call", note=spread)
     limen = targets[-1]
     for target in targets[:-1]:
