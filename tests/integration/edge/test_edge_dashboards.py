@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -122,6 +123,11 @@ async def test_dashboards_find_their_series(tmp_path: Path, nats: NatsServer, pu
             text = await text_of(edge)
             await eventually(lambda: log.exists() and len(log.read_text().splitlines()) == 10)
             assert await edge.metric("limen_edge_access_log_lines_total", outcome="written") == 10
+            log.rename(tmp_path / "access.log.1")
+            assert edge.process is not None
+            edge.process.send(signal.SIGUSR1)
+            await edge.ask("a.example.com")
+            await eventually(lambda: log.exists() and len(log.read_text().splitlines()) == 1)
             assert await edge.metric("limen_events_published_total") >= 2, "of the workers, not of the admin process"
     series = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     missing = []
