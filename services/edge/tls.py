@@ -74,8 +74,8 @@ class TLSConnection(Records):
         self._handshakes.add(self)
 
     def eof_received(self) -> bool | None:
-        """The client sends no more. If that ends the connection, no goodbye is sent: the client has nearly always closed
-        its end altogether, and its system would refuse the bytes."""
+        """The client sends no more. If that ends the connection, no goodbye is sent: clients have nearly always closed
+        their end altogether, and their system would refuse the bytes."""
         self._parting = True
         try:
             return super().eof_received()
