@@ -137,6 +137,7 @@ class Http2Connection(asyncio.Protocol):
             return
         now = monotonic()
         engine = self.engine
+        flushing, self._flushing = self._flushing, True  # what follows from one read is written together
         events = engine.receive(data, now)
         if len(events) > 1:
             events = self._without_withdrawn(events)
@@ -145,6 +146,7 @@ class Http2Connection(asyncio.Protocol):
                 self._request(event, now)
             else:
                 _HANDLERS[event.__class__](self, event, now)
+        self._flushing = flushing
         if engine.queued:
             self.flush_soon()
         if engine.reading_head is not self._in_head:
@@ -276,8 +278,13 @@ class Http2Connection(asyncio.Protocol):
                 self._end()
 
     def flush_soon(self) -> None:
-        """Write what the engine has at the end of this turn of the loop."""
-        if not self._flushing:
+        """Write what the engine has at the end of this turn of the loop, together with what other streams still have to
+        say; at once, if there are none."""
+        if self._flushing:
+            return
+        if len(self._streams) < 2:
+            self._flush()
+        else:
             self._flushing = True
             self.serving.loop.call_soon(self._flush)
 
