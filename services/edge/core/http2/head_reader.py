@@ -154,10 +154,11 @@ class HeadReader:
             raise StreamFaultError(PROTOCOL_ERROR, "head-too-large") from None
         head = read_response(fields)
         if self._is_small(room):
-            if steady:
-                _keep(self._responses, block, head)
-            elif (inserted := inserted_by(block, fields)) is not None:
+            inserted = inserted_by(block, fields)
+            if inserted is not None:
                 _keep(self._alone_responses, block, (head, inserted))
+            elif steady:
+                _keep(self._responses, block, head)
         return head
 
     def trailers(self, block: bytes) -> Fields:
@@ -176,17 +177,19 @@ class HeadReader:
             raise StreamFaultError(PROTOCOL_ERROR, "trailers-too-large") from None
         trailers = read_trailers(fields)
         if self._is_small(room):
-            if steady:
-                _keep(self._trailers, block, trailers)
-            elif (inserted := inserted_by(block, fields)) is not None:
+            inserted = inserted_by(block, fields)
+            if inserted is not None:
                 _keep(self._alone_trailers, block, (trailers, inserted))
+            elif steady:
+                _keep(self._trailers, block, trailers)
         return trailers
 
     def _again(self, meaning: M, inserted: tuple[Field, ...]) -> M:
         """A block that says everything by itself (as nginx writes them) came again: it means the same, and does the
         same to the table."""
-        self._decoder.insert(inserted)
-        self._forget()
+        if inserted:
+            self._decoder.insert(inserted)
+            self._forget()
         return meaning
 
     def skip(self, block: bytes) -> None:
