@@ -8,7 +8,7 @@ sessions are not resumed, but by the ingress-nginx form.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,12 +67,17 @@ location /varied/ {{ default_type text/plain; add_header ETag '"$request_id"'; a
     return child
 
 
-def start_peers(folder: Path, backend: int) -> tuple[dict[str, tuple[Child, Ports]], list[str]]:
-    """Start every peer that is installed; gives them by name, and a line for each that is missing."""
+def start_peers(
+    folder: Path, backend: int, names: Container[str] | None = None
+) -> tuple[dict[str, tuple[Child, Ports]], list[str]]:
+    """Start every peer that is installed (of ``names``, if given); gives them by name, and a line for each that is
+    missing."""
     started: dict[str, tuple[Child, Ports]] = {}
     missing: list[str] = []
     certificate, key = make_certificate(folder)
     for name, (program, command) in PEERS.items():
+        if names is not None and name not in names:
+            continue
         binary = find_tool(program)
         if binary is None:
             missing.append(f"{name}: {HOW_TO_GET.format(program)}")
@@ -126,7 +131,7 @@ def _nginx_as_ingress(setting: Setting) -> list[str | Path]:
     """nginx with the directives that ingress-nginx generates (without its Lua, which would make it slower)."""
     s = setting
     config = f"""worker_processes 1; daemon off; pid {s.folder}/nginx.pid; error_log {s.folder}/error.log;
-events {{ worker_connections 16384; multi_accept on; }}
+events {{ worker_connections 32768; multi_accept on; }}
 http {{
   keepalive_timeout 75s; keepalive_requests 1000000000; client_header_buffer_size 1k; large_client_header_buffers 4 8k;
   sendfile on; tcp_nopush on; tcp_nodelay on; reset_timedout_connection on; server_tokens off;

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import cProfile
 import pstats
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -88,10 +89,11 @@ LOADS: dict[str, Callable[[], Load]] = {
 
 
 class _Transport:
-    """Takes what is written."""
+    """Takes what is written. It has a real socket for whoever asks the kernel about it."""
 
     def __init__(self) -> None:
         self.written = b""
+        self._pair = socket.socketpair()
 
     def write(self, data: bytes) -> None:
         self.written = data
@@ -99,14 +101,19 @@ class _Transport:
     def is_closing(self) -> bool:
         return False
 
-    def get_extra_info(self, _name: str, default: Any = None) -> Any:
-        return default or ("192.0.2.1", 12345)
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return {"socket": self._pair[0], "peername": ("192.0.2.1", 12345)}.get(name, default)
 
     def get_write_buffer_size(self) -> int:
         return 0
 
     def abort(self) -> None:
         raise AssertionError("the connection was to stay")
+
+    def forget(self) -> None:
+        """Close the socket."""
+        for end in self._pair:
+            end.close()
 
 
 def _serving(folder: Path) -> Serving:
@@ -134,12 +141,19 @@ class Fed:
         assert generation is not None
         upstream = generation.upstream("default/web:80")
         assert upstream is not None
-        pool = serving.pools.balancer("default/web:80", upstream).pools[0]
+        self._pools = serving.pools
+        pool = self._pools.balancer("default/web:80", upstream).pools[0]
         self.endpoint = UpstreamConnection(pool, serving.pools, serving.deadlines)
         self.to_endpoint = _Transport()
         self.endpoint.connection_made(cast(Any, self.to_endpoint))
         self.endpoint.made_at = 1e12
         serving.pools.keep(self.endpoint, 0.0)
+
+    def close(self) -> None:
+        """Let go of both."""
+        self._pools.left(self.endpoint)
+        self.to_client.forget()
+        self.to_endpoint.forget()
 
     def run(self, load: Load, times: int) -> float:
         """Seconds for ``times`` times all of ``load``."""
@@ -161,7 +175,9 @@ async def _measure(names: Sequence[str], rounds: int, profile: bool, results: Re
         taken: dict[str, list[float]] = {name: [] for name in names}
         for number in range(rounds + 1):
             for name, load in loads.items():
-                took = Fed(serving).run(load, 2)
+                fed = Fed(serving)
+                took = fed.run(load, 2)
+                fed.close()
                 if number:
                     taken[name].append(took / 2 / _COUNT * 1e6)
         for name, times in taken.items():
