@@ -17,7 +17,7 @@ from services.edge.core.chunked import LAST, FramingError, frame
 from services.edge.core.generation import HEAD_TIME
 from services.edge.core.http2.events import Fields
 from services.edge.core.outgoing import Wish, client_head
-from services.edge.core.plan import NO_LABELS, Forward, plan
+from services.edge.core.plan import NO_LABELS, Forward, Policed, plan
 from services.edge.core.prepared import Prepared, Standing, prepare
 from services.edge.core.request_body import RequestBody
 from services.edge.core.request_head import (
@@ -31,6 +31,7 @@ from services.edge.core.response_head import ResponseHead
 from services.edge.deadlines import NEVER
 from services.edge.exchange import Exchange
 from services.edge.own_answers import Answering
+from services.edge.policing import Policing
 
 if TYPE_CHECKING:
     from services.edge.listener import Listener
@@ -74,6 +75,7 @@ class ClientConnection(Answering):
         self._chunked_out = False
         self._owes = False
         self._upload: Upload | None = None
+        self._policing = None
 
     # --- requests -----------------------------------------------------------------------------------------------
 
@@ -186,7 +188,10 @@ class ClientConnection(Answering):
         self._persistent = headers.persistent and requests < generation.requests_at_most and not self._listener.draining
         decision = plan(standing.host, target, standing.question, headers.length)
         if not isinstance(decision, Forward):
-            self._decide(decision, headers, rest)
+            if isinstance(decision, Policed):
+                self._police(decision, prepared, rest)
+            else:
+                self._decide(decision, headers, rest)
             return
         exchange.wants_upgrade = bool(headers.upgrade)
         id_and_end = b"\r\n\r\n" if headers.request_id else request_id + b"\r\n\r\n"
@@ -197,6 +202,50 @@ class ClientConnection(Answering):
             exchange.begin(decision, generation, head, True)
         else:
             self._request_with_body(decision, prepared, head, rest)
+
+    def _police(self, policed: Policed, prepared: Prepared, rest: bytes) -> None:
+        """Let its phases look at the request; meanwhile what comes is kept."""
+        self._state = WAIT
+        self.deadline = NEVER
+        self._pending = rest
+        self._owes = True
+        self._policing = policing = Policing(self._serving, self._exchange, self, policed, prepared, self._facts)
+        policing.begin()
+
+    def proceed(self, forward: Forward, prepared: Prepared, head: bytes) -> None:
+        """Forward a policed request (policing.Patient)."""
+        headers = prepared.headers
+        exchange = self._exchange
+        exchange.wants_upgrade = bool(headers.upgrade)
+        if headers.length == 0:
+            exchange.begin(forward, prepared.standing.generation, head, True, monotonic())
+            return
+        rest, self._pending = self._pending, b""
+        self._read(True)
+        self._request_with_body(forward, prepared, head, rest)
+        if self._half_closed and self._state == BODY:
+            self._leave()
+
+    def instead(self, forward: Forward, head: bytes) -> None:
+        """Send another request in place of a policed one (policing.Patient)."""
+        self._leave_body(0)
+        exchange = self._exchange
+        exchange.wants_upgrade = False
+        assert self._generation is not None
+        exchange.begin(forward, self._generation, head, True, monotonic())
+
+    def _leave_body(self, status: int) -> None:
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            upload.close()
+        policing = self._policing
+        if self._state == BODY:
+            self._persistent = False
+            self._lingers = True
+            self._state = WAIT
+            self.deadline = NEVER
+        elif upload is None and policing is not None:
+            self._skip_body(policing.prepared.headers, self._pending, status)
 
     def _request_with_body(self, decision: Forward, prepared: Prepared, head: bytes, rest: bytes) -> None:
         headers = prepared.headers
@@ -251,6 +300,9 @@ class ClientConnection(Answering):
         upload, self._upload = self._upload, None
         if upload is not None:
             upload.close()
+        policing, self._policing = self._policing, None
+        if policing is not None:
+            policing.close()
 
     def _too_slow(self) -> None:
         if self._state == HEAD:

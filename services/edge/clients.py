@@ -37,6 +37,17 @@ class Client(Protocol):
         """Whether more of the request's body can be taken."""
 
 
+class Interceptor(Protocol):
+    """Who replaces responses of endpoints by others."""
+
+    @property
+    def intercepted(self) -> frozenset[int]:
+        """The statuses of those that are replaced, for now."""
+
+    def intercept(self, status: int) -> None:
+        """One came and was thrown away: see to another."""
+
+
 Doing = Literal["waiting", "reading", "writing"]
 """What nginx says of connections: between requests, in a head, from then to the end of the response."""
 

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from services.edge.attempts import Attempts
-from services.edge.clients import Client
+from services.edge.clients import Client, Interceptor
 from services.edge.core.http2.events import Fields
 from services.edge.core.plan import NO_LABELS, Forward
 from services.edge.core.response_head import ResponseHead
@@ -47,6 +47,7 @@ class Exchange(Attempts):
         "block",
         "bodiless",
         "head_sent",
+        "interceptor",
         "link",
         "minor",
         "paused_upstream",
@@ -74,6 +75,7 @@ class Exchange(Attempts):
         self.request_id = b""
         self.bodiless = False
         self.link = NO_LINK
+        self.interceptor: Interceptor | None = None
         self.head_sent = 0
         self.answer = b""
         self.started = 0.0
@@ -219,6 +221,11 @@ class Exchange(Attempts):
                 self.connection.deadline = monotonic() + self.connection.read_timeout
                 self.connection.transport.resume_reading()
 
+    def police(self, client: Client, interceptor: Interceptor | None) -> None:
+        """Talk to ``client`` from now on; ``interceptor``: who replaces some responses."""
+        self._client = client
+        self.interceptor = interceptor
+
     def forget(self) -> None:
         """The request at hand reaches no endpoint."""
         self.labels = NO_LABELS
@@ -268,8 +275,14 @@ class Exchange(Attempts):
         self.answered_at = now
         self.upstream_status = self.status = status = head.status
         self.upstream_length = len(body)
-        if status >= 400 and self._forward.proxying.next_on_status and self._passed_over(status, complete):
-            return
+        if status >= 400:
+            if self._forward.proxying.next_on_status and self._passed_over(status, complete):
+                return
+            interceptor = self.interceptor
+            if interceptor is not None and status in interceptor.intercepted and self.request_sent:
+                self._throw_away(status, complete)
+                interceptor.intercept(status)
+                return
         self._head = b""
         if self._serving.traffic.wants_answers:
             self.answer = head.block
@@ -292,6 +305,14 @@ class Exchange(Attempts):
             return True
         self.paused_upstream, self.request_sent = before
         return False
+
+    def _throw_away(self, status: int, complete: bool) -> None:
+        """The response is not passed on; what the client gets instead is not ours to know."""
+        connection, self.connection = self.connection, None
+        self.paused_upstream = False
+        if connection is not None and not complete:
+            connection.drop()
+        self._put_down(status, self.answered_at)
 
     def body(self, data: bytes) -> None:
         """More of the response's body."""

@@ -49,7 +49,7 @@ class Health:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        spawn: Callable[[Coroutine[None, None, None]], None],
+        spawn: Callable[[Coroutine[None, None, None]], object],
         counters: Counter[str],
     ) -> None:
         self._loop = loop

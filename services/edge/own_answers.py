@@ -12,14 +12,18 @@ from time import monotonic
 from services.edge.connection import BODY, WAIT, Connection
 from services.edge.core import pages
 from services.edge.core.generation import own_lines
+from services.edge.core.outcomes import Answer
 from services.edge.core.plan import NO_LABELS, Redirect, Respond, RouteLabels
 from services.edge.core.request_head import CHUNKED, RefusedError, RequestHeaders
+from services.edge.policing import Policing
 
 
 class Answering(Connection):
-    """See the module."""
+    """See the module. ``_policing``: of the request at hand, if it is a policed one."""
 
-    __slots__ = ()
+    __slots__ = ("_policing",)
+
+    _policing: Policing | None
 
     @abstractmethod
     def finish(self, now: float) -> None:
@@ -27,15 +31,19 @@ class Answering(Connection):
 
     def _decide(self, decision: Redirect | Respond, headers: RequestHeaders, rest: bytes) -> None:
         """A redirect or a page. A body that has not come whole is not waited for: the connection ends."""
-        if headers.length > len(rest) or headers.length == CHUNKED or decision.status in (400, 413):
-            self._persistent = False
-            self._lingers = True
-        else:
-            self._pending = rest[headers.length :]
+        self._skip_body(headers, rest, decision.status)
         if isinstance(decision, Redirect):
             self._answer_alone(decision.status, decision.labels, decision.location)
         else:
             self._answer_alone(decision.status, decision.labels, page=decision.page)
+
+    def _skip_body(self, headers: RequestHeaders, rest: bytes, status: int) -> None:
+        """The body is not wanted. ``rest``: what came behind the head."""
+        if headers.length > len(rest) or headers.length == CHUNKED or status in (400, 413):
+            self._persistent = False
+            self._lingers = True
+        else:
+            self._pending = rest[headers.length :]
 
     def _answer_alone(self, status: int, labels: RouteLabels, location: bytes = b"", page: int = 0) -> None:
         """Answer without having asked anybody."""
@@ -45,13 +53,18 @@ class Answering(Connection):
         self._state = WAIT
         self._answer(status, location, page)
 
-    def _answer(self, status: int, location: bytes = b"", page: int = 0) -> None:
+    def _answer(
+        self, status: int, location: bytes = b"", page: int = 0, lines: bytes = b"", content: bytes | None = None
+    ) -> None:
         exchange = self._exchange
+        policing = self._policing
         answer = pages.page(
             status,
             page=page,
             location=location,
-            lines=own_lines(self._generation, self._facts.tls),
+            lines=own_lines(self._generation, self._facts.tls) + lines,
+            content=content,
+            dress=None if policing is None else policing.course.dressed,
             date=self._serving.date(),
             persistent=self._persistent,
             bare=exchange.bodiless,
@@ -77,6 +90,15 @@ class Answering(Connection):
         self._persistent = False
         self._lingers = True
         self._answer_alone(refused.status, labels)
+
+    def answer(self, answer: Answer) -> None:
+        """Answer a policed request (policing.Patient)."""
+        self._leave_body(answer.status)
+        self._answer(answer.status, answer.location, answer.page, answer.lines, answer.content)
+
+    @abstractmethod
+    def _leave_body(self, status: int) -> None:
+        """What has not been read of a policed request's body is not wanted any more."""
 
     def fail(self, status: int) -> None:
         """No endpoint answered."""

@@ -91,11 +91,12 @@ class Serving:
         """The name of an ExternalName Service has these addresses from now on."""
         self.pools.resolved(name, addresses)
 
-    def spawn(self, work: Coroutine[None, None, None]) -> None:
-        """Run ``work`` (opening a connection) beside the requests."""
+    def spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Run ``work`` (opening a connection, asking somebody) beside the requests."""
         task = self.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def date(self) -> bytes:
         """The value of a Date header for now."""

@@ -10,6 +10,7 @@ from services.edge.core.plan import RouteLabels
 _OWNED = frozenset(
     (b"x-code", b"x-format", b"x-original-uri", b"x-namespace", b"x-ingress-name", b"x-service-name", b"x-service-port")
 )
+_OF_BODY = _OWNED | {b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"expect"}
 _accept = re.compile(rb"\r\naccept:[\t ]*+([^\r]*+)\r", re.IGNORECASE).search
 
 
@@ -18,9 +19,26 @@ def for_fallback(request: bytes, target: bytes, labels: RouteLabels) -> bytes:
     line_end = request.find(b"\r\n")
     end = request.find(b"\r\n\r\n") + 2
     kept = [m[0] for m in grammar.field.finditer(request, line_end + 2, end) if m[1].lower() not in _OWNED]
+    return request[: line_end + 2] + _told(503, request, end, target, labels) + b"".join(kept) + request[end:]
+
+
+def for_error(head: bytes, status: int, target: bytes, labels: RouteLabels, authority: bytes) -> bytes:
+    """``head`` (a whole one) as it asks an error backend for its words on ``status``: the path is ``/``, the method
+    stays, the body does not. ``authority``: the Host of the request as the client sent it."""
+    end = head.find(b"\r\n\r\n") + 2
+    line_end = head.find(b"\r\n")
+    method = head[: head.find(b" ")]
+    kept = [m[0] for m in grammar.field.finditer(head, line_end + 2, end) if m[1].lower() not in _OF_BODY]
+    told = _told(status, head, end, target, labels)
+    length = b"" if method in (b"GET", b"HEAD") else b"Content-Length: 0\r\n"
+    start = b"%b / HTTP/1.1\r\nHost: %b\r\n" % (method, authority)
+    return b"".join((start, told, *kept, length, b"\r\n"))
+
+
+def _told(status: int, request: bytes, end: int, target: bytes, labels: RouteLabels) -> bytes:
     accept = _accept(request, 0, end)
     told = (
-        (b"X-Code", b"503"),
+        (b"X-Code", b"%d" % status),
         (b"X-Format", accept[1].strip() if accept else b""),
         (b"X-Original-URI", target),
         (b"X-Namespace", labels.namespace.encode()),
@@ -28,5 +46,4 @@ def for_fallback(request: bytes, target: bytes, labels: RouteLabels) -> bytes:
         (b"X-Service-Name", labels.service.encode()),
         (b"X-Service-Port", labels.port.encode()),
     )
-    lines = b"".join(b"%b: %b\r\n" % pair for pair in told if pair[1])
-    return request[: line_end + 2] + lines + b"".join(kept) + request[end:]
+    return b"".join(b"%b: %b\r\n" % pair for pair in told if pair[1])

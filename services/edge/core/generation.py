@@ -15,6 +15,7 @@ from proto.resources import (
     SETTINGS_NAME,
     Certificate,
     Credentials,
+    PathMatch,
     ResourceKey,
     ResourceKind,
     ResourceRecord,
@@ -24,6 +25,7 @@ from proto.resources import (
     Upstream,
     VirtualHost,
 )
+from proto.resources import Respond as RespondAction
 from services.contract.hosts import wildcard_of
 from services.contract.matching import matcher_of
 from services.contract.paths import as_bytes_text
@@ -32,12 +34,14 @@ from services.contract.rewrite import RewriteError, Rewriter
 from services.edge.core.client_certificates import guard_of
 from services.edge.core.forwarded import Trust, trust_of
 from services.edge.core.layered import Layered
+from services.edge.core.phases import Context, policed
 from services.edge.core.plan import (
     NO_LABELS,
     Decision,
     Forward,
     HostPlan,
     Respond,
+    RouteLabels,
     RoutePlan,
     compile_route,
     labels_of_nobody,
@@ -56,6 +60,9 @@ HEAD_TIME: Final = 10.0
 says nothing else: those that it says by default are long for somebody who has begun to speak."""
 
 _UNSAID: Final = Settings()
+
+NOWHERE: Final = Route(PathMatch("prefix", "/"), RespondAction(404), synthetic=True)
+"""What stands for the route where there is none."""
 
 Bodies = Mapping[ResourceKind, Layered]
 """The MessagePack of every resource, by kind and name."""
@@ -289,7 +296,7 @@ class Generation:
             simple=not (denied or host.app_root or guard or host.host == CATCH_ALL),
             denied=denied,
             app_root=host.app_root.encode(),
-            not_found=self._not_found(host.host),
+            not_found=self._not_found(host.host, tls),
             https_code=self.settings.http_redirect_code,
             exempt=tuple(map(as_bytes_text, self.settings.no_tls_redirect_locations)),
             tls=host.tls,
@@ -304,18 +311,28 @@ class Generation:
         try:
             rewriter = None if policy is None else Rewriter(policy.pattern, policy.target)
         except (RegexError, RewriteError):  # refused by the compiler; closed if it comes all the same
-            closed = Respond(NO_LABELS, 503)
-            return RoutePlan(NO_LABELS, closed, False, None, closed, closed)
+            return closed(NO_LABELS)
         transports = transports_for(route.policies, self.credentials)
-        return compile_route(host, tls, route, rewriter, self.settings, self.proxying, transports)
+        plan = compile_route(host, tls, route, rewriter, self.settings, self.proxying, transports)
+        return self._policed(host, tls, route, plan)
 
-    def _not_found(self, host: str) -> Decision:
-        """What answers where no route does: the global default backend, else 404."""
+    def _policed(self, host: str, tls: bool, route: Route, plan: RoutePlan) -> RoutePlan:
+        """``plan`` with the route's policies; closed if one of them cannot be compiled, which the compiler sees to."""
+        settings, proxying = self.settings, self.proxying
+        try:
+            return policed(Context(host, tls, route, plan, settings, proxying, self.credentials, self.upstream))
+        except (RegexError, ValueError):
+            return closed(plan.labels)
+
+    def _not_found(self, host: str, tls: bool) -> Decision:
+        """What answers where no route does: the global default backend, else 404. What holds for all routes does too."""
         labels = labels_of_nobody(host, self.settings)
         name = self.settings.default_upstream
+        settled: Forward | Respond = Respond(labels, 404)
         if name in self._bodies["upstream"]:
-            return Forward(labels, name, name, proxying=self.proxying)
-        return Respond(labels, 404)
+            settled = Forward(labels, name, name, proxying=self.proxying)
+        plan = RoutePlan(labels, settled, False, None, settled, settled)
+        return self._policed(host, tls, NOWHERE, plan).ready or settled
 
 
 _KINDS: Final[tuple[ResourceKind, ...]] = (
@@ -335,6 +352,12 @@ def _settings_in(bodies: Bodies) -> Settings:
     decoded = decode_resource(ResourceRecord("settings", SETTINGS_NAME, body))
     assert isinstance(decoded, Settings)
     return decoded
+
+
+def closed(labels: RouteLabels) -> RoutePlan:
+    """A route of which something is not understood: never open."""
+    answer = Respond(labels, 503)
+    return RoutePlan(labels, answer, False, None, answer, answer, too_large=answer)
 
 
 def own_lines(generation: Generation | None, tls: bool) -> bytes:

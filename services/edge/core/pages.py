@@ -6,8 +6,12 @@ Owns every byte of them; nothing of a request is reflected except in Location, w
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
+
+Dress = Callable[[int, bytes], bytes]
+"""(status, header lines) -> header lines: edits of a head, whoever answers."""
 
 _NGINX_NAMES: Final = {
     302: "Found",
@@ -72,14 +76,26 @@ def header_value(value: bytes) -> bytes:
 
 
 def answer(
-    status: int, *, page: int = 0, location: bytes = b"", lines: bytes = b"", date: bytes, connection: bytes = b""
+    status: int,
+    *,
+    page: int = 0,
+    location: bytes = b"",
+    lines: bytes = b"",
+    date: bytes,
+    connection: bytes = b"",
+    content: bytes | None = None,
+    dress: Dress | None = None,
 ) -> tuple[bytes, bytes]:
     """An answer as (header lines, content). ``lines``: further header lines with their CRLF; ``connection``: that of
-    HTTP/1.1."""
-    content = body(status, page)
-    described = b"" if status == 204 else b"Content-Type: text/html\r\nContent-Length: %d\r\n" % len(content)
+    HTTP/1.1; ``content``: in place of nginx's page, whose type is then said in ``lines``; ``dress``: (status, lines) ->
+    lines, the last word on them."""
+    own = body(status, page) if content is None else content
+    described = b"" if status == 204 else b"Content-Length: %d\r\n" % len(own)
+    if content is None and described:
+        described = b"Content-Type: text/html\r\n" + described
     moved = b"Location: " + header_value(location) + b"\r\n" if location else b""
-    return b"".join((b"Date: %b\r\n" % date, described, connection, moved, lines)), content
+    head = b"".join((b"Date: %b\r\n" % date, described, connection, moved, lines))
+    return (head if dress is None else dress(status, head)), own
 
 
 def page(
@@ -91,9 +107,20 @@ def page(
     date: bytes,
     persistent: bool,
     bare: bool,
+    content: bytes | None = None,
+    dress: Dress | None = None,
 ) -> bytes:
     """A whole answer for HTTP/1.1. ``bare``: for HEAD, the head alone."""
     connection = b"Connection: keep-alive\r\n" if persistent else b"Connection: close\r\n"
-    own, content = answer(status, page=page, location=location, lines=lines, date=date, connection=connection)
+    own, shown = answer(
+        status,
+        page=page,
+        location=location,
+        lines=lines,
+        date=date,
+        connection=connection,
+        content=content,
+        dress=dress,
+    )
     head = b"%b%b\r\n" % (status_line(status), own)
-    return head if bare else head + content
+    return head if bare else head + shown

@@ -17,6 +17,7 @@ from services.contract.paths import normalise
 from services.contract.regex import RegexTimeoutError
 from services.contract.rewrite import CannotRewrite, Redirected, Rewriter
 from services.edge.core.client_certificates import NO_CERTIFICATE, ClientGuard
+from services.edge.core.outcomes import Check, Dressing
 from services.edge.core.proxying import UNLIMITED, Proxying, proxying_for
 from services.edge.core.tls_options import TLSOptions
 from services.edge.core.transport import USUAL, Transport, Transports, lane_of
@@ -78,7 +79,32 @@ class Respond(Struct, frozen=True, gc=False):
     page: int = 0
 
 
-Decision = Forward | Redirect | Respond
+class CustomErrors(Struct, frozen=True):
+    """Answers with one of ``statuses`` are replaced by what ``backend`` says of them."""
+
+    statuses: frozenset[int]
+    backend: Forward | Respond
+
+
+class Policed(Struct, frozen=True):
+    """More has to be looked at than the path: the phases of ``services.edge.core.phases``, compiled for one route.
+
+    ``checks`` are asked in their order, ``names`` says which phase each is; if all let the request pass, ``action``
+    follows (``over_tls`` for requests that came by TLS, where it is another). ``dressings`` edit the head of whatever
+    is answered; ``errors``: which answers are replaced.
+    """
+
+    labels: RouteLabels
+    names: tuple[str, ...]
+    checks: tuple[Check, ...]
+    action: Forward | Redirect | Respond
+    over_tls: Forward | Redirect | Respond | None = None
+    dressings: tuple[Dressing, ...] = ()
+    errors: CustomErrors | None = None
+
+
+Settled = Forward | Redirect | Respond
+Decision = Settled | Policed
 
 _BAD_PATH = Respond(NO_LABELS, 400)
 _HEALTHY = Respond(RouteLabels(logged=False), 200)
@@ -90,18 +116,20 @@ _SERVER_WIDE = Respond(NO_LABELS, 204)
 class RoutePlan(Struct, frozen=True):
     """A route ready to decide. ``ready``: the decision where neither scheme nor path matter; None: ask ``_decide``.
 
-    ``ready_https``: the same for requests that came over https. ``body_limit``: bytes that a body may have.
-    ``over_tls``: the action for requests that came by TLS, where it is another.
+    ``ready_https``: the same for requests that came over https. ``body_limit``: bytes that a body may have;
+    ``too_large``: the answer to one that has more. ``over_tls``: the action for requests that came by TLS, where it is
+    another.
     """
 
     labels: RouteLabels
-    action: Decision
+    action: Settled
     to_https: bool
     rewrite: Rewriter | None
     ready: Decision | None
     ready_https: Decision | None
     body_limit: int = UNLIMITED
-    over_tls: Decision | None = None
+    over_tls: Settled | None = None
+    too_large: Decision = Respond(NO_LABELS, 413)
 
 
 class HostPlan(Struct, frozen=True):
@@ -151,14 +179,14 @@ def plan(host: HostPlan, target: bytes, question: Question, length: int) -> Deci
         route = host.routes.find(path)
         if route.__class__ is RoutePlan:
             if length > route.body_limit:
-                return Respond(route.labels, 413)
+                return route.too_large
             ready = route.ready_https if question.https else route.ready
             return ready or _decide(host, route, path, target, mark, question)
     except RegexTimeoutError:
         return _GAVE_UP
     if isinstance(route, SlashRedirect):
         if length > route.target.body_limit:
-            return Respond(route.target.labels, 413)
+            return route.target.too_large
         return _with_slash(route, target, mark, question)
     return host.not_found if length <= host.body_limit else Respond(NO_LABELS, 413)
 
@@ -185,7 +213,8 @@ def _in_the_clear(
         route = host.routes.find(path)
         if isinstance(route, RoutePlan):
             decision = route.ready_https if question.https else route.ready
-            decision = decision or _decide(host, route, path, target, mark, question)
+            if decision is None or (isinstance(decision, Policed) and guard.rules.mode == "on"):
+                decision = _decide(host, route, path, target, mark, question)
         else:
             decision = host.not_found
     except RegexTimeoutError:
@@ -198,27 +227,40 @@ def _in_the_clear(
     return Respond(labels, 400, NO_CERTIFICATE) if guard.rules.authority else Respond(labels, 403)
 
 
-def _decide(host: HostPlan, route: RoutePlan, path: str, target: bytes, mark: int, question: Question) -> Decision:
+def _decide(host: HostPlan, route: RoutePlan, path: str, target: bytes, mark: int, question: Question) -> Settled:
     """Denied, then rewrites that redirect, then https, then the action (with a rewrite that does not redirect)."""
     action = route.action if route.over_tls is None or not question.tls else route.over_tls
     if isinstance(action, Respond) and action.status == 503:
         return action
-    rewritten = b""
-    if route.rewrite is not None:
-        query = b"" if mark < 0 else target[mark + 1 :]
-        raw = target if mark < 0 else target[:mark]
-        outcome = route.rewrite.apply(path, query, escaped=b"%" in raw or b"+" in raw)
-        if isinstance(outcome, Redirected):
-            return Redirect(route.labels, outcome.status, outcome.location)
-        if isinstance(outcome, CannotRewrite):
-            return Respond(route.labels, 500)
-        if outcome is not None:
-            rewritten = outcome.target
+    rewritten = b"" if route.rewrite is None else rewrite(route, route.rewrite, path, target, mark)
+    if not isinstance(rewritten, bytes):
+        return rewritten
     if route.to_https and not question.https and not path.startswith(host.exempt):
-        return Redirect(route.labels, host.https_code, https_location(question.authority, target))
-    if rewritten and isinstance(action, Forward):
-        return Forward(route.labels, action.upstream, action.lane, action.fallback, rewritten, action.proxying)
-    return action
+        return to_https(host, route, target, question)
+    return sent_to(action, rewritten) if rewritten and isinstance(action, Forward) else action
+
+
+def rewrite(route: RoutePlan, rewriter: Rewriter, path: str, target: bytes, mark: int) -> bytes | Redirect | Respond:
+    """The target for the endpoint (empty: as it came), or where a rewrite redirects to. ``mark``: where in ``target``
+    the query begins, negative if there is none. Raises RegexTimeoutError."""
+    query = b"" if mark < 0 else target[mark + 1 :]
+    raw = target if mark < 0 else target[:mark]
+    outcome = rewriter.apply(path, query, escaped=b"%" in raw or b"+" in raw)
+    if isinstance(outcome, Redirected):
+        return Redirect(route.labels, outcome.status, outcome.location)
+    if isinstance(outcome, CannotRewrite):
+        return Respond(route.labels, 500)
+    return b"" if outcome is None else outcome.target
+
+
+def to_https(host: HostPlan, route: RoutePlan, target: bytes, question: Question) -> Redirect:
+    """The redirect of plain http to https."""
+    return Redirect(route.labels, host.https_code, https_location(question.authority, target))
+
+
+def sent_to(forward: Forward, target: bytes) -> Forward:
+    """``forward`` with another target."""
+    return Forward(forward.labels, forward.upstream, forward.lane, forward.fallback, target, forward.proxying)
 
 
 def without_port(authority: bytes) -> bytes:
@@ -265,12 +307,12 @@ def compile_route(
     host: str,
     tls: bool,
     route: Route,
-    rewrite: Rewriter | None,
+    rewriter: Rewriter | None,
     settings: Settings,
     proxying: Proxying,
     transports: Transports = USUAL,
 ) -> RoutePlan:
-    """A route as a plan. ``tls``: the host has TLS; ``rewrite``: the route's rewrite policy, compiled; ``proxying``:
+    """A route as a plan. ``tls``: the host has TLS; ``rewriter``: the route's rewrite policy, compiled; ``proxying``:
     what holds for routes that say nothing of their own; ``transports``: how its endpoints are spoken to."""
     labels = labels_of(host, route, settings)
     own = proxying_for(route.policies, proxying, settings)
@@ -280,10 +322,10 @@ def compile_route(
         over_tls = _spoken(action, transports.secure) if transports.secure is not transports.plain else None
         action = _spoken(action, transports.plain)
     to_https = _redirects_to_https(route, tls, settings)
-    decided = rewrite is None and over_tls is None
+    decided = rewriter is None and over_tls is None
     ready = action if decided or (isinstance(action, Respond) and action.status == 503) else None
     plain = ready if not to_https or (isinstance(action, Respond) and action.status == 503) else None
-    return RoutePlan(labels, action, to_https, rewrite, plain, ready, own.body_limit, over_tls)
+    return RoutePlan(labels, action, to_https, rewriter, plain, ready, own.body_limit, over_tls, Respond(labels, 413))
 
 
 def _spoken(action: Forward, transport: Transport) -> Forward:
@@ -292,7 +334,7 @@ def _spoken(action: Forward, transport: Transport) -> Forward:
     return replace(action, lane=lane_of(action.upstream, transport), proxying=proxying)
 
 
-def _action(labels: RouteLabels, route: Route, settings: Settings, proxying: Proxying) -> Decision:
+def _action(labels: RouteLabels, route: Route, settings: Settings, proxying: Proxying) -> Settled:
     match route.action:
         case resources.Respond(404) if settings.default_upstream:  # nobody declared it: the global default backend's
             name = settings.default_upstream

@@ -6,9 +6,11 @@ Must not know what the client wants. A head that does not fit raises BadResponse
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from services.edge.core import grammar
 
@@ -186,6 +188,15 @@ def server_line(head: ResponseHead) -> bytes:
     """What the endpoint calls itself, as a line; empty if it does not say."""
     names = _server(head.block)
     return b"Server: %b\r\n" % names[-1].rstrip(b" \t") if names else b""
+
+
+def dressed_head(head: ResponseHead, dress: Callable[[int, bytes], bytes]) -> ResponseHead:
+    """``head`` with its lines as ``dress`` (status, lines -> lines) gives them back."""
+    line_end = head.passed.find(b"\n") + 1
+    passed = head.passed[:line_end] + dress(head.status, head.passed[line_end:])
+    dated = head.dated and _date(passed) is not None
+    block = b"%b%b%b" % (passed, head.security_line, server_line(head))  # what is remembered of heads goes by it
+    return replace(head, block=block, passed=passed, dated=dated, ready=head.ready and dated)
 
 
 _KNOWN_TOKENS = frozenset((b"", b"close", b"keep-alive", b"upgrade", b"content-length", b"transfer-encoding", b"date"))

@@ -13,12 +13,14 @@ from services.edge.buffering import Upload
 from services.edge.core.http2 import encode_response
 from services.edge.core.http2.events import DataReceived, RequestReceived
 from services.edge.core.http2_request import check_target
-from services.edge.core.plan import NO_LABELS, Forward, Redirect, Respond, RouteLabels, plan
+from services.edge.core.outcomes import Answer
+from services.edge.core.plan import NO_LABELS, Forward, Policed, Redirect, Respond, RouteLabels, plan
 from services.edge.core.prepared import Prepared
 from services.edge.core.request_head import RefusedError
 from services.edge.deadlines import NEVER
 from services.edge.exchange import Exchange
 from services.edge.http2.responding import PROTOCOL, Responding
+from services.edge.policing import Policing
 
 if TYPE_CHECKING:
     from services.edge.http2.connection import Http2Connection

@@ -1,0 +1,158 @@
+"""The phases of a request in their order: who looks at it first, and who answers (contract section 1.7).
+
+Owns the one table of them. Each phase is compiled once per generation and route to a check, or to none where the route
+has no such policy; a route for which no phase but the plain ones remains keeps its ready decision and never comes here.
+Pure: what has to be asked outside is said as a value (``Ask``) and answered by ``services.edge.questions``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from proto.resources import Credentials, Route, Settings, Upstream
+from services.edge.core.asked import Asked
+from services.edge.core.outcomes import Answer, Check, Dressing, Outcome, Pass
+from services.edge.core.plan import (
+    CustomErrors,
+    Forward,
+    Policed,
+    Redirect,
+    Respond,
+    RoutePlan,
+    rewrite,
+    to_https,
+)
+from services.edge.core.proxying import Proxying
+
+
+class Context(Struct, frozen=True):
+    """What a phase is compiled from: the route as it came, the plan of what plain routes do, and the generation's
+    resources. ``tls``: the host has TLS; ``proxying``: that of routes which say nothing of their own."""
+
+    host: str
+    tls: bool
+    route: Route
+    plan: RoutePlan
+    settings: Settings
+    proxying: Proxying
+    credentials: Callable[[str], Credentials | None]
+    upstream: Callable[[str], Upstream | None]
+
+
+Compile = Callable[[Context], Check | None]
+
+
+class Phase(Struct, frozen=True):
+    """``compile``: None where the phase is settled before a route's own checks: by ``plan``, or with the headers.
+
+    ``plain``: routes without policies have it too, so it alone makes no route a policed one.
+    """
+
+    name: str
+    doc: str
+    compile: Compile | None = None
+    plain: bool = False
+
+
+def _rewrite(context: Context) -> Check | None:
+    plan, rewriter = context.plan, context.plan.rewrite
+    if rewriter is None:
+        return None
+
+    def check(asked: Asked) -> Outcome:
+        target = rewrite(plan, rewriter, asked.path, asked.target, asked.target.find(b"?"))
+        return Pass(target=target) if isinstance(target, bytes) else answer_of(target)
+
+    return check
+
+
+def _https(context: Context) -> Check | None:
+    plan = context.plan
+    if not plan.to_https:
+        return None
+
+    def check(asked: Asked) -> Outcome:
+        if asked.https or asked.path.startswith(asked.host.exempt):
+            return None
+        return answer_of(to_https(asked.host, plan, asked.target, asked.question))
+
+    return check
+
+
+def _endpoints(context: Context) -> Check | None:
+    """Nobody to serve: 503, before anybody is asked who they are."""
+    action = context.plan.action
+    if not isinstance(action, Forward):
+        return None
+    names = [name for name in (action.upstream, action.fallback) if name]
+    none = Answer(503)
+
+    def check(asked: Asked) -> Outcome:
+        for name in names:
+            upstream = asked.generation.upstream(name)
+            if upstream is not None and upstream.endpoints:
+                return None
+        return none
+
+    return check
+
+
+PHASES: Final[tuple[Phase, ...]] = (
+    # the host's, before its routes are looked at
+    Phase("health", "`/healthz` of hosts nobody declared: 200"),
+    Phase("host-denied", "a setting that guards the whole host is not understood: 503"),
+    Phase("client-certificate", "the client shows none, or none that is good: 400, 403, or a redirect"),
+    Phase("app-root", "`/` is sent there: 302"),
+    Phase("body-size", "the length that is announced is too large: 413"),
+    # the route's
+    Phase("denied", "a setting that guards the route is not understood: 503"),
+    Phase("rewrite", "the path becomes another, or a redirect: 302", _rewrite, plain=True),
+    Phase("https", "plain http is sent to https: 308", _https, plain=True),
+    Phase("endpoints", "nobody serves: 503", _endpoints, plain=True),
+)
+"""Every phase, the first to decide first."""
+
+DRESSINGS: Final[tuple[Callable[[Context], Dressing | None], ...]] = ()
+"""What edits heads of responses, of endpoints and of the edge itself, in the order in which it is done."""
+
+
+def custom_errors(_context: Context) -> CustomErrors | None:
+    """Which answers of the route are replaced."""
+    return None
+
+
+def policed(context: Context) -> RoutePlan:
+    """The plan of a route with its phases; the same one where it has none of its own. Raises whatever a phase raises
+    for a policy that cannot be compiled: such a route is closed by the caller."""
+    plan = context.plan
+    compiled = [
+        (phase, check)
+        for phase in PHASES
+        if phase.compile is not None and (check := phase.compile(context)) is not None
+    ]
+    dressings = tuple(dressing for make in DRESSINGS if (dressing := make(context)) is not None)
+    errors = custom_errors(context)
+    if not dressings and errors is None and all(phase.plain for phase, _ in compiled):
+        return plan
+    names = tuple(phase.name for phase, _ in compiled)
+    checks = tuple(check for _, check in compiled)
+    course = Policed(plan.labels, names, checks, plan.action, plan.over_tls, dressings, errors)
+    too_large = replace(course, names=("body-size",), checks=(_too_large,))
+    if isinstance(plan.action, Respond) and plan.action.status == 503:
+        course = replace(course, names=("denied",), checks=())
+    return replace(plan, ready=course, ready_https=course, too_large=too_large)
+
+
+def _too_large(_asked: Asked) -> Outcome:
+    return Answer(413)
+
+
+def answer_of(decision: Redirect | Respond) -> Answer:
+    """A settled decision as an answer."""
+    if isinstance(decision, Redirect):
+        return Answer(decision.status, decision.location)
+    return Answer(decision.status, page=decision.page)

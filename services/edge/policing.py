@@ -1,0 +1,213 @@
+"""A policed request at work: drives it through its phases, then stands between the exchange and its client.
+
+Owns the waiting for what phases ask, the edits of the response's head, and the replacing of answers (custom errors);
+all of it ends with the request. The same for every protocol of clients. Must not know any single phase.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Awaitable
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Final, Protocol
+
+from services.edge.clients import Client
+from services.edge.core.asked import Asked, Machine
+from services.edge.core.course import Course, Onward
+from services.edge.core.edits import edit_request
+from services.edge.core.fallback import for_error
+from services.edge.core.http2.events import Fields
+from services.edge.core.outcomes import Answer, Ask
+from services.edge.core.plan import Forward, Policed, Respond
+from services.edge.core.prepared import Prepared
+from services.edge.core.response_head import ResponseHead, dressed_head
+from services.edge.questions import ANSWERERS
+
+if TYPE_CHECKING:
+    from services.edge.core.forwarded import ClientFacts
+    from services.edge.exchange import Exchange
+    from services.edge.serving import Serving
+
+_log = logging.getLogger(__name__)
+
+MACHINE: Final = Machine(socket.gethostname(), os.getpid())
+_NONE: Final[frozenset[int]] = frozenset()
+
+
+class Patient(Client, Protocol):
+    """A client that can wait until its request is decided on. Exactly one of these follows ``Policing.begin``, unless
+    the client leaves before."""
+
+    def proceed(self, forward: Forward, prepared: Prepared, head: bytes) -> None:
+        """Forward the request with its body; ``head``: as it goes to the endpoint."""
+
+    def instead(self, forward: Forward, head: bytes) -> None:
+        """Send ``head``, a request without a body, in place of the client's, whose body is not wanted any more."""
+
+    def answer(self, answer: Answer) -> None:
+        """Answer without asking an endpoint."""
+
+
+class Policing:
+    """See the module. ``course`` knows what the phases said. One per request; ``close`` when that is over."""
+
+    __slots__ = ("_client", "_closed", "_exchange", "_replaced", "_serving", "_task", "course", "prepared")
+
+    def __init__(
+        self,
+        serving: Serving,
+        exchange: Exchange,
+        client: Patient,
+        policed: Policed,
+        prepared: Prepared,
+        facts: ClientFacts,
+    ) -> None:
+        """``exchange`` knows the request's line and its id already."""
+        self._serving = serving
+        self._exchange = exchange
+        self._client = client
+        self.prepared = prepared
+        self._closed = False
+        self._replaced = False
+        self._task: asyncio.Task[None] | None = None
+        asked = Asked(
+            exchange.method,
+            exchange.target,
+            prepared,
+            policed.labels,
+            facts,
+            exchange.link,
+            MACHINE,
+            minor=exchange.minor,
+            request_id=exchange.request_id,
+            started=exchange.started,
+        )
+        self.course = Course(policed, asked)
+        exchange.forget()
+        exchange.labels = policed.labels
+
+    # --- deciding -----------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Decide, at once or later."""
+        self._exchange.police(self, None if self.course.policed.errors is None else self)
+        try:
+            said = self._settled(self.course.run())
+        except Exception:
+            said = self._broken()
+        self._act(said)
+
+    def close(self) -> None:
+        """The request is over, however it ended."""
+        self._closed = True
+        if self._task is not None:
+            self._task.cancel()
+        self._exchange.police(self._client, None)
+        for callback in self.course.at_end:
+            callback()
+
+    def _settled(self, said: Answer | Ask | Onward) -> Answer | Onward | None:
+        """What follows once all questions are answered; None: one has to be waited for."""
+        while isinstance(said, Ask):
+            answer = ANSWERERS[type(said.question)](self._serving, said.question)
+            if isawaitable(answer):
+                self._task = self._serving.spawn(self._wait(said, answer))
+                return None
+            said = self.course.told(said, answer)
+        return said
+
+    async def _wait(self, ask: Ask, answer: Awaitable[object]) -> None:
+        try:
+            said = self._settled(self.course.told(ask, await answer))
+        except Exception:
+            said = self._broken()
+        self._task = None
+        if not self._closed:
+            self._act(said)
+
+    def _broken(self) -> Answer:
+        """What cannot be decided is not let pass."""
+        _log.exception("phase %s failed; the request is answered 500", self.course.phase)
+        return Answer(500)
+
+    def _act(self, said: Answer | Onward | None) -> None:
+        if isinstance(said, Answer):
+            if not self._replaces(said.status):
+                self._client.answer(said)
+        elif said is not None:
+            self._client.proceed(said.forward, self.prepared, self._head(said))
+
+    def _head(self, onward: Onward) -> bytes:
+        """The head for the endpoint."""
+        asked = self.course.asked
+        known = b"" if asked.headers.request_id else asked.request_id
+        target = onward.forward.target or asked.target
+        head = b"".join((asked.method, b" ", target, self.prepared.middle, known, b"\r\n\r\n"))
+        return edit_request(head, onward.edits) if onward.edits else head
+
+    # --- replacing ----------------------------------------------------------------------------------------------
+
+    @property
+    def intercepted(self) -> frozenset[int]:
+        """The statuses whose responses are replaced; no more than one response is."""
+        errors = self.course.policed.errors
+        return _NONE if errors is None or self._replaced else errors.statuses
+
+    def intercept(self, status: int) -> None:
+        """An endpoint answered with a status that is to be replaced; its response is thrown away."""
+        self._replaces(status)
+
+    def _replaces(self, status: int) -> bool:
+        errors = self.course.policed.errors
+        if errors is None or status not in self.intercepted:
+            return False
+        self._replaced = True
+        if isinstance(errors.backend, Respond):
+            self._client.answer(Answer(errors.backend.status))
+            return True
+        head = self._head(Onward(errors.backend))
+        asked = self.course.asked
+        head = for_error(head, status, asked.target, asked.labels, asked.authority)
+        self._client.instead(errors.backend, head)
+        return True
+
+    # --- from the exchange (clients.Client) ---------------------------------------------------------------------
+
+    def respond(self, head: ResponseHead, body: bytes, complete: bool) -> int:
+        """The response's head, dressed."""
+        return self._client.respond(self._dressed(head), body, complete)
+
+    def _dressed(self, head: ResponseHead) -> ResponseHead:
+        return dressed_head(head, self.course.dressed) if self.course.dresses else head
+
+    def body(self, data: bytes) -> int:
+        """More of the body."""
+        return self._client.body(data)
+
+    def trailers(self, fields: Fields) -> None:
+        """Fields behind the body."""
+        self._client.trailers(fields)
+
+    def finish(self, now: float) -> None:
+        """The body is complete."""
+        self._client.finish(now)
+
+    def fail(self, status: int) -> None:
+        """No endpoint answered."""
+        if not self._replaces(status):
+            self._client.fail(status)
+
+    def cut(self) -> None:
+        """The response broke off."""
+        self._client.cut()
+
+    def tunnel(self, head: ResponseHead, rest: bytes) -> int:
+        """101."""
+        return self._client.tunnel(self._dressed(head), rest)
+
+    def request_may_flow(self, flows: bool) -> None:
+        """Back-pressure of the endpoint."""
+        self._client.request_may_flow(flows)
