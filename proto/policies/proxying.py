@@ -1,34 +1,10 @@
-"""Policies: typed, parsed settings of a route that an edge applies to a request.
-
-Owns one frozen type per policy; on the wire each carries its tag. A reader that meets a tag it does not know answers
-that route with 503 (``proto.codec.decode_virtual_host``): never open.
-"""
+"""Policies about how requests are taken to their endpoints, and responses back."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from msgspec import Struct
-
-
-class SSLRedirect(Struct, frozen=True, array_like=True, tag="ssl-redirect", gc=False):
-    """What the Ingress says of redirects to https; None: it says nothing, the global setting holds.
-
-    ``enabled``: redirect where the host has TLS (``ssl-redirect``). ``force``: redirect always
-    (``force-ssl-redirect``).
-    """
-
-    enabled: bool | None = None
-    force: bool | None = None
-
-
-class Rewrite(Struct, frozen=True, array_like=True, tag="rewrite", gc=False):
-    """``rewrite-target``: search ``pattern`` (PCRE, case-insensitive) in the decoded path, the whole path becomes
-    ``target`` with ``$1`` … ``$9`` filled in. A target that starts with http:// or https:// is answered as a 302
-    instead (contract section 1.4)."""
-
-    pattern: str
-    target: str
 
 
 class ProxyTimeouts(Struct, frozen=True, array_like=True, tag="proxy-timeouts", gc=False):
@@ -112,16 +88,3 @@ class AccessLog(Struct, frozen=True, array_like=True, tag="access-log", gc=False
     """Whether requests are logged (``enable-access-log``); without it they are."""
 
     enabled: bool
-
-
-Policy = (
-    SSLRedirect
-    | Rewrite
-    | ProxyTimeouts
-    | RequestBody
-    | ResponseBuffering
-    | NextUpstream
-    | BackendProtocol
-    | EndpointTLS
-    | AccessLog
-)

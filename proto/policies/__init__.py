@@ -1,0 +1,43 @@
+"""Policies: typed, parsed settings of a route that an edge applies to a request.
+
+Owns one frozen type per policy, a module for each theme; on the wire each carries its tag. A reader that meets a tag it
+does not know answers that route with 503 (``proto.codec.decode_virtual_host``): never open.
+"""
+
+from __future__ import annotations
+
+from proto.policies.proxying import (
+    AccessLog,
+    BackendProtocol,
+    EndpointTLS,
+    NextUpstream,
+    ProxyTimeouts,
+    RequestBody,
+    ResponseBuffering,
+)
+from proto.policies.routing import Rewrite, SSLRedirect
+
+Policy = (
+    SSLRedirect
+    | Rewrite
+    | ProxyTimeouts
+    | RequestBody
+    | ResponseBuffering
+    | NextUpstream
+    | BackendProtocol
+    | EndpointTLS
+    | AccessLog
+)
+
+__all__ = [
+    "AccessLog",
+    "BackendProtocol",
+    "EndpointTLS",
+    "NextUpstream",
+    "Policy",
+    "ProxyTimeouts",
+    "RequestBody",
+    "ResponseBuffering",
+    "Rewrite",
+    "SSLRedirect",
+]
