@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from services.edge.clients import Doing
 from services.edge.core.forwarded import client_facts
+from services.edge.core.generation import HEAD_TIME
 from services.edge.core.http2 import ServerConnection
 from services.edge.core.http2.errors import NO_ERROR, PROTOCOL_ERROR
 from services.edge.core.http2.events import (
@@ -40,9 +41,8 @@ if TYPE_CHECKING:
     from services.edge.listener import Listener
 
 FIRST_TIME: Final = 60.0
-"""Seconds until the first request (nginx: client_header_timeout). PINGs do not extend it."""
-HEAD_TIME: Final = 10.0
-"""Seconds for a whole head, from its first frame (a drip of CONTINUATIONs does not extend it)."""
+"""Seconds until the first request, before a generation says otherwise (nginx: client_header_timeout). PINGs do not
+extend it, nor does a drip of CONTINUATIONs extend the time of a head."""
 LINGER_TIME: Final = 2.0
 """Seconds to read on after the last word, so that the client gets to read it."""
 LAST_WORD_TIME: Final = 1.0
@@ -69,6 +69,7 @@ class Http2Connection(asyncio.Protocol):
         "_keep_alive",
         "_last_word",
         "_listener",
+        "_made_at",
         "_requests",
         "_requests_at_most",
         "_state",
@@ -99,6 +100,7 @@ class Http2Connection(asyncio.Protocol):
         self._streams: dict[int, Stream] = {}
         self._free: list[Stream] = []
         self._requests = 0
+        self._made_at = monotonic()
         self._in_head = False
         self._flushing = False
         self._announced = False
@@ -125,7 +127,7 @@ class Http2Connection(asyncio.Protocol):
         self.link = link_of(transport, self._listener.tls)
         self.requests = Requests(self.facts)
         self._watched: set[Timed] = self.serving.deadlines.watch(self)
-        self.deadline = monotonic() + FIRST_TIME
+        self._set_deadline(monotonic())
         self._listener.connections.add(self)
         self.flush_soon()
         if self._listener.draining:
@@ -305,16 +307,22 @@ class Http2Connection(asyncio.Protocol):
         if self.congested:
             return
         if self._in_head:
-            self.deadline = now + HEAD_TIME
+            generation = self.serving.generation
+            self.deadline = now + (HEAD_TIME if generation is None else generation.head_time)
         else:
             self._set_deadline(now)
 
     def _set_deadline(self, now: float) -> None:
+        """How long it may go on as it is when no head has begun."""
         generation = self.serving.generation
-        if self._streams or generation is None:
-            self.deadline = NEVER if self._streams else now + FIRST_TIME
+        if self._streams:
+            self.deadline = NEVER
+        elif self._requests and generation is not None:
+            self.deadline = now + generation.settings.keep_alive
+        elif generation is not None:
+            self.deadline = self._made_at + generation.settings.client_header_timeout
         else:
-            self.deadline = now + (generation.settings.keep_alive if self._requests else FIRST_TIME)
+            self.deadline = self._made_at + FIRST_TIME
 
     # --- the end ------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ import asyncio
 import pytest
 from hyperframe.frame import ContinuationFrame, GoAwayFrame, HeadersFrame, PingFrame, RstStreamFrame
 
-from services.edge.http2 import connection as connections
 from tests.support.edge import HOST, NO_HTTPS, STREAMED, Seen, edge, host, origin, route, settings, upstream
 from tests.support.http2 import http2
 from tests.support.waiting import eventually
@@ -124,9 +123,8 @@ async def test_idle_connections_end_with_a_word() -> None:
     assert running.serving.traffic.counters["client-aborted"] == 0
 
 
-async def test_pings_keep_no_connection_that_brings_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "FIRST_TIME", 0.3)
-    async with edge(PLAIN) as running, http2(running.https) as client:
+async def test_pings_keep_no_connection_that_brings_no_request() -> None:
+    async with edge(PLAIN, settings(client_header_timeout=0.3)) as running, http2(running.https) as client:
         while not client.closed:
             client.send(PingFrame(0, b"so alive"))
             await asyncio.sleep(0.05)
@@ -134,15 +132,14 @@ async def test_pings_keep_no_connection_that_brings_no_request(monkeypatch: pyte
 
 
 @pytest.mark.parametrize("dripping", [False, True])
-async def test_a_head_that_never_ends(dripping: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEAD_TIME", 0.3)
-    async with edge(PLAIN) as running, http2(running.https) as client:
+async def test_a_head_that_never_ends(dripping: bool) -> None:
+    async with edge(PLAIN, settings(client_header_timeout=0.5)) as running, http2(running.https) as client:
         await client.answers_ping()
         client.send(HeadersFrame(1, client.encoder.encode([(":method", "GET")])))
         while not client.closed:
             if dripping:
                 client.send(ContinuationFrame(1, b""))
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)
         assert client.error == 1
         assert running.serving.traffic.counters["http2-head-timeout"] == 1
 
