@@ -304,12 +304,6 @@ class ClientConnection(Answering):
         if policing is not None:
             policing.close()
 
-    def _too_slow(self) -> None:
-        if self._state == HEAD:
-            self._refuse(RefusedError(408, "head-timeout"))
-        else:
-            self._refuse_body(RefusedError(408, "body-timeout"))
-
     # --- responses (exchange.Client) ----------------------------------------------------------------------------
 
     def respond(self, head: ResponseHead, body: bytes, complete: bool) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from time import monotonic
 
-from services.edge.connection import BODY, WAIT, Connection
+from services.edge.connection import BODY, HEAD, WAIT, Connection
 from services.edge.core import pages
 from services.edge.core.generation import own_lines
 from services.edge.core.outcomes import Answer
@@ -28,6 +28,16 @@ class Answering(Connection):
     @abstractmethod
     def finish(self, now: float) -> None:
         """The response is complete."""
+
+    @abstractmethod
+    def _refuse_body(self, refused: RefusedError) -> None:
+        """Answer a request whose body is not taken, and end the connection."""
+
+    def _too_slow(self) -> None:
+        if self._state == HEAD:
+            self._refuse(RefusedError(408, "head-timeout"))
+        else:
+            self._refuse_body(RefusedError(408, "body-timeout"))
 
     def _decide(self, decision: Redirect | Respond, headers: RequestHeaders, rest: bytes) -> None:
         """A redirect or a page. A body that has not come whole is not waited for: the connection ends."""
