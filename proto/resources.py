@@ -180,6 +180,7 @@ class Settings(Struct, frozen=True, omit_defaults=True):
     proxy_next_upstream_timeout: float = 0.0
     retry_non_idempotent: bool = False
     max_worker_connections: int = 16384
+    worker_shutdown_timeout: float | None = None
     use_proxy_protocol: bool = False
     proxy_protocol_header_timeout: float = 5.0
     enable_real_ip: bool = False

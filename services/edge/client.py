@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from services.edge.buffering import Upload
-from services.edge.connection import BODY, HEAD, IDLE, NEXT, PIPELINE_LIMIT, STALLED, TUNNEL, WAIT
+from services.edge.connection import BODY, HEAD, IDLE, LINGER, NEXT, PIPELINE_LIMIT, STALLED, TUNNEL, WAIT
 from services.edge.core import grammar
 from services.edge.core.chunked import LAST, FramingError, frame
 from services.edge.core.generation import HEAD_TIME
@@ -139,6 +139,8 @@ class ClientConnection(Answering):
                 self._read(False)
         elif state == TUNNEL:
             self._exchange.send_raw(data)
+        elif state == LINGER:
+            self._still_sends()
 
     def _receive_head(self, data: bytes) -> None:
         """A head in pieces, or in a form that is rare."""

@@ -24,8 +24,12 @@ FIRST_TIME: Final = 60.0
 """Seconds until the first byte of the first request, while nobody says how many (``client-header-timeout``)."""
 SEND_TIME: Final = 60.0
 """Seconds that a client may take none of the bytes sent to it (nginx: send_timeout)."""
-LINGER_TIME: Final = 2.0
-"""Seconds to read on after a refused request, so that the client gets to read the answer."""
+LINGER_TIME: Final = 30.0
+"""Seconds to read on after a refused request, so that the client gets to read the answer (nginx: lingering_time) …"""
+LINGER_PAUSE: Final = 5.0
+"""… as long as it sends more within this time (nginx: lingering_timeout) …"""
+LINGER_DRAINING: Final = 2.0
+"""… and at most for this one when the worker leaves."""
 HALF_CLOSED_TIME: Final = 1.0
 """Seconds without progress after which a client that sends no more is taken to have left."""
 NEWCOMER_TIME: Final = 1.0
@@ -53,6 +57,7 @@ class Connection(asyncio.Protocol):
         "_facts",
         "_generation",
         "_half_closed",
+        "_linger_end",
         "_lingers",
         "_listener",
         "_pending",
@@ -86,6 +91,7 @@ class Connection(asyncio.Protocol):
         self._requests = 0
         self._responding = False
         self._lingers = False
+        self._linger_end = 0.0
         self._plain = False
         self._ending = b""
 
@@ -237,6 +243,9 @@ class Connection(asyncio.Protocol):
             self.deadline = min(self.deadline, monotonic() + NEWCOMER_TIME)
         elif self._state == IDLE or (self._state == NEXT and not self._pending):
             self._end()
+        elif self._state == LINGER:
+            self._linger_end = min(self._linger_end, monotonic() + LINGER_DRAINING)
+            self.deadline = min(self.deadline, self._linger_end)
         else:
             self._persistent = False
 
@@ -263,11 +272,17 @@ class Connection(asyncio.Protocol):
     def _linger(self) -> None:
         """Send what is written, then read on a little: bytes unread at a close would destroy the answer on its way."""
         self._state = LINGER
-        self.deadline = monotonic() + LINGER_TIME
+        now = monotonic()
+        self._linger_end = now + (LINGER_DRAINING if self._listener.draining else LINGER_TIME)
+        self.deadline = min(now + LINGER_PAUSE, self._linger_end)
         self._pending = b""
         self._read(True)
         if self.transport.can_write_eof():
             self.transport.write_eof()
+
+    def _still_sends(self) -> None:
+        """Bytes that nobody wants any more: they are thrown away for a while."""
+        self.deadline = min(monotonic() + LINGER_PAUSE, self._linger_end)
 
     def _leave(self) -> None:
         """The client has left, or takes nothing any more."""

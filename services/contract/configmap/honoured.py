@@ -244,6 +244,12 @@ HONOURED: Final = (
         "proxy-real-ip-cidr and of this machine itself.",
     ),
     Key(
+        name="worker-shutdown-timeout",
+        type="duration",
+        state="honoured",
+        doc="How long requests and WebSockets get to finish when an edge stops; unset: `--worker-shutdown-timeout`.",
+    ),
+    Key(
         name="use-http2",
         type="bool",
         default="true",

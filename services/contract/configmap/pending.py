@@ -108,5 +108,4 @@ PENDING: Final = (
     Key(name="upstream-hash-by-subset-size", type="int", default="3"),
     Key(name="use-gzip", type="bool", default="false"),
     Key(name="use-port-in-redirects", type="bool", default="false"),
-    Key(name="worker-shutdown-timeout", type="duration", default="240s"),
 )

@@ -231,6 +231,11 @@ def _duration(text: str) -> float:
     return sum(int(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
 
 
+def _own_time(text: str) -> float | None:
+    """A time, or none of its own."""
+    return _duration(text) if text.strip() else None
+
+
 def _list(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
@@ -269,6 +274,7 @@ _SPECIAL: Final = {
     "proxy-real-ip-cidr": _networks,
     "forwarded-for-header": _header,
     "proxy-next-upstream": parse_conditions,
+    "worker-shutdown-timeout": _own_time,
     "annotations-risk-level": _risk,
     "ssl-ciphers": lambda text: parse_ciphers(text.strip()),
     "ssl-dh-param": parse_secret_name,

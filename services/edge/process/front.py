@@ -60,6 +60,12 @@ class Front:
         self._serving.swap(generation)
         self.log.follow(generation.settings)
 
+    def shutdown_timeout(self, flag: float) -> float:
+        """Seconds to finish requests in: what the ConfigMap says, else the ``flag``."""
+        newest = self._serving.newest
+        said = None if newest is None else newest.settings.worker_shutdown_timeout
+        return flag if said is None else said
+
     def resolved(self, name: str, addresses: tuple[str, ...]) -> None:
         """An external name has these addresses."""
         self._serving.resolved(name, addresses)

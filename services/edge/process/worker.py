@@ -141,7 +141,7 @@ class Worker:
     async def _drain(self) -> None:
         orphan = os.getppid() != self._supervisor
         grace = 0.0 if orphan else self._options.shutdown_grace_period
-        bound = ORPHAN_DRAIN if orphan else self._options.worker_shutdown_timeout
+        bound = ORPHAN_DRAIN if orphan else self._front.shutdown_timeout(self._options.worker_shutdown_timeout)
         self._reporter.drain()
         self._front.draining = True
         self._say_state()

@@ -112,6 +112,22 @@ async def test_a_refused_client_that_reads_slowly_and_never_leaves_is_ended(monk
         await eventually(lambda: not running.listeners[0].connections)
 
 
+async def test_a_refused_client_that_goes_on_sending_gets_the_answer_and_is_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it sends meanwhile is thrown away, but not for ever."""
+    monkeypatch.setattr(connections, "LINGER_TIME", 1.0)
+    monkeypatch.setattr(connections, "LINGER_PAUSE", 0.4)
+    async with edge(host()) as running, asyncio.timeout(10), connection(running.http) as (reader, writer):
+        writer.write(request("POST", "/", "Content-Length: 100000000"))
+        began = asyncio.get_running_loop().time()
+        while running.listeners[0].connections:
+            writer.write(b"x" * 1000)
+            await asyncio.sleep(0.1)
+        assert 0.9 <= asyncio.get_running_loop().time() - began < 5
+        assert (await read_reply(reader)).status == 413
+
+
 async def test_a_client_that_has_just_come_may_still_ask_when_draining_begins() -> None:
     async with (
         origin() as web,

@@ -9,6 +9,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
+from proto.policies import ProxyTimeouts
 from proto.resources import ResourceKey
 from tests.support.edge import (
     OK,
@@ -21,6 +22,7 @@ from tests.support.edge import (
     origin,
     read_reply,
     request,
+    route,
     settings,
     upstream,
 )
@@ -106,6 +108,32 @@ async def test_an_idle_tunnel_ends_after_the_read_timeout() -> None:
         writer.write(request("GET", "/", "Connection: Upgrade", "Upgrade: other"))
         assert (await read_reply(reader)).status == 101
         assert await reader.read() == b""
+
+
+@pytest.mark.parametrize("talker", ["client", "endpoint"])
+async def test_bytes_either_way_keep_a_tunnel_and_the_time_is_the_routes_own(talker: str) -> None:
+    async def answer(_seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n\r\n")
+        for _ in range(8 if talker == "endpoint" else 0):
+            await asyncio.sleep(0.1)
+            writer.write(b"x")
+        await reader.read()
+
+    policies = (ProxyTimeouts(read=0.4),)
+    async with (
+        origin(answer) as web,
+        edge(host("t.example", route(policies=policies)), upstream(web.port)) as running,
+        asyncio.timeout(10),
+        connection(running.http) as (reader, writer),
+    ):
+        writer.write(request("GET", "/", "Connection: Upgrade", "Upgrade: other"))
+        assert (await read_reply(reader)).status == 101
+        began = asyncio.get_running_loop().time()
+        for _ in range(8 if talker == "client" else 0):
+            await asyncio.sleep(0.1)
+            writer.write(b"x")
+        assert await reader.read() == (b"x" * 8 if talker == "endpoint" else b"")
+        assert asyncio.get_running_loop().time() - began >= 0.9
 
 
 async def test_a_removed_endpoint_finishes_what_it_has_and_gets_nothing_new() -> None:
