@@ -58,14 +58,17 @@ ANNOTATIONS = st.dictionaries(
             "canary",
             "auth-type",
             "auth-tls-secret",
+            "backend-protocol",
+            "proxy-ssl-secret",
             "server-snippet",
             "enable-cors",
             "made-up",
         ]
     ).map(lambda name: PREFIX + name),
-    st.sampled_from(["true", "false", "/", "/foo", "/$1", "/$nope", "web", "yes", ""]),
+    st.sampled_from(["true", "false", "/", "/foo", "/$1", "/$nope", "web", "yes", "", "GRPCS", "a/cert-0"]),
     max_size=2,
 )
+TLS_TO_ENDPOINTS = {PREFIX + "backend-protocol": "HTTPS", PREFIX + "proxy-ssl-secret": "a/cert-0"}
 NAMES = st.sampled_from(["one", "two", "three"])
 
 
@@ -99,7 +102,9 @@ GOOD_INGRESSES = st.builds(
     NAMES,
     uid=st.just("u1"),
     created=st.sampled_from([1, 1, 2]),
-    annotations=st.sampled_from([{}, {}, {PREFIX + "use-regex": "true"}, {PREFIX + "rewrite-target": "/foo"}]),
+    annotations=st.sampled_from(
+        [{}, {}, {PREFIX + "use-regex": "true"}, {PREFIX + "rewrite-target": "/foo"}, TLS_TO_ENDPOINTS]
+    ),
     class_name=st.sampled_from(["nginx", "nginx", "nginx", "late"]),
     rules=st.lists(GOOD_RULES, min_size=1, max_size=2).map(tuple),
     tls=st.lists(TLS, max_size=1).map(tuple),

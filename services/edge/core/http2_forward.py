@@ -117,6 +117,6 @@ def _read(head: Http2Head) -> ResponseHead:
     start = b"HTTP/1.1 %d %b\r\n" % (head.status, _REASONS.get(head.status, b""))
     whole = b"%b%b\r\n" % (start, b"".join(lines))
     read = read_whole(whole, False)
-    if read is None or read.block != whole:
+    if read is None or read.block != whole or whole.count(b"\n") != len(lines) + 2:
         raise BadResponseError("a head that is none in HTTP/1.1")
     return read
