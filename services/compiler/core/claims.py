@@ -15,7 +15,8 @@ from proto.diagnostics import Diagnostic
 from proto.objects import Ingress, IngressBackend, IngressPath, IngressTLS, ObjectKey
 from proto.policies import EndpointTLS, Policy, SSLRedirect
 from services.compiler.core.policies import endpoint_tls_of, policies_of
-from services.contract.annotations.read import NOTHING_SET, AnnotationSettings, read_annotations
+from services.contract.annotations.read import read_annotations
+from services.contract.annotations.settings import NOTHING_SET, AnnotationSettings
 from services.contract.configmap.read import Controller
 from services.contract.diagnostics import finding, rejects
 

@@ -16,7 +16,7 @@ from proto.policies import (
     RequestBody,
     ResponseBuffering,
 )
-from services.contract.annotations.read import AnnotationSettings
+from services.contract.annotations.settings import AnnotationSettings
 
 
 def policies_of(settings: AnnotationSettings) -> tuple[Policy, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -39,6 +40,8 @@ Risk = Literal["low", "medium", "high", "critical"]
 OnFailure = Literal["default", "deny", "reject"]
 State = Literal["honoured", "pending", "guarded", "refused", "without-effect"]
 Target = Literal["secret", "configmap", "service"]
+Value = bool | int | str | tuple[str, ...] | tuple[int, ...]
+"""What a value is once it is read."""
 
 
 class Annotation(Struct, frozen=True, kw_only=True):
@@ -53,7 +56,8 @@ class Annotation(Struct, frozen=True, kw_only=True):
     nothing yet, so the routes it would guard answer 503; ``refused``: raw configuration text, never accepted;
     ``without-effect``: ingress-nginx ignores it too, or it concerns the inside of nginx.
 
-    ``refers_to``: the kind of object that the value names, as ``name`` or ``namespace/name``.
+    ``refers_to``: the kind of object that the value names, as ``name`` or ``namespace/name``. ``parse``: what reads the
+    text (``values``), where the type alone does not say it; it raises MalformedError.
     """
 
     name: str
@@ -67,3 +71,4 @@ class Annotation(Struct, frozen=True, kw_only=True):
     state: State = "pending"
     aliases: tuple[str, ...] = ()
     refers_to: Target | None = None
+    parse: Callable[[str], Value] | None = None

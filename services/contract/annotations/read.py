@@ -12,9 +12,10 @@ from msgspec import Struct
 
 from proto.diagnostics import Diagnostic
 from proto.objects import Ingress, ObjectKey
-from services.contract.annotations.entry import PREFIX, Annotation, Risk
+from services.contract.annotations.entry import PREFIX, Annotation, Risk, Value
 from services.contract.annotations.registry import BY_FULL_NAME
-from services.contract.annotations.values import MalformedError, Value, parse_value, same_value
+from services.contract.annotations.settings import NOTHING_SET, AnnotationSettings, field_of, has_field
+from services.contract.annotations.values import MalformedError, parse_value, same_value
 from services.contract.diagnostics import RAW, annotation_field, finding
 
 RISKS: Final[tuple[Risk, ...]] = ("low", "medium", "high", "critical")
@@ -29,104 +30,11 @@ class AnnotationPolicy(Struct, frozen=True):
     cross_namespace: bool = False
 
 
-class AnnotationSettings(Struct, frozen=True, gc=False):
-    """The annotations that are honoured, typed. None: the Ingress says nothing, the ConfigMap's value holds.
-
-    ``denied``: a guard of this Ingress' paths is not understood, so they answer 503; ``host_denied``: one that guards
-    its whole hosts; ``clients_denied``: one about client certificates, so its hosts answer 403. ``canary``: the Ingress
-    gets no traffic of its own.
-    """
-
-    rewrite_target: str = ""
-    use_regex: bool = False
-    app_root: str = ""
-    ssl_redirect: bool | None = None
-    force_ssl_redirect: bool | None = None
-    default_backend: str = ""
-    backend_protocol: str = "HTTP"
-    proxy_ssl_secret: str = ""
-    proxy_ssl_verify: str = "off"
-    proxy_ssl_verify_depth: int = 1
-    proxy_ssl_name: str = ""
-    proxy_ssl_server_name: str = "off"
-    proxy_ssl_protocols: tuple[str, ...] = ("TLSv1.2",)
-    proxy_ssl_ciphers: str = "DEFAULT"
-    auth_tls_secret: str = ""
-    auth_tls_verify_client: str = "on"
-    auth_tls_verify_depth: int = 1
-    auth_tls_error_page: str = ""
-    auth_tls_pass_certificate_to_upstream: bool = False
-    auth_tls_match_cn: str = ""
-    ssl_ciphers: str = ""
-    ssl_prefer_server_ciphers: bool | None = None
-    proxy_connect_timeout: int | None = None
-    proxy_read_timeout: int | None = None
-    proxy_send_timeout: int | None = None
-    proxy_body_size: int | None = None
-    proxy_request_buffering: str = ""
-    client_body_buffer_size: int | None = None
-    proxy_buffering: str = ""
-    proxy_buffer_size: int | None = None
-    proxy_buffers_number: int | None = None
-    proxy_max_temp_file_size: int | None = None
-    proxy_next_upstream: tuple[str, ...] | None = None
-    proxy_next_upstream_tries: int | None = None
-    proxy_next_upstream_timeout: int | None = None
-    access_log: bool = True
-    global_auth: bool = True
-    canary: bool = False
-    denied: bool = False
-    host_denied: bool = False
-    clients_denied: bool = False
-
-
-NOTHING_SET: Final = AnnotationSettings()
 _DEFAULT_POLICY: Final = AnnotationPolicy()
 _NONE: Final[tuple[Diagnostic, ...]] = ()
 _NEEDS: Final = ((PREFIX + "proxy-ssl-", "proxy-ssl-secret"), (PREFIX + "auth-tls-", "auth-tls-secret"))
 """Beginnings of names that say nothing where another annotation is missing."""
 _DENIES_CLIENTS: Final = frozenset({"auth-tls-secret", "auth-tls-match-cn"})
-_FIELD_OF: Final = {
-    "rewrite-target": "rewrite_target",
-    "use-regex": "use_regex",
-    "app-root": "app_root",
-    "ssl-redirect": "ssl_redirect",
-    "force-ssl-redirect": "force_ssl_redirect",
-    "default-backend": "default_backend",
-    "backend-protocol": "backend_protocol",
-    "proxy-ssl-secret": "proxy_ssl_secret",
-    "proxy-ssl-verify": "proxy_ssl_verify",
-    "proxy-ssl-verify-depth": "proxy_ssl_verify_depth",
-    "proxy-ssl-name": "proxy_ssl_name",
-    "proxy-ssl-server-name": "proxy_ssl_server_name",
-    "proxy-ssl-protocols": "proxy_ssl_protocols",
-    "proxy-ssl-ciphers": "proxy_ssl_ciphers",
-    "auth-tls-secret": "auth_tls_secret",
-    "auth-tls-verify-client": "auth_tls_verify_client",
-    "auth-tls-verify-depth": "auth_tls_verify_depth",
-    "auth-tls-error-page": "auth_tls_error_page",
-    "auth-tls-pass-certificate-to-upstream": "auth_tls_pass_certificate_to_upstream",
-    "auth-tls-match-cn": "auth_tls_match_cn",
-    "ssl-ciphers": "ssl_ciphers",
-    "ssl-prefer-server-ciphers": "ssl_prefer_server_ciphers",
-    "proxy-connect-timeout": "proxy_connect_timeout",
-    "proxy-read-timeout": "proxy_read_timeout",
-    "proxy-send-timeout": "proxy_send_timeout",
-    "proxy-body-size": "proxy_body_size",
-    "proxy-request-buffering": "proxy_request_buffering",
-    "client-body-buffer-size": "client_body_buffer_size",
-    "proxy-buffering": "proxy_buffering",
-    "proxy-buffer-size": "proxy_buffer_size",
-    "proxy-buffers-number": "proxy_buffers_number",
-    "proxy-max-temp-file-size": "proxy_max_temp_file_size",
-    "proxy-next-upstream": "proxy_next_upstream",
-    "proxy-next-upstream-tries": "proxy_next_upstream_tries",
-    "proxy-next-upstream-timeout": "proxy_next_upstream_timeout",
-    "enable-access-log": "access_log",
-    "enable-global-auth": "global_auth",
-    "canary": "canary",
-}
-"""Where values go: those of honoured entries, and of two that only take something away."""
 
 
 def read_annotations(
@@ -236,7 +144,7 @@ class _Reader:
         for beginning, needed in _NEEDS:
             if name.startswith(beginning) and not self._annotations.get(PREFIX + needed):
                 self._say(name, "annotation-without-effect", f"{name} has no effect without {needed}.", "")
-        self.fields[_FIELD_OF[entry.name]] = value
+        self.fields[field_of(entry.name)] = value
 
     def _check_namespace(self, text: str) -> None:
         """Raises MalformedError for a Secret that this Ingress may not name."""
@@ -262,7 +170,7 @@ class _Reader:
                 self._say(name, "annotation-rejected", f"The value of {name} {error}.", remedy)
 
     def _pend(self, name: str, entry: Annotation, text: str) -> None:
-        if entry.name in _FIELD_OF:
+        if has_field(entry.name):
             self._take(name, entry, text)
         if same_value(entry, text):
             return

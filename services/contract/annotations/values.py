@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from services.contract import regex
-from services.contract.annotations.entry import Annotation
+from services.contract.annotations.entry import Annotation, Value
 
 _TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
@@ -42,8 +42,6 @@ _REFERENCE: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?/[a-z0-9](?:[-.a
 _TLS_VERSIONS: Final = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 _CIPHERS: Final = re.compile(r"[-A-Za-z0-9+:_!]{1,1000}")
 _SERVER_NAME: Final = re.compile(r"[a-z0-9_](?:[-a-z0-9_.]*[a-z0-9_])?")
-
-Value = bool | int | str | tuple[str, ...]
 
 
 class MalformedError(ValueError):
@@ -185,6 +183,8 @@ def parse_subject(text: str) -> str:
 
 def parse_value(entry: Annotation, text: str) -> Value:
     """``text`` as ``entry`` types it. Raises MalformedError."""
+    if entry.parse is not None:
+        return entry.parse(text)
     match entry.type:
         case "bool":
             return parse_bool(text)

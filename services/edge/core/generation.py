@@ -325,7 +325,7 @@ class Generation:
             return closed(plan.labels)
 
     def _not_found(self, host: str, tls: bool) -> Decision:
-        """What answers where no route does: the global default backend, else 404. What holds for all routes does too."""
+        """What answers where no route does: the global default backend, else 404; what holds for all routes holds."""
         labels = labels_of_nobody(host, self.settings)
         name = self.settings.default_upstream
         settled: Forward | Respond = Respond(labels, 404)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from services.contract.annotations.entry import PREFIX
-from services.contract.annotations.read import NOTHING_SET, AnnotationPolicy, read_annotations
+from services.contract.annotations.read import AnnotationPolicy, read_annotations
 from services.contract.annotations.registry import BY_FULL_NAME, REGISTRY
+from services.contract.annotations.settings import NOTHING_SET
 from services.contract.annotations.values import (
     MalformedError,
     parse_bool,

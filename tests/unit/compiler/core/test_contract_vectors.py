@@ -31,7 +31,7 @@ def generation(*objects: Object, options: CompileOptions | None = None) -> Gener
 def ask(built: Generation, target: str, host: str = HOST, *, https: bool = False) -> str:
     """``a``, ``a /rewritten``, ``308 location`` or a status."""
     found = built.host(host_key(host.encode()) or "")
-    decision = plan(found, target.encode(), Question(host.encode(), https, https, 0))
+    decision = plan(found, target.encode(), Question(host.encode(), https, https), 0)
     match decision:
         case Forward():
             upstream = built.upstream(decision.upstream)

@@ -1,0 +1,77 @@
+"""What an Ingress' annotations come to once they are read: one typed value for each that is honoured.
+
+Owns the names of these values: that of the annotation with underscores, but for a few. Must not know how text is read.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+
+class AnnotationSettings(Struct, frozen=True, gc=False):
+    """The annotations that are honoured, typed. None: the Ingress says nothing, the ConfigMap's value holds.
+
+    ``denied``: a guard of this Ingress' paths is not understood, so they answer 503; ``host_denied``: one that guards
+    its whole hosts; ``clients_denied``: one about client certificates, so its hosts answer 403. ``canary``: the Ingress
+    gets no traffic of its own.
+    """
+
+    rewrite_target: str = ""
+    use_regex: bool = False
+    app_root: str = ""
+    ssl_redirect: bool | None = None
+    force_ssl_redirect: bool | None = None
+    default_backend: str = ""
+    backend_protocol: str = "HTTP"
+    proxy_ssl_secret: str = ""
+    proxy_ssl_verify: str = "off"
+    proxy_ssl_verify_depth: int = 1
+    proxy_ssl_name: str = ""
+    proxy_ssl_server_name: str = "off"
+    proxy_ssl_protocols: tuple[str, ...] = ("TLSv1.2",)
+    proxy_ssl_ciphers: str = "DEFAULT"
+    auth_tls_secret: str = ""
+    auth_tls_verify_client: str = "on"
+    auth_tls_verify_depth: int = 1
+    auth_tls_error_page: str = ""
+    auth_tls_pass_certificate_to_upstream: bool = False
+    auth_tls_match_cn: str = ""
+    ssl_ciphers: str = ""
+    ssl_prefer_server_ciphers: bool | None = None
+    proxy_connect_timeout: int | None = None
+    proxy_read_timeout: int | None = None
+    proxy_send_timeout: int | None = None
+    proxy_body_size: int | None = None
+    proxy_request_buffering: str = ""
+    client_body_buffer_size: int | None = None
+    proxy_buffering: str = ""
+    proxy_buffer_size: int | None = None
+    proxy_buffers_number: int | None = None
+    proxy_max_temp_file_size: int | None = None
+    proxy_next_upstream: tuple[str, ...] | None = None
+    proxy_next_upstream_tries: int | None = None
+    proxy_next_upstream_timeout: int | None = None
+    access_log: bool = True
+    global_auth: bool = True
+    canary: bool = False
+    denied: bool = False
+    host_denied: bool = False
+    clients_denied: bool = False
+
+
+NOTHING_SET: Final = AnnotationSettings()
+
+_OTHERWISE_CALLED: Final = {"enable-access-log": "access_log", "enable-global-auth": "global_auth"}
+"""Annotations whose values have a name of their own."""
+
+
+def field_of(annotation: str) -> str:
+    """The name of the value of an annotation (its name without the prefix)."""
+    return _OTHERWISE_CALLED.get(annotation) or annotation.replace("-", "_")
+
+
+def has_field(annotation: str) -> bool:
+    """Whether its value is kept."""
+    return field_of(annotation) in AnnotationSettings.__struct_fields__
