@@ -34,7 +34,7 @@ async def test_class(name: str, mode: Mode) -> None:
     failed = []
     async with origins(recorder, *services) as ports, edge(*records(cases[0], ports)) as running:
         port = running.https if mode == "tls" else running.http
-        async with bystander(running.http, services[-1]) as asked:
+        async with bystander(running.http, services[-1], b"") as asked:
             for case in cases:
                 recorder.forget()
                 try:
@@ -43,7 +43,7 @@ async def test_class(name: str, mode: Mode) -> None:
                     failed.append(f"{case.id} {case.title}: {error!r}")
         assert asked
         assert not failed, "\n".join(failed)
-        await unharmed(running, recorder, services[-1])
+        await unharmed(running, recorder, services[-1], b"")
 
 
 def test_the_cases_are_many_and_told_apart() -> None:
