@@ -14,12 +14,14 @@ from time import monotonic
 
 import pytest
 
+from proto.policies import BackendProtocol
 from proto.resources import ResourceRecord
 from services.edge.core.http2 import errors
 from tests.cases.h2_abuse import PLAYS, Case, load
 from tests.cases.recorder import Recorder, origins
 from tests.support.edge import HOST, NO_HTTPS, certificate, edge, host, route, settings, upstream
 from tests.support.edge_process import EdgeProcess, edge_process
+from tests.support.h2_endpoint import Request, endpoint
 from tests.support.http2 import Client, http2
 from tests.support.processes import REPOSITORY
 from tests.support.waiting import eventually
@@ -30,9 +32,10 @@ MEMORY = 32 * 1024 * 1024
 """How much a flood may cost."""
 AT_LEAST = 0.1
 """Seconds below which a 99th percentile says nothing: attacker, edge and bystander may share one core with others."""
-ELSEWHERE = {"H2-52": "is about endpoints that speak HTTP/2: test_endpoints_status"}
+OF_ENDPOINTS = "H2-52"
+"""The case that is about endpoints: what they answer is played by ``test_bad_status_of_an_endpoint``."""
 
-PLAYED = [(case, variant) for case in load() if case.id not in ELSEWHERE for variant in case.variants]
+PLAYED = [(case, variant) for case in load() if case.id != OF_ENDPOINTS for variant in case.variants]
 FLOODS = [(case, variant) for case, variant in PLAYED if case.flood]
 
 
@@ -123,6 +126,19 @@ async def test_abuse(played: tuple[Case, str], tls: bool) -> None:
 
 def complete(target: bytes) -> bool:
     return target == b"/attack"
+
+
+@pytest.mark.parametrize("status", next(case for case in load() if case.id == OF_ENDPOINTS).variants)
+async def test_bad_status_of_an_endpoint(status: str) -> None:
+    case = next(case for case in load() if case.id == OF_ENDPOINTS)
+
+    def answer(seen: Request) -> None:
+        seen.link.engine.send_headers(seen.stream_id, [(":status", status)], end_stream=True)
+
+    grpc = host(HOST, route(policies=[*NO_HTTPS, BackendProtocol("grpc")]))
+    async with endpoint(answer) as web, edge(grpc, upstream(web.port)) as running, http2(running.https) as client:
+        came = await outcome(client, client.request("GET", "/attack"), case.variants[status])
+    assert came in case.variants[status]
 
 
 @pytest.fixture(scope="module")

@@ -50,6 +50,8 @@ LAST_WORD_TIME: Final = 1.0
 STREAMS_KEPT: Final = 32
 """Streams that are done and kept for the next requests of the same client."""
 
+_FEW_LEFT: Final = (1 << 31) - 2_000
+"""From this stream on a client is asked to open another connection, while it still has streams to do so."""
 _LAST_CALL: Final = b"last one"
 """The PING behind the first GOAWAY: its answer tells that requests on their way have arrived."""
 
@@ -219,7 +221,7 @@ class Http2Connection(asyncio.Protocol):
         if len(streams) == 1:
             self.deadline = NEVER
         self._requests += 1
-        if self._requests >= self._requests_at_most:
+        if self._requests >= self._requests_at_most or stream_id > _FEW_LEFT:
             self.announce()
         return stream
 
