@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from proto.diagnostics import Diagnostic
 from proto.objects import ConfigMap, EndpointSlice, Ingress, IngressClass, Kind, ObjectKey, Service
-from services.watcher.manifest import LoadBalancerPoint
+from services.contract.ingress_manifest import LoadBalancerPoint
 
 SourceName = Literal["kubernetes", "folder"]
 

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import msgspec
 
 from proto.objects import ObjectKey
-from services.watcher.manifest import LoadBalancerPoint
+from services.contract.ingress_manifest import LoadBalancerPoint
 from services.watcher.observed import Change
 from services.watcher.sources.kubernetes.client import MERGE_PATCH, ApiError
 from services.watcher.status.points import ordered, points_of_addresses

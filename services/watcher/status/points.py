@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-from services.watcher.manifest import LoadBalancerPoint
+from services.contract.ingress_manifest import LoadBalancerPoint
 
 
 def points_of_addresses(text: str) -> tuple[LoadBalancerPoint, ...]:

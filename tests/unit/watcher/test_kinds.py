@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from proto.objects import SliceEndpoint
+from services.contract.ingress_manifest import LoadBalancerPoint
 from services.runtime.bus import BusOptions
 from services.watcher.addresses import refusal
-from services.watcher.manifest import LoadBalancerPoint
 from services.watcher.options import WatcherOptions
 from services.watcher.sources.kubernetes.kinds import KINDS, USELESS_SECRETS, scopes_of
 from services.watcher.status.points import ordered, points_of_addresses

@@ -12,7 +12,7 @@ import pytest
 
 from proto.diagnostics import Diagnostic
 from proto.objects import Ingress, ObjectKey, Service
-from services.watcher.manifest import LoadBalancerPoint
+from services.contract.ingress_manifest import LoadBalancerPoint
 from services.watcher.observed import Change
 from services.watcher.sources.kubernetes.client import ApiError
 from services.watcher.status import events as events_module

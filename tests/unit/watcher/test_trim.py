@@ -15,13 +15,14 @@ from proto.objects import (
     ServicePort,
     SliceEndpoint,
 )
+from services.contract.ingress_manifest import IngressManifest, trim_ingress
 from services.watcher import manifest, trim
 from services.watcher.observed import RawSecret
 
 
 def ingress(spec: dict[str, object] | None, version: str = "networking.k8s.io/v1", **meta: object) -> object:
     data = {"apiVersion": version, "metadata": {"name": "web", "namespace": "shop", **meta}, "spec": spec}
-    return trim.trim_ingress(msgspec.convert(data, manifest.IngressManifest))
+    return trim_ingress(msgspec.convert(data, IngressManifest))
 
 
 def test_bulky_annotations_stay_behind_and_the_rest_travels() -> None:
@@ -88,7 +89,7 @@ def test_odd_values_travel_as_they_are() -> None:
 
 
 def test_a_manifest_with_nothing_in_it() -> None:
-    assert trim.trim_ingress(manifest.IngressManifest()).name == ""
+    assert trim_ingress(IngressManifest()).name == ""
     assert trim.trim_service(manifest.ServiceManifest()) == Service("", "")
     assert trim.trim_ingress_class(manifest.IngressClassManifest()) == IngressClass("")
     assert trim.trim_endpoint_slice(manifest.EndpointSliceManifest()) is None

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from proto.codec import encode
 from proto.objects import ObjectKey, key_of
+from services.contract.ingress_manifest import OLD_VERSIONS, IngressManifest, trim_ingress
 from services.watcher import manifest, trim
 from services.watcher.observed import RawSecret, Value
 from services.watcher.sources.folder.yaml_text import YamlError, line_of, load
@@ -131,7 +132,7 @@ def _items(tree: Any, path: Path) -> Iterator[tuple[Path, Any]]:
 
 
 _TYPES: Final[dict[str, tuple[frozenset[str], type[manifest.Manifest]]]] = {
-    "Ingress": (frozenset({"networking.k8s.io/v1", *trim.OLD_VERSIONS}), manifest.IngressManifest),
+    "Ingress": (frozenset({"networking.k8s.io/v1", *OLD_VERSIONS}), IngressManifest),
     "IngressClass": (
         frozenset({"networking.k8s.io/v1", "networking.k8s.io/v1beta1"}),
         manifest.IngressClassManifest,
@@ -217,8 +218,8 @@ def _with_namespace(kind: str, item: dict[str, Any]) -> dict[str, Any]:
 
 def _trim(parsed: manifest.Manifest) -> list[Value]:
     match parsed:
-        case manifest.IngressManifest():
-            return [trim.trim_ingress(parsed)]
+        case IngressManifest():
+            return [trim_ingress(parsed)]
         case manifest.IngressClassManifest():
             return [trim.trim_ingress_class(parsed)]
         case manifest.ServiceManifest():

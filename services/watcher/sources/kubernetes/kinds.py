@@ -13,10 +13,10 @@ import msgspec
 from msgspec import Struct
 
 from proto.objects import EndpointSlice, Kind
+from services.contract.ingress_manifest import IngressManifest, LoadBalancerPoint, Status, trim_ingress
 from services.runtime.settings import namespaced_name
 from services.watcher import manifest, trim
 from services.watcher.addresses import refusal
-from services.watcher.manifest import LoadBalancerPoint
 from services.watcher.observed import Value
 from services.watcher.options import WatcherOptions
 
@@ -64,8 +64,8 @@ def _reader(type_: type[Any], make: Callable[[Any], Read]) -> Callable[[bytes], 
     return lambda data: make(decoder.decode(data))
 
 
-def _ingress(found: manifest.IngressManifest) -> Read:
-    return Read(trim.trim_ingress(found), _points(found.status))
+def _ingress(found: IngressManifest) -> Read:
+    return Read(trim_ingress(found), _points(found.status))
 
 
 def _service(found: manifest.ServiceManifest) -> Read:
@@ -98,7 +98,7 @@ def admit(value: EndpointSlice) -> tuple[EndpointSlice, tuple[str, ...]]:
     return msgspec.structs.replace(value, endpoints=tuple(kept)), tuple(refused)
 
 
-def _points(status: manifest.Status | None) -> tuple[LoadBalancerPoint, ...]:
+def _points(status: Status | None) -> tuple[LoadBalancerPoint, ...]:
     balancer = status.load_balancer if status else None
     return tuple((balancer and balancer.ingress) or ())
 
@@ -122,7 +122,7 @@ def _service_points(found: manifest.ServiceManifest) -> tuple[LoadBalancerPoint,
 _NETWORKING: Final = "/apis/networking.k8s.io/v1"
 
 KINDS: Final[tuple[KindSpec, ...]] = (
-    KindSpec("ingress", _NETWORKING, "ingresses", True, _reader(manifest.IngressManifest, _ingress)),
+    KindSpec("ingress", _NETWORKING, "ingresses", True, _reader(IngressManifest, _ingress)),
     KindSpec(
         "ingressclass",
         _NETWORKING,
