@@ -155,6 +155,9 @@ class Attempts:
         if sessions is None:
             sessions = pool.sessions = Sessions(pool, self._serving)
         stream = sessions.stream()
+        if stream is not None and stream.session.is_quiet and has_ended(stream.session.transport):
+            stream.session.drop()
+            stream = sessions.stream()
         if stream is None:
             self._client.request_may_flow(False)
             self._serving.spawn(self._join(sessions, self._attempt))
@@ -167,8 +170,7 @@ class Attempts:
         try:
             await sessions.ready(self._forward.proxying.connect_timeout)
         except (OSError, ConnectTimeoutError) as error:
-            if attempt == self._attempt:
-                self._connect_failed(isinstance(error, ConnectTimeoutError))
+            self._not_connected(sessions.pool, error, attempt)
             return
         if attempt != self._attempt:
             return
@@ -194,16 +196,7 @@ class Attempts:
             connection.made_at = monotonic()
         except (OSError, ConnectTimeoutError) as error:
             connection.drop()
-            timed_out = isinstance(error, ConnectTimeoutError)
-            if is_ours(error):
-                serving.limits.exhausted()
-                if attempt == self._attempt:
-                    self._client.fail(503)
-                return
-            if timed_out or (isinstance(error, OSError) and error.errno):  # not: TLS that came to nothing
-                serving.health.took_no_connection(pool, timed_out=timed_out)
-            if attempt == self._attempt:
-                self._connect_failed(timed_out)
+            self._not_connected(pool, error, attempt)
             return
         if connection.transport.is_closing():  # taken and ended at once: nothing more will be heard of it
             connection.drop()
@@ -218,6 +211,20 @@ class Attempts:
         self._attach(connection, monotonic())
 
     # --- who next -----------------------------------------------------------------------------------------------
+
+    def _not_connected(self, pool: EndpointPool, error: OSError | ConnectTimeoutError, attempt: int) -> None:
+        """A connection could not be had; ``attempt``: what it was for, perhaps long given up."""
+        serving = self._serving
+        timed_out = isinstance(error, ConnectTimeoutError)
+        if is_ours(error):
+            serving.limits.exhausted()
+            if attempt == self._attempt:
+                self._client.fail(503)
+            return
+        if timed_out or (isinstance(error, OSError) and error.errno):  # not: TLS that came to nothing
+            serving.health.took_no_connection(pool, timed_out=timed_out)
+        if attempt == self._attempt:
+            self._connect_failed(timed_out)
 
     def _connect_failed(self, timed_out: bool) -> None:
         proxying = self._forward.proxying

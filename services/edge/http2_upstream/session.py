@@ -200,6 +200,16 @@ class Session(asyncio.Protocol):
             self.retire()
         return EndpointStream(self)
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is under way: then it may have ended without anybody noticing."""
+        return not self._streams
+
+    def drop(self) -> None:
+        """End at once."""
+        self.retire()
+        self.transport.abort()
+
     def retire(self) -> None:
         """Take no further requests, and end when those under way are over."""
         self._leaving = True

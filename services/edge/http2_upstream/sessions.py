@@ -42,6 +42,11 @@ class Sessions:
         self._sessions: list[Session] = []
         self._opening: _Opening | None = None
 
+    @property
+    def pool(self) -> EndpointPool:
+        """Whose sessions they are."""
+        return self._pool
+
     def stream(self) -> EndpointStream | None:
         """A stream of a session that takes one more request; None: there is no such session."""
         for session in self._sessions:
@@ -59,6 +64,8 @@ class Sessions:
         session = await asyncio.shield(opening.task)
         if session.closed:
             raise ConnectionResetError("the endpoint ended the connection at once")
+        if not session.takes_requests and not session.engine.open_streams:
+            raise ConnectionRefusedError("the endpoint takes connections and no requests")
 
     async def _open(self, timeout: float) -> Session:
         session = Session(self, self._pool, self._serving)

@@ -35,7 +35,6 @@ class EndpointStream:
         "_id",
         "_interims",
         "_reading",
-        "_session",
         "_stopped",
         "_waiting",
         "answered",
@@ -44,11 +43,12 @@ class EndpointStream:
         "pool",
         "read_timeout",
         "requests",
+        "session",
         "transport",
     )
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self.session = session
         self.pool = session.pool
         self.exchange: Exchange | None = None
         self.transport = self
@@ -68,7 +68,7 @@ class EndpointStream:
     def drop(self) -> None:
         """Nothing more is wanted of the endpoint; whoever worked with it is not told."""
         self.exchange = None
-        self._session.cancel(self._id, CANCEL)
+        self.session.cancel(self._id, CANCEL)
 
     # --- from the exchange (as a transport) ---------------------------------------------------------------------
 
@@ -77,7 +77,7 @@ class EndpointStream:
         exchange = self.exchange
         if exchange is None:
             return
-        session = self._session
+        session = self.session
         if self._id:
             self._waiting = session.engine.send_data(self._id, data, exchange.request_sent)
         else:
@@ -93,7 +93,7 @@ class EndpointStream:
 
     def get_write_buffer_size(self) -> int:
         """Bytes that the endpoint has not taken yet."""
-        return self._waiting + self._session.untaken()
+        return self._waiting + self.session.untaken()
 
     def pause_reading(self) -> None:
         """The client takes no more: no further credit for the endpoint."""
@@ -104,12 +104,12 @@ class EndpointStream:
         self._reading = True
         held, self._held = self._held, 0
         if held:
-            self._session.engine.took(self._id, held)
-            self._session.flush_soon()
+            self.session.engine.took(self._id, held)
+            self.session.flush_soon()
 
     def is_closing(self) -> bool:
         """Whether the session that it belongs to has ended."""
-        return self._session.closed
+        return self.session.closed
 
     # --- from the session ---------------------------------------------------------------------------------------
 
@@ -119,7 +119,7 @@ class EndpointStream:
         if exchange is None:
             return
         try:
-            head = self._session.heads.read(event.head)
+            head = self.session.heads.read(event.head)
         except BadResponseError as error:
             self.fail(str(error), invalid=True)
             return
@@ -139,13 +139,13 @@ class EndpointStream:
         """More of the response's body."""
         exchange = self.exchange
         if exchange is None:
-            self._session.engine.took(self._id, event.length)
+            self.session.engine.took(self._id, event.length)
             return
         self.deadline = now + self.read_timeout if self._reading else NEVER
         if event.data:
             exchange.body(event.data)
         if self._reading:
-            self._session.engine.took(self._id, event.length)
+            self.session.engine.took(self._id, event.length)
         else:
             self._held += event.length
         if event.ended and self.exchange is exchange:
@@ -169,7 +169,7 @@ class EndpointStream:
     def opened(self) -> None:
         """All that waited for the endpoint's window is on its way."""
         self._waiting = 0
-        if self._stopped and not self._session.congested:
+        if self._stopped and not self.session.congested:
             self._go_on()
 
     def congest(self) -> None:
@@ -186,12 +186,12 @@ class EndpointStream:
 
     def expire(self) -> None:
         """Nothing came for too long."""
-        self._session.cancel(self._id, CANCEL)
+        self.session.cancel(self._id, CANCEL)
         self._break("timeout")
 
     def fail(self, reason: str, *, invalid: bool = False) -> None:
         """The response cannot be had."""
-        self._session.cancel(self._id, CANCEL)
+        self.session.cancel(self._id, CANCEL)
         self._break(reason, invalid=invalid)
 
     def lost(self) -> None:
@@ -212,9 +212,9 @@ class EndpointStream:
         self.exchange = None
         self.deadline = NEVER
         if not exchange.request_sent or self._waiting:
-            self._session.cancel(self._id, CANCEL)
+            self.session.cancel(self._id, CANCEL)
         else:
-            self._session.done(self._id)
+            self.session.done(self._id)
 
     def _break(self, reason: str, *, invalid: bool = False, unseen: bool = False) -> None:
         exchange, self.exchange = self.exchange, None

@@ -231,6 +231,30 @@ async def test_more_connections_where_one_takes_no_more_requests() -> None:
         assert [reply.status for reply in await asyncio.gather(*asking)] == [200] * 5
 
 
+async def test_an_endpoint_that_takes_no_requests_at_all_is_left_alone() -> None:
+    def act(seen: Request) -> None:
+        seen.link.engine.update_settings({h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 0})
+        seen.answer()
+
+    async with endpoint(act) as web, edge(HOST, upstream(web.port)) as running:
+        assert (await ask(running.http)).status == 200
+        reply = await ask(running.http, request("POST", "/", body=b"x"))
+        assert reply.status in (200, 502)
+        assert web.connections <= 4
+
+
+async def test_a_session_that_ended_unnoticed_costs_nobody_anything() -> None:
+    def act(seen: Request) -> None:
+        seen.answer()
+        seen.link.close()
+
+    async with endpoint(act) as web, edge(HOST, upstream(web.port)) as running, connection(running.http) as (reader, writer):
+        for _ in range(50):
+            writer.write(request("POST", "/", body=b"x"))
+            assert (await read_reply(reader)).status == 200
+        assert web.connections == 50
+
+
 async def test_a_client_that_leaves_resets_its_stream_alone() -> None:
     waiting: list[Request] = []
     async with endpoint(waiting.append) as web, edge(HOST, upstream(web.port)) as running:
