@@ -16,7 +16,7 @@ from services.edge.clients import Doing
 from services.edge.core.forwarded import client_facts
 from services.edge.core.generation import HEAD_TIME
 from services.edge.core.http2 import ServerConnection
-from services.edge.core.http2.errors import NO_ERROR, PROTOCOL_ERROR
+from services.edge.core.http2.errors import NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM
 from services.edge.core.http2.events import (
     ConnectionFailed,
     DataReceived,
@@ -47,6 +47,8 @@ LINGER_TIME: Final = 2.0
 """Seconds to read on after the last word, so that the client gets to read it."""
 LAST_WORD_TIME: Final = 1.0
 """Seconds after which the last stream is named though the client has not answered the PING that went before."""
+WAITING_LIMIT: Final = 4 * 1024 * 1024
+"""Bytes of responses that may wait for the client's windows before it gets no more: it asks without making room."""
 STREAMS_KEPT: Final = 32
 """Streams that are done and kept for the next requests of the same client."""
 
@@ -61,7 +63,8 @@ OPEN, LEAVING, LINGER, CLOSED = range(4)
 
 class Http2Connection(asyncio.Protocol):
     """See the module. ``common``: what the listener's connections share; ``congested``: the client does not take what
-    is written; ``_announced``: it knows that there will be a last stream."""
+    is written; ``waiting``: bytes for which it has no window; ``_announced``: it knows that there will be a last
+    stream."""
 
     __slots__ = (
         "_announced",
@@ -86,6 +89,7 @@ class Http2Connection(asyncio.Protocol):
         "requests",
         "serving",
         "transport",
+        "waiting",
     )
 
     def __init__(self, listener: Listener, common: Common) -> None:
@@ -98,6 +102,7 @@ class Http2Connection(asyncio.Protocol):
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
         self.deadline = NEVER
         self.congested = False
+        self.waiting = 0
         self._state = OPEN
         self._streams: dict[int, Stream] = {}
         self._free: list[Stream] = []
@@ -211,6 +216,10 @@ class Http2Connection(asyncio.Protocol):
     # --- what comes ---------------------------------------------------------------------------------------------
 
     def _request(self, event: RequestReceived, now: float) -> None:
+        if self.waiting > WAITING_LIMIT:
+            self.serving.traffic.counters["http2-untaken"] += 1
+            self.engine.reset(event.stream_id, REFUSED_STREAM)
+            return
         stream = self._open(event.stream_id)
         stream.begin(event, now)
 

@@ -41,6 +41,7 @@ class Responding:
 
     __slots__ = (
         "_connection",
+        "_counted",
         "_engine",
         "_generation",
         "_id",
@@ -62,6 +63,7 @@ class Responding:
         self._watched: set[Timed] | None = None
         self.deadline = NEVER
         self._id = 0
+        self._counted = 0
         self._policing: Policing | None = None
 
     def _start(self, stream_id: int, unsent: bool) -> None:
@@ -183,12 +185,19 @@ class Responding:
     def _slow_down(self) -> None:
         if self._waiting:
             self._wait_until(monotonic() + SEND_TIME)
+            self._count(self._waiting)
         if not self._over and (self._waiting > WAITING_MARK or self._connection.congested):
             self.exchange.pause_upstream()
+
+    def _count(self, waiting: int) -> None:
+        """Tell the connection how much waits here."""
+        self._connection.waiting += waiting - self._counted
+        self._counted = waiting
 
     def opened(self, now: float) -> None:
         """All that waited for the client's window is on its way."""
         self._waiting = 0
+        self._count(0)
         if self._over:
             self._conclude(now)
             return
@@ -221,6 +230,7 @@ class Responding:
         left = self._engine.send_data(self._id, b"")
         if left < self._waiting:
             self._waiting = left
+            self._count(left)
             self.deadline = now + SEND_TIME
         else:
             self._engine.reset(self._id, CANCEL)
@@ -244,6 +254,7 @@ class Responding:
         if self._watched is not None:
             self._watched.discard(self)
             self._watched = None
+            self._count(0)
         self._let_go()
         if self._unsent:
             self._engine.reset(self._id, NO_ERROR)

@@ -160,3 +160,30 @@ async def congested(running: Edge) -> object:
         return [kept for listener in each for kept in listener.connections if getattr(kept, "congested", False)]
 
     return (await eventually(found))[0]
+
+
+async def test_who_opens_no_window_gets_no_more_responses() -> None:
+    large = b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + bytes(200_000)
+    async with (
+        origin(large) as web,
+        edge(PLAIN, upstream(web.port)) as running,
+        http2(running.https, initial_window_size=0) as client,
+    ):
+        client.opens = False
+        streams: list[int] = []
+        while not any(client.at(stream).reset == 7 for stream in streams):
+            streams.append(client.request())
+            await client.until(lambda: client.at(streams[-1]).status == 200 or client.at(streams[-1]).over)
+        taken = streams[:-1]
+        assert 20 < len(taken) < 80
+        kept = [found for each in running.listeners[1].each for found in each.connections]
+        assert kept[0].waiting < 6 * 1024 * 1024  # type: ignore[attr-defined]
+        client.opens = True
+        client.open(0, 1 << 30)
+        for stream in taken:
+            client.open(stream, 1 << 20)
+            assert len((await client.response(stream)).body) == 200_000
+        assert kept[0].waiting == 0  # type: ignore[attr-defined]
+        stream = client.request()
+        client.open(stream, 1 << 20)
+        assert (await client.response(stream)).status == 200
