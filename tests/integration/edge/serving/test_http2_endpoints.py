@@ -292,6 +292,7 @@ async def test_an_endpoint_without_window_stops_the_client() -> None:
         (client,) = listener.connections
         await eventually(lambda: not client._reading)  # type: ignore[attr-defined]
         assert writer.transport.get_write_buffer_size() > 0
+        writer.transport.abort()
 
 
 async def test_a_slow_client_stops_the_endpoint() -> None:
