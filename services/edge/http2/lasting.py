@@ -1,0 +1,244 @@
+"""How a client's HTTP/2 connection lives and ends, whatever its streams do: waiting, back-pressure, GOAWAY, draining.
+
+Owns its state, its deadline and the writing of what the engine has to say. Must not know events:
+``services.edge.http2.connection`` adds them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING, Final, cast
+
+from services.edge.core.forwarded import ClientFacts
+from services.edge.core.generation import HEAD_TIME
+from services.edge.core.http2 import ServerConnection
+from services.edge.core.http2.errors import NO_ERROR, PROTOCOL_ERROR
+from services.edge.deadlines import NEVER, Timed
+from services.edge.http2.common import Common
+from services.edge.http2.responding import SEND_TIME
+from services.edge.http2.stream import Stream
+
+if TYPE_CHECKING:
+    from services.edge.listener import Listener
+
+FIRST_TIME: Final = 60.0
+"""Seconds until the first request, before a generation says otherwise (nginx: client_header_timeout). PINGs do not
+extend it, nor does a drip of CONTINUATIONs extend the time of a head."""
+LINGER_TIME: Final = 2.0
+"""Seconds to read on after the last word, so that the client gets to read it."""
+LAST_WORD_TIME: Final = 1.0
+"""Seconds after which the last stream is named though the client has not answered the PING that went before."""
+
+LAST_CALL: Final = b"last one"
+"""The PING behind the first GOAWAY: its answer tells that requests on their way have arrived."""
+
+OPEN, LEAVING, LINGER, CLOSED = range(4)
+"""Requests are taken; the last stream is named, the others go on; answered for the last time; over."""
+
+
+class Lasting(asyncio.Protocol):
+    """See the module. ``common``: what the listener's connections share; ``congested``: the client does not take what
+    is written; ``_announced``: it knows that there will be a last stream; ``_flushing``: what there is to write will be
+    written; ``_in_head``: a head has begun."""
+
+    __slots__ = (
+        "_announced",
+        "_flushing",
+        "_in_head",
+        "_last_word",
+        "_listener",
+        "_made_at",
+        "_requests",
+        "_state",
+        "_streams",
+        "_watched",
+        "common",
+        "congested",
+        "deadline",
+        "engine",
+        "facts",
+        "serving",
+        "transport",
+    )
+
+    def __init__(self, listener: Listener, common: Common) -> None:
+        self._listener = listener
+        self.serving = listener.serving
+        self.common = common
+        self.engine = ServerConnection(common.limits(self.serving.generation))
+        self.transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self.facts: ClientFacts
+        self.deadline = NEVER
+        self.congested = False
+        self._state = OPEN
+        self._streams: dict[int, Stream] = {}
+        self._requests = 0
+        self._made_at = monotonic()
+        self._in_head = False
+        self._flushing = False
+        self._announced = False
+        self._last_word: asyncio.TimerHandle | None = None
+        self._watched: set[Timed] = set()
+
+    # --- from the event loop ------------------------------------------------------------------------------------
+
+    def eof_received(self) -> bool:
+        """The client sends no more, nor can it open its window: it has left."""
+        self._leave()
+        return False
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """The client is gone."""
+        self._state = CLOSED
+        self._abandon()
+        if self._last_word is not None:
+            self._last_word.cancel()
+        self._watched.discard(self)
+        self._listener.connections.discard(self)
+
+    def pause_writing(self) -> None:
+        """The client takes bytes slower than they come: nothing more is read from it, nor for it."""
+        self.congested = True
+        if self._state >= LINGER:
+            return
+        self.deadline = monotonic() + SEND_TIME
+        self.transport.pause_reading()
+        for stream in self._streams.values():
+            stream.congest()
+
+    def resume_writing(self) -> None:
+        """The client takes bytes again."""
+        self.congested = False
+        if self._state >= LINGER:
+            return
+        self._in_head = False
+        self._set_deadline(monotonic())
+        self.flush_soon()
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+        for stream in list(self._streams.values()):
+            stream.relieve()
+
+    def expire(self, now: float) -> None:
+        """Something took too long; what, the state tells."""
+        if self._state >= LINGER:
+            self._state = CLOSED
+            self.transport.abort()
+        elif self.congested:
+            self._leave()
+        elif self._in_head:
+            self._fail(PROTOCOL_ERROR, "head-timeout")
+        elif self._streams:
+            self.deadline = NEVER
+        else:
+            self.engine.shutdown(NO_ERROR)
+            self._end()
+
+    # --- writing ------------------------------------------------------------------------------------------------
+
+    def flush_soon(self) -> None:
+        """Write what the engine has at the end of this turn of the loop, together with what other streams still have to
+        say; at once, if there are none."""
+        if self._flushing:
+            return
+        if len(self._streams) < 2:
+            self._flush()
+        else:
+            self._flushing = True
+            self.serving.loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if not self.congested and self._state < LINGER:
+            self._write()
+
+    def _write(self) -> None:
+        data = self.engine.data_to_send()
+        if data:
+            self.transport.write(data)
+
+    # --- waiting ------------------------------------------------------------------------------------------------
+
+    def _watch_head(self, now: float) -> None:
+        self._in_head = self.engine.reading_head
+        if self.congested:
+            return
+        if self._in_head:
+            generation = self.serving.generation
+            self.deadline = now + (HEAD_TIME if generation is None else generation.head_time)
+        else:
+            self._set_deadline(now)
+
+    def _set_deadline(self, now: float) -> None:
+        """How long it may go on as it is when no head has begun."""
+        generation = self.serving.generation
+        if self._streams:
+            self.deadline = NEVER
+        elif self._requests and generation is not None:
+            self.deadline = now + generation.settings.keep_alive
+        elif generation is not None:
+            self.deadline = self._made_at + generation.settings.client_header_timeout
+        else:
+            self.deadline = self._made_at + FIRST_TIME
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    def announce(self) -> None:
+        """Say that there will be a last stream: a client that knows opens no more here (RFC 9113 section 6.8)."""
+        if self._announced or self._state != OPEN:
+            return
+        self._announced = True
+        self.engine.announce_shutdown()
+        self.engine.ping(LAST_CALL)
+        self._last_word = self.serving.loop.call_later(LAST_WORD_TIME, self._say_last_word)
+        self.flush_soon()
+
+    def _say_last_word(self) -> None:
+        """Name the last stream; the connection ends when those that are open have ended."""
+        if self._state != OPEN:
+            return
+        self._announced = True
+        self._state = LEAVING
+        self.engine.shutdown(NO_ERROR)
+        self.flush_soon()
+        if not self._streams:
+            self._end()
+
+    def drain(self) -> None:
+        """End when nothing is under way."""
+        self.announce()
+
+    def _fail(self, code: int, reason: str) -> None:
+        """The client does not do what it has to."""
+        self.engine.shutdown(code)
+        self._cut_off(reason)
+
+    def _cut_off(self, reason: str) -> None:
+        self.serving.traffic.counters[f"http2-{reason}"] += 1
+        self.common.broke_rule(self.facts.address, reason)
+        self._abandon()
+        self._end()
+
+    def _end(self) -> None:
+        """Send what there is, then read on a little: bytes unread at a close would destroy it on its way."""
+        if self._state >= LINGER:
+            return
+        self._state = LINGER
+        self.deadline = monotonic() + LINGER_TIME
+        self._write()
+        if self.congested:
+            self.transport.close()
+        elif self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def _leave(self) -> None:
+        """The client has left, or takes nothing any more."""
+        self._state = CLOSED
+        self._abandon()
+        self.transport.abort()
+
+    def _abandon(self) -> None:
+        now = monotonic()
+        for stream in list(self._streams.values()):
+            stream.abandon(now)
