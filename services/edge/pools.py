@@ -61,6 +61,12 @@ class EndpointPool:
         self.timeouts = 0
         self.timed_out_at = 0.0
 
+    def answers(self) -> bool:
+        """The endpoint does answer (to be said while it is ``noted``); whether its connections are kept no more."""
+        self.timeouts = 0
+        self.noted = self.retired
+        return self.retired
+
 
 class Balancer:
     """Round robin over the endpoints of the Upstream ``name``, spoken to in one way; made anew when the Upstream
@@ -199,7 +205,7 @@ class Pools:
             connection.requests >= settings.upstream_keepalive_requests
             or now - connection.made_at >= settings.upstream_keepalive_time
             or settings.upstream_keepalive_connections <= 0
-            or (pool.noted and self._answered(pool))
+            or (pool.noted and pool.answers())
         ):
             connection.drop()
             return
@@ -209,13 +215,6 @@ class Pools:
         resting[connection] = None
         if len(resting) > settings.upstream_keepalive_connections:
             next(iter(resting)).drop()
-
-    @staticmethod
-    def _answered(pool: EndpointPool) -> bool:
-        """The endpoint does answer; whether its connections are kept no more."""
-        pool.timeouts = 0
-        pool.noted = pool.retired
-        return pool.retired
 
     def left(self, connection: UpstreamConnection) -> None:
         """A connection that ends is no longer idle."""

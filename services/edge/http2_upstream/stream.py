@@ -124,6 +124,8 @@ class EndpointStream:
             self.fail(str(error), invalid=True)
             return
         self.answered = True
+        if self.pool.noted:
+            self.pool.answers()
         self.deadline = now + self.read_timeout
         if event.ended:
             self._over(exchange)

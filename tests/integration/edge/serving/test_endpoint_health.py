@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from proto.policies import NextUpstream, ProxyTimeouts
+from proto.policies import BackendProtocol, NextUpstream, ProxyTimeouts
 from services.edge import health
 from tests.support.edge import Edge, Origin, Seen, ask, bound, edge, host, origin, request, route, settings, upstream
 from tests.support.waiting import eventually
@@ -143,3 +143,14 @@ async def test_want_of_descriptors_is_no_fault_of_an_endpoint(monkeypatch: pytes
         assert running.serving.traffic.counters["overload-resources"] == 1
         monkeypatch.undo()
         assert (await ask(running.http)).status == 200
+
+
+async def test_endpoints_that_speak_http2_are_left_out_likewise() -> None:
+    closed = bound(), bound()
+    ports = {one.getsockname()[1] for one in closed}
+    policies = (BackendProtocol("grpc"),)
+    async with edge(host("t.example", route(policies=policies)), upstream(*ports)) as running:
+        assert (await ask(running.http)).status == 502
+        assert pools_by_port(running) == dict.fromkeys(ports, "refusing")
+    for one in closed:
+        one.close()
