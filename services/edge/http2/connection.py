@@ -85,6 +85,11 @@ class Http2Connection(Lasting):
         if self._listener.draining:
             self.announce()
 
+    def connection_lost(self, error: Exception | None) -> None:
+        """The client is gone."""
+        super().connection_lost(error)
+        self._free.clear()
+
     def data_received(self, data: bytes) -> None:
         """Frames, whole or in part."""
         if self._state >= LINGER:
