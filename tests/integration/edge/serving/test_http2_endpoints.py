@@ -248,7 +248,11 @@ async def test_a_session_that_ended_unnoticed_costs_nobody_anything() -> None:
         seen.answer()
         seen.link.close()
 
-    async with endpoint(act) as web, edge(HOST, upstream(web.port)) as running, connection(running.http) as (reader, writer):
+    async with (
+        endpoint(act) as web,
+        edge(HOST, upstream(web.port)) as running,
+        connection(running.http) as (reader, writer),
+    ):
         for _ in range(50):
             writer.write(request("POST", "/", body=b"x"))
             assert (await read_reply(reader)).status == 200
