@@ -16,7 +16,9 @@ from typing import Final
 from proto.event_examples import EXAMPLES, example_event
 from proto.reports import to_json
 from services.cli.nginx_flags import WITHOUT_EFFECT
-from services.cli.option_table import ADMIN, COMMON, EDGE, KEYS, METRICS, NAME, NGINX, SOURCES, Option
+from services.cli.nginx_options import NGINX
+from services.cli.option_entry import Option
+from services.cli.option_table import ADMIN, COMMON, EDGE, KEYS, METRICS, NAME, SOURCES
 from services.contract.annotations.entry import PREFIX
 from services.contract.annotations.registry import REGISTRY
 from services.contract.configmap.registry import KEYS as CONFIGMAP_KEYS

@@ -16,12 +16,24 @@ from services.cli.roles import finish
 def command(**values: Any) -> None:
     """Compile the objects on the bus to snapshots, signed. Any number may run: one at a time appends."""
     required(values, "signing_key", "objects_key")
+    pair = [f"validating_webhook_{part}" for part in ("certificate", "key")]
+    if values["validating_webhook"] and not all(values[name] for name in pair):
+        names = " and ".join(f"--{name.replace('_', '-')}" for name in pair)
+        raise click.UsageError(f"--validating-webhook needs {names}")
     name = own_name(values)
 
     def start() -> int:
         from services.compiler.core.options import CompileOptions
         from services.compiler.main import run
-        from services.compiler.options import CompilerOptions
+        from services.compiler.options import CompilerOptions, WebhookOptions
+
+        webhook = None
+        if values["validating_webhook"]:
+            webhook = WebhookOptions(
+                address=values["validating_webhook"],
+                certificate=values["validating_webhook_certificate"],
+                key=values["validating_webhook_key"],
+            )
 
         options = CompilerOptions(
             bus=bus_options(values, name),
@@ -44,6 +56,7 @@ def command(**values: Any) -> None:
             ),
             replicas=values["nats_replicas"],
             admin=values["admin"],
+            webhook=webhook,
             log_json=values["log_format"] == "json",
         )
         return run(options)

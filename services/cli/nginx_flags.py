@@ -60,9 +60,6 @@ WITHOUT_EFFECT: Final = {
     "udp-services-configmap": "not offered yet",
     "update-status-on-shutdown": "status is left as it is on shutdown",
     "v": "use --log-format for the form of logs",
-    "validating-webhook": "not offered yet",
-    "validating-webhook-certificate": "not offered yet",
-    "validating-webhook-key": "not offered yet",
     "vmodule": "logs have one level",
 }
 _SWITCHES: Final = frozenset(

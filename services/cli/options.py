@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from services.cli.option_table import ADMIN, COMMON, NAME, ROLE_OPTIONS, F, Option
+from services.cli.option_entry import F, Option
+from services.cli.option_table import ADMIN, COMMON, NAME, ROLE_OPTIONS
 from services.runtime.bus.values import BusOptions
 
 

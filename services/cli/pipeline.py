@@ -10,7 +10,8 @@ from typing import Any, Final
 from msgspec import Struct
 
 from services.cli.children import ChildSpec
-from services.cli.option_table import BUS, INSTANCE, LOG_FORMAT, ROLE_OPTIONS, Option
+from services.cli.option_entry import Option
+from services.cli.option_table import BUS, INSTANCE, LOG_FORMAT, ROLE_OPTIONS
 from services.cli.options import arguments
 from services.runtime.settings import HostPort
 

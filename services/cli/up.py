@@ -11,7 +11,8 @@ from typing import Any, Final
 import click
 
 from services.cli.nginx_flags import NginxCommand
-from services.cli.option_table import ADMIN, COMMON, ROLE_OPTIONS, Option
+from services.cli.option_entry import Option
+from services.cli.option_table import ADMIN, COMMON, ROLE_OPTIONS
 from services.cli.option_types import ADDRESS
 from services.cli.options import with_options
 from services.cli.pipeline import source_of

@@ -30,6 +30,7 @@ from services.compiler.options import CompilerOptions
 from services.compiler.signed import RefusedError, open_entry
 from services.compiler.state import Keys, State
 from services.compiler.statefile import StateFile
+from services.compiler.webhook import Webhook
 from services.runtime import admin, logs
 from services.runtime.announce import EventPublisher
 from services.runtime.bus import Bus, Message
@@ -98,13 +99,16 @@ class CompilerService:
         address, and whatever ends one of its tasks, which is a defect."""
         await _subscribe(self._bus, self.state, self._background)
         state, options = self.state, self.state.options
-        endpoint = None
+        endpoint, webhook = None, None
         if options.admin is not None:
             endpoint = await admin.serve(
                 options.admin, ready=lambda: state.ready, status=state.status, metrics=state.metrics
             )
         tasks: Sequence[asyncio.Future[Any]] = ()
         try:
+            if options.webhook is not None:
+                webhook = Webhook(options.webhook, state.compiler.review, lambda: state.ready)
+                await webhook.start()
             await self._bus.start()
             gc.set_threshold(*_GC_THRESHOLD)
             runs = (Loop(state, self._background).run(), self._background.run(), self._announcer.run(), stopping.wait())
@@ -114,6 +118,8 @@ class CompilerService:
                 task.result()
             self._file.write(state.log.highest)
         finally:
+            if webhook is not None:
+                await webhook.close()
             await self._end(tasks, endpoint)
 
     async def _end(self, tasks: Sequence[asyncio.Future[Any]], endpoint: admin.AdminServer | None) -> None:

@@ -36,6 +36,12 @@ CONFLICTS: Final = Counter(
     "limen_compiler_append_conflicts", "Appends that another compiler was faster with.", registry=registry
 )
 REREADS: Final = Counter("limen_compiler_rereads", "Complete reads of the objects.", ["cause"], registry=registry)
+REVIEWS: Final = Counter(
+    "limen_compiler_reviews", "Ingresses that the API server asked about.", ["verdict"], registry=registry
+)
+REVIEW_SECONDS: Final = Histogram(
+    "limen_compiler_review_seconds", "Judging one of them.", buckets=_FAST, registry=registry
+)
 EPOCH: Final = Gauge("limen_compiler_snapshot_epoch", "Epoch of the newest version.", registry=registry)
 VERSION: Final = Gauge("limen_compiler_snapshot_version", "Newest version within its epoch.", registry=registry)
 ACTIVE: Final = Gauge("limen_compiler_active", "1 while this compiler is the one that writes.", registry=registry)

@@ -24,6 +24,14 @@ class HistoryOptions(Struct, frozen=True, kw_only=True):
     base_every: int = 512
 
 
+class WebhookOptions(Struct, frozen=True, kw_only=True):
+    """Where Ingresses are checked before they are stored, and the pair (PEM files) that the API server is shown."""
+
+    address: HostPort
+    certificate: Path
+    key: Path
+
+
 class CompilerOptions(Struct, frozen=True, kw_only=True):
     """The options of ``limen compiler``.
 
@@ -42,4 +50,5 @@ class CompilerOptions(Struct, frozen=True, kw_only=True):
     history: HistoryOptions = HistoryOptions()
     replicas: int = 1
     admin: HostPort | None = None
+    webhook: WebhookOptions | None = None
     log_json: bool = False

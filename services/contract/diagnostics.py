@@ -311,5 +311,10 @@ def rejects(diagnostics: Iterable[Diagnostic]) -> bool:
 
 
 def annotation_field(name: str) -> str:
+def reason_of(diagnostic: Diagnostic) -> str:
+    """What is wrong, without what a rejection then means for an object that is stored."""
+    return diagnostic.message.removesuffix(f" {_KEPT}")
+
+
     """The field path of an annotation by its full name."""
     return f"metadata.annotations[{name}]"

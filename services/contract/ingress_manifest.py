@@ -29,6 +29,7 @@ class Meta(Struct, frozen=True, rename="camel"):
     uid: str | None = None
     resource_version: str | None = None
     creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
     annotations: StringMap = None
     labels: StringMap = None
 

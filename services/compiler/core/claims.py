@@ -23,7 +23,8 @@ from services.contract.diagnostics import finding, rejects
 _DIRECTIVE: Final = re.compile(r"alias|root")
 _UNSAFE: Final = re.compile(r"/etc/(?:passwd|shadow|group|nginx|ingress-controller)|/var/run/secrets|_by_lua")
 _HOST: Final = re.compile(r"(?:\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
-_STRICT_PATH: Final = re.compile(r"/[A-Za-z0-9._\-/]*")
+STRICT_PATH: Final = re.compile(r"/[A-Za-z0-9._\-/]*")
+"""The paths that types Exact and Prefix may have in ingress-nginx (contract P10)."""
 _MAX_HOST: Final = 253
 
 
@@ -196,7 +197,7 @@ class _Reader:
                 "Write a path that begins with /.",
             )
             return None
-        if self._strict and kind in ("Prefix", "Exact") and _STRICT_PATH.fullmatch(text) is None:
+        if self._strict and kind in ("Prefix", "Exact") and STRICT_PATH.fullmatch(text) is None:
             self._say(
                 "path-type-strict",
                 f"{field}.path",

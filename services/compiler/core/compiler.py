@@ -23,6 +23,7 @@ from services.compiler.core.index import ClaimIndex
 from services.compiler.core.options import CompileOptions
 from services.compiler.core.preview import preview_removals
 from services.compiler.core.result import Compiled, Orphan, Rejected
+from services.compiler.core.review import Reviewed, Standing, review
 from services.compiler.core.settings import compile_settings, read_controller
 from services.compiler.core.store import ObjectStore
 from services.compiler.core.table import CompiledTable
@@ -114,6 +115,19 @@ class Compiler:
 
     def set_accepted(self, ingress: Ingress) -> None:
         """Tell which version of an Ingress was accepted last (before the first ``compile``)."""
+    def review(self, ingress: Ingress) -> Reviewed:
+        """What admission says of ``ingress``, against the table as of the last compile. Changes nothing."""
+        controller = self._reading.controller
+        standing = Standing(
+            self._options,
+            controller,
+            self._store.classes,
+            self._store.ingresses,
+            self._index,
+            lambda claim: self._hosts.preview(claim, controller),
+        )
+        return review(ingress, standing)
+
         self._admission.set_accepted(ingress)
         self._dirty_ingresses.add(f"{ingress.namespace}/{ingress.name}")
 

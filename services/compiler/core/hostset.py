@@ -15,7 +15,7 @@ from proto.diagnostics import Diagnostic
 from proto.resources import ResourceKey, ResourceRecord, VirtualHost
 from services.compiler.core.admit import internal_error
 from services.compiler.core.certificates import HostTLS, certificate_of, choose_tls
-from services.compiler.core.claims import Claim
+from services.compiler.core.claims import Claim, in_order
 from services.compiler.core.credentials import CredentialsSet
 from services.compiler.core.findings import Findings
 from services.compiler.core.hosts import CompiledHost, compile_host
@@ -26,6 +26,8 @@ from services.compiler.core.upstreamset import UpstreamSet
 from services.contract.configmap.read import Controller
 
 LastGood = Callable[[str], Claim | None]
+PREVIEWED_AT_MOST = 200
+"""Claims of a host that is compiled to see what one more would do: somebody waits for it."""
 """The claim of an Ingress' last accepted version, if that is not the current one."""
 
 
@@ -112,6 +114,19 @@ class HostSet:
 
     def use_default_certificate(self, name: str) -> None:
         """Say which Certificate hosts without their own show; empty: none of ours."""
+        self._aliases.compile(self._index.is_claimed, self._tls_of)
+
+    def preview(self, claim: Claim, controller: Controller) -> tuple[Diagnostic, ...]:
+        """What its hosts would say of ``claim`` if it stood there; changes nothing. Raises what compiling them raises.
+        Canaries claim no host, and hosts of very many claims are passed over."""
+        found: list[Diagnostic] = []
+        for host in claim.hosts if not claim.settings.canary else ():
+            others = [other for other in self._index.claims_of(host) if other.name != claim.name]
+            if len(others) < PREVIEWED_AT_MOST:
+                claims, tls = in_order([*others, claim]), self._tls_of(host)
+                compiled = compile_host(host, claims, [], tls, controller, self._credentials.state)
+                found.extend(compiled.diagnostics.get(claim.name, ()))
+        return tuple(found)
         before, self._default_certificate = self._default_certificate, name
         self._show(before, name)
 

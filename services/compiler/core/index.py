@@ -23,6 +23,7 @@ class ClaimIndex:
         self._credentials: dict[str, set[str]] = {}
         self._upstreams: dict[str, set[str]] = {}
         self._children: dict[str, set[str]] = {}
+        self._naming: dict[str, set[str]] = {}
 
     def put(self, name: str, claim: Claim | None) -> set[str]:
         """Replace the claim of an Ingress (None: it has none). Returns the hosts that may differ now."""
@@ -36,6 +37,10 @@ class ClaimIndex:
     def claims_of(self, host: str) -> list[Claim]:
         """The claims that name ``host``, in order."""
         return in_order([self.claims[name] for name in self._hosts.get(host, ())])
+
+    def naming(self, host: str) -> list[Claim]:
+        """The claims that name ``host``, in order, canaries too."""
+        return in_order([self.claims[name] for name in self._naming.get(host, ())])
 
     def catch_alls(self) -> list[Claim]:
         """The claims without rules, in order."""
@@ -77,6 +82,8 @@ class ClaimIndex:
             return set()
         for host in claim.hosts:
             self._hosts.setdefault(host, set()).add(claim.name)
+        for host in claim.hosts:
+            self._naming.setdefault(host, set()).add(claim.name)
             parent = parent_of(host)
             if parent:
                 self._children.setdefault(parent, set()).add(host)
@@ -96,6 +103,8 @@ class ClaimIndex:
             return set()
         for host in claim.hosts:
             _discard(self._hosts, host, claim.name)
+        for host in claim.hosts:
+            _discard(self._naming, host, claim.name)
             parent = parent_of(host)
             if parent and host not in self._hosts:
                 _discard(self._children, parent, host)
