@@ -305,16 +305,16 @@ def _shortened(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def reason_of(diagnostic: Diagnostic) -> str:
+    """What is wrong, without what a rejection then means for an object that is stored."""
+    return diagnostic.message.removesuffix(f" {_KEPT}")
+
+
 def rejects(diagnostics: Iterable[Diagnostic]) -> bool:
     """Whether one of ``diagnostics`` keeps its Ingress from being taken over."""
     return any(CODES[diagnostic.code].rejects for diagnostic in diagnostics)
 
 
 def annotation_field(name: str) -> str:
-def reason_of(diagnostic: Diagnostic) -> str:
-    """What is wrong, without what a rejection then means for an object that is stored."""
-    return diagnostic.message.removesuffix(f" {_KEPT}")
-
-
     """The field path of an annotation by its full name."""
     return f"metadata.annotations[{name}]"

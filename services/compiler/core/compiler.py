@@ -113,8 +113,6 @@ class Compiler:
         """
         return preview_removals(keys, self._options, self._store, self._index, self._hosts, self._upstreams)
 
-    def set_accepted(self, ingress: Ingress) -> None:
-        """Tell which version of an Ingress was accepted last (before the first ``compile``)."""
     def review(self, ingress: Ingress) -> Reviewed:
         """What admission says of ``ingress``, against the table as of the last compile. Changes nothing."""
         controller = self._reading.controller
@@ -128,6 +126,8 @@ class Compiler:
         )
         return review(ingress, standing)
 
+    def set_accepted(self, ingress: Ingress) -> None:
+        """Tell which version of an Ingress was accepted last (before the first ``compile``)."""
         self._admission.set_accepted(ingress)
         self._dirty_ingresses.add(f"{ingress.namespace}/{ingress.name}")
 

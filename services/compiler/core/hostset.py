@@ -25,9 +25,9 @@ from services.compiler.core.table import CompiledTable
 from services.compiler.core.upstreamset import UpstreamSet
 from services.contract.configmap.read import Controller
 
-LastGood = Callable[[str], Claim | None]
 PREVIEWED_AT_MOST = 200
 """Claims of a host that is compiled to see what one more would do: somebody waits for it."""
+LastGood = Callable[[str], Claim | None]
 """The claim of an Ingress' last accepted version, if that is not the current one."""
 
 
@@ -111,9 +111,6 @@ class HostSet:
             if secret in self._shown_by:
                 self._put_certificate(secret)
         self._dirty_secrets = set()
-
-    def use_default_certificate(self, name: str) -> None:
-        """Say which Certificate hosts without their own show; empty: none of ours."""
         self._aliases.compile(self._index.is_claimed, self._tls_of)
 
     def preview(self, claim: Claim, controller: Controller) -> tuple[Diagnostic, ...]:
@@ -127,6 +124,9 @@ class HostSet:
                 compiled = compile_host(host, claims, [], tls, controller, self._credentials.state)
                 found.extend(compiled.diagnostics.get(claim.name, ()))
         return tuple(found)
+
+    def use_default_certificate(self, name: str) -> None:
+        """Say which Certificate hosts without their own show; empty: none of ours."""
         before, self._default_certificate = self._default_certificate, name
         self._show(before, name)
 

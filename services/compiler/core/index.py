@@ -78,12 +78,12 @@ class ClaimIndex:
             self._credentials.setdefault(secret, set()).add(claim.name)
         for upstream in claim.upstreams():
             self._upstreams.setdefault(upstream, set()).add(claim.name)
+        for host in claim.hosts:
+            self._naming.setdefault(host, set()).add(claim.name)
         if claim.settings.canary:
             return set()
         for host in claim.hosts:
             self._hosts.setdefault(host, set()).add(claim.name)
-        for host in claim.hosts:
-            self._naming.setdefault(host, set()).add(claim.name)
             parent = parent_of(host)
             if parent:
                 self._children.setdefault(parent, set()).add(host)
@@ -99,12 +99,12 @@ class ClaimIndex:
             _discard(self._credentials, secret, claim.name)
         for upstream in claim.upstreams():
             _discard(self._upstreams, upstream, claim.name)
+        for host in claim.hosts:
+            _discard(self._naming, host, claim.name)
         if claim.settings.canary:
             return set()
         for host in claim.hosts:
             _discard(self._hosts, host, claim.name)
-        for host in claim.hosts:
-            _discard(self._naming, host, claim.name)
             parent = parent_of(host)
             if parent and host not in self._hosts:
                 _discard(self._children, parent, host)
