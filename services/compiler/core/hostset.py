@@ -111,7 +111,6 @@ class HostSet:
             if secret in self._shown_by:
                 self._put_certificate(secret)
         self._dirty_secrets = set()
-        self._aliases.compile(self._index.is_claimed, self._tls_of)
 
     def preview(self, claim: Claim, controller: Controller) -> tuple[Diagnostic, ...]:
         """What its hosts would say of ``claim`` if it stood there; changes nothing. Raises what compiling them raises.
