@@ -20,7 +20,7 @@ from bench.requests import Target, answers_200, start_limen
 from services.edge.access.form import Form, Renderer
 from services.edge.core.plan import RouteLabels
 from services.edge.link import Link
-from services.edge.traffic import BATCH, Batch, Record
+from services.edge.traffic import BATCH, Batch, Columns, Record
 
 _LABELS = RouteLabels("example.com", "default", "shop", "shop", "80", "/", b"default-shop-80")
 _JSON = (
@@ -45,18 +45,21 @@ def _record(number: int, varied: bool) -> tuple[object, ...]:
     return tuple(record)
 
 
+def _batch(at: int, varied: bool) -> tuple[Batch, Columns]:
+    batch = [_record(BATCH * at + number, varied) for number in range(BATCH)]
+    return batch, tuple(zip(*batch, strict=True))
+
+
 def _lines(results: Results, rounds: int) -> None:
     for name, form in (("upstreaminfo", Form()), ("17 variables in JSON", Form(_JSON, "json"))):
         for varied in (False, True):
-            batches: list[Batch] = [
-                [_record(BATCH * at + number, varied) for number in range(BATCH)] for at in range(_BATCHES)
-            ]
+            batches = [_batch(at, varied) for at in range(_BATCHES)]
             renderer = Renderer(form)
             seconds = []
             for _ in range(rounds):
                 before = perf_counter()
-                for batch in batches:
-                    renderer.lines(batch)
+                for batch, columns in batches:
+                    renderer.lines(batch, columns)
                 seconds.append((perf_counter() - before) / (_BATCHES * BATCH))
             goal = 1.5 if name == "upstreaminfo" and not varied else None
             what = f"{name}, {'heads all different' if varied else 'heads that repeat'}"

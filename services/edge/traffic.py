@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from itertools import compress
 from operator import sub
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
@@ -69,6 +69,8 @@ TARGET: Final = Record._fields.index("target")
 
 _Pending = list[tuple[float, float, float, float, int, int]]
 Batch = Sequence[tuple[object, ...]]
+Columns = Sequence[Sequence[Any]]
+"""The same, turned by ninety degrees: a column per field of ``Record``."""
 
 
 class Histogram(Struct, frozen=True, gc=False):
@@ -96,6 +98,33 @@ class Series(Struct, frozen=True, gc=False):
     sent_bytes: Histogram
 
 
+class _Spread(Struct, frozen=True, gc=False):
+    """Values spread over bounds: (index, how many) of each bucket that has some."""
+
+    counts: Sequence[tuple[int, int]]
+    total: float
+    count: int
+
+
+def _spread(values: Collection[float], bounds: tuple[float, ...]) -> _Spread:
+    if not values:
+        return _Spread((), 0.0, 0)
+    count, total = len(values), sum(values)
+    highest = bisect_left(bounds, max(values))
+    lowest = bisect_left(bounds, min(values)) if highest else 0
+    if lowest == highest:  # usual: most requests of a route are alike
+        return _Spread(((highest, count),), total, count)
+    ordered = sorted(values)
+    counts = []
+    before = 0
+    for index in range(lowest, highest):
+        upto = bisect_right(ordered, bounds[index], before)
+        counts.append((index, upto - before))
+        before = upto
+    counts.append((highest, count - before))
+    return _Spread(counts, total, count)
+
+
 class _Distribution:
     __slots__ = ("bounds", "count", "counts", "total")
 
@@ -105,23 +134,16 @@ class _Distribution:
         self.total = 0.0
         self.count = 0
 
-    def add(self, values: Collection[float]) -> None:
-        if not values:
-            return
-        bounds = self.bounds
-        lowest, highest = bisect_left(bounds, min(values)), bisect_left(bounds, max(values))
-        if lowest == highest:  # usual: most requests of a route are alike
-            self.counts[lowest] += len(values)
-        else:
-            ordered = sorted(values)
-            before = 0
-            for index in range(lowest, highest):
-                upto = bisect_right(ordered, bounds[index], before)
-                self.counts[index] += upto - before
-                before = upto
-            self.counts[highest] += len(values) - before
-        self.total += sum(values)
-        self.count += len(values)
+    def add(self, spread: _Spread) -> None:
+        """Count values that were spread over these very bounds."""
+        for index, count in spread.counts:
+            self.counts[index] += count
+        self.total += spread.total
+        self.count += spread.count
+
+    def add_values(self, values: Collection[float]) -> None:
+        """Count values."""
+        self.add(_spread(values, self.bounds))
 
     def frozen(self) -> Histogram:
         return Histogram(self.bounds, tuple(self.counts), self.total, self.count)
@@ -143,23 +165,46 @@ class _Series:
 
     def fold(self) -> None:
         """Count what is pending."""
-        if not self.pending:
-            return
-        started, ended, connected, answered, received, sent = zip(*self.pending, strict=True)
-        self.requests += len(self.pending)
-        self.pending = []
-        self.request.add(list(map(sub, ended, started)))
+        if self.pending:
+            pending, self.pending = self.pending, []
+            self.add(*zip(*pending, strict=True))
+
+    def add(
+        self,
+        started: Sequence[float],
+        ended: Sequence[float],
+        connected: Sequence[float],
+        answered: Sequence[float],
+        received: Sequence[int],
+        sent: Sequence[int],
+    ) -> None:
+        """Count requests, given as columns."""
+        bounds = self.request.bounds
+        self.requests += len(started)
+        whole = _spread(list(map(sub, ended, started)), bounds)
+        self.request.add(whole)
         if not all(answered):
             reached = [bool(at) for at in answered]
             started, ended, connected, answered = (
                 tuple(compress(times, reached)) for times in (started, ended, connected, answered)
             )
-        self.connect.add(list(map(sub, connected, started)))
-        self.header.add(list(map(sub, answered, started)))
-        self.response.add(list(map(sub, ended, connected)))
-        self.sizes_in.add(received)
-        self.sizes_out.add(sent)
-        self.sent.add(sent)
+            whole = _spread(list(map(sub, ended, started)), bounds)
+        # Most requests go out at once on a kept connection, and most responses come in one piece: the same times again.
+        at_once = connected == started
+        self.connect.add(_at_once(len(started)) if at_once else _spread(list(map(sub, connected, started)), bounds))
+        self.header.add(whole if answered == ended else _spread(list(map(sub, answered, started)), bounds))
+        self.response.add(whole if at_once else _spread(list(map(sub, ended, connected)), bounds))
+        self.sizes_in.add_values(received)
+        self.sizes_out.add_values(sent)
+        self.sent.add_values(sent)
+
+
+def _at_once(count: int) -> _Spread:
+    return _Spread(((0, count),) if count else (), 0.0, count)
+
+
+def _alike(values: Sequence[object]) -> bool:
+    return values.count(values[0]) == len(values)
 
 
 _METHODS: Final = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"))
@@ -178,14 +223,14 @@ class Traffic:
         self._strangers = Strangers() if options.enabled and options.per_undefined_host else None
         self.buffer: list[tuple[object, ...]] = []
         self._series: dict[tuple[RouteLabels, bytes, int], _Series] = {}
-        self._consumers: list[Callable[[Batch], None]] = []
+        self._consumers: list[Callable[[Batch, Columns], None]] = []
         self.wants_answers = False
         """Whether records are to hold heads of responses."""
         self.counters: Counter[str] = Counter()
         """Named events: requests refused by reason, upstream failures, retries, timeouts, aborted clients."""
 
-    def on_batch(self, consumer: Callable[[Batch], None]) -> None:
-        """Give every batch of records to ``consumer`` too; it must not block."""
+    def on_batch(self, consumer: Callable[[Batch, Columns], None]) -> None:
+        """Give every batch of records to ``consumer`` too, as rows and as columns; it must not block."""
         self._consumers.append(consumer)
 
     def flush(self) -> None:
@@ -195,13 +240,21 @@ class Traffic:
             return
         batch = buffer[:]
         buffer.clear()
+        columns: Columns = tuple(zip(*batch, strict=True))
         for consumer in self._consumers:
-            consumer(batch)
+            consumer(batch, columns)
         self.requests += len(batch)
-        if self._options.enabled:
-            self._count(batch if self._strangers is None else self._strangers.named(batch))
+        if not self._options.enabled:
+            return
+        if self._strangers is not None:
+            self._count(self._strangers.named(batch))
+        elif len(set(map(id, columns[0]))) == 1 and _alike(columns[1]) and _alike(columns[2]):
+            self._series_of(*batch[0][:3]).add(*columns[3:9])  # type: ignore[arg-type]
+        else:
+            self._count(batch)
 
     def _count(self, batch: Batch) -> None:
+        """Count requests of several series."""
         groups: dict[tuple[int, object, object], _Series] = {}
         for record in batch:
             key = (id(record[0]), record[1], record[2])  # labels are the same object for all requests of a route

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import repeat
+from operator import attrgetter
 from typing import Final
 
 from msgspec import Struct
@@ -16,9 +17,9 @@ from services.contract import regex
 from services.contract.variables.template import Template, TemplateError, Variable, parse_template
 from services.edge.access.escape import ESCAPES, Escape, Way
 from services.edge.access.headers import Blocks
-from services.edge.access.rows import rows_of
+from services.edge.access.rows import Rows
 from services.edge.access.values import OF_ANSWERS, Column, column_of, header_of
-from services.edge.traffic import LABELS, TARGET, Batch
+from services.edge.traffic import LABELS, TARGET, Batch, Columns
 
 DEFAULT_FORMAT: Final = Settings().log_format_upstream
 
@@ -68,23 +69,31 @@ class Renderer:
                 self._columns.append(self._blocks.add(read) if read is not None else column)  # type: ignore[arg-type]
         return line + b"\n"
 
-    def lines(self, batch: Batch) -> list[bytes]:
-        """The lines of those requests of ``batch`` that are logged, each with its end."""
-        if not all([record[LABELS].logged for record in batch]):  # type: ignore[attr-defined]  # noqa: C419 - quicker
+    def lines(self, batch: Batch, columns: Columns) -> list[bytes]:
+        """The lines of those requests of ``batch`` (``columns``: the same) that are logged, each with its end."""
+        logged = self._logged(batch, columns)
+        if not logged:
+            return []
+        rows = Rows(*(columns if logged is batch else zip(*logged, strict=True)))
+        blocks = self._blocks.columns(rows.block)
+        texts: list[Iterable[bytes]] = [
+            blocks[column] if isinstance(column, int) else column(rows) for column in self._columns
+        ]
+        if not texts:
+            return list(repeat(self._line % (), len(logged)))
+        return list(map(self._line.__mod__, zip(*texts, strict=True)))
+
+    def _logged(self, batch: Batch, columns: Columns) -> Batch:
+        """Those of ``batch`` that are logged; the very same where all are."""
+        if not all(map(_is_logged, columns[LABELS])):
             batch = [record for record in batch if record[LABELS].logged]  # type: ignore[attr-defined]
         if self._skips is not None:
             skips = self._skips
             batch = [record for record in batch if not skips(record[TARGET])]  # type: ignore[arg-type]
-        if not batch:
-            return []
-        rows = rows_of(batch)
-        blocks = self._blocks.columns(rows.block)
-        columns: list[Iterable[bytes]] = [
-            blocks[column] if isinstance(column, int) else column(rows) for column in self._columns
-        ]
-        if not columns:
-            return list(repeat(self._line % (), len(batch)))
-        return list(map(self._line.__mod__, zip(*columns, strict=True)))
+        return batch
+
+
+_is_logged: Final = attrgetter("logged")
 
 
 def _skipping(skipped: Iterable[str]) -> Callable[[bytes], bool] | None:

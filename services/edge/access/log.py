@@ -17,7 +17,7 @@ from proto.resources import Settings
 from services.edge.access.form import Form, Renderer, form_of
 from services.edge.access.outlet import File, Outlet, Syslog
 from services.edge.access.writer import Writer
-from services.edge.traffic import Batch, Traffic
+from services.edge.traffic import Batch, Columns, Traffic
 
 _log = logging.getLogger(__name__)
 
@@ -115,11 +115,11 @@ class AccessLog:
         while not writer.ended and self._loop.time() < end:  # noqa: ASYNC110 - a thread has no other way to say it
             await asyncio.sleep(0.005)
 
-    def _take(self, batch: Batch) -> None:
+    def _take(self, batch: Batch, columns: Columns) -> None:
         if self._target is None or self._renderer is None:
             return
         try:
-            lines = self._renderer.lines(batch)
+            lines = self._renderer.lines(batch, columns)
         except Exception:  # whatever it is that no line can be made of: it must not cost those who ask
             self._unreadable += len(batch)
             if self._unreadable == len(batch):

@@ -9,7 +9,6 @@ from msgspec import Struct
 from services.edge.core.plan import RouteLabels
 from services.edge.core.tried import Tried
 from services.edge.link import Link
-from services.edge.traffic import Batch
 
 
 class Rows(Struct, frozen=True, gc=False):
@@ -60,8 +59,3 @@ class Rows(Struct, frozen=True, gc=False):
             connect = connected - chosen if connected else -1.0
             header = answered - chosen if answered else -1.0
             yield (*earlier, Tried(endpoint, status, connect, header, ended - chosen, length))
-
-
-def rows_of(batch: Batch) -> Rows:
-    """The columns of ``batch``, which is not empty."""
-    return Rows(*zip(*batch, strict=True))

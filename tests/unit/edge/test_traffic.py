@@ -34,7 +34,7 @@ def record(
 def test_batches_become_series() -> None:
     traffic = Traffic()
     batches: list[Batch] = []
-    traffic.on_batch(batches.append)
+    traffic.on_batch(lambda batch, _columns: batches.append(batch))
     one, other = RouteLabels("a"), RouteLabels("b")
     for number in range(3 * BATCH):
         traffic.buffer.append(record(one, seconds=0.02 if number % 3 else 20.0))

@@ -223,7 +223,7 @@ async def test_answers_of_the_edge_itself() -> None:
 async def test_records_tell_the_protocol() -> None:
     batches: list[tuple[object, ...]] = []
     async with origin() as web, edge(PLAIN, upstream(web.port)) as running:
-        running.serving.traffic.on_batch(batches.extend)
+        running.serving.traffic.on_batch(lambda batch, _columns: batches.extend(batch))
         async with http2(running.https) as client:
             await client.ask("GET", "/over-2")
         await ask(running.http, request("GET", "/over-1"))
