@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from proto.resources import (
     CATCH_ALL,
+    Alias,
     Certificate,
     Credentials,
     PathMatch,
@@ -60,6 +61,7 @@ def decode(data: bytes, type_: type[T], what: str = "") -> T:
 _RESOURCE_TYPES: dict[ResourceKind, type[Struct]] = {
     "virtualhost": VirtualHost,
     "routegroup": RouteGroup,
+    "alias": Alias,
     "upstream": Upstream,
     "certificate": Certificate,
     "credentials": Credentials,

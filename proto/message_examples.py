@@ -36,6 +36,7 @@ from proto.objects import (
 )
 from proto.policies import Rewrite, SSLRedirect
 from proto.resources import (
+    Alias,
     Certificate,
     Credentials,
     Endpoint,
@@ -142,6 +143,7 @@ RESOURCES: Final[tuple[tuple[str, Resource], ...]] = (
         "shop.example.com#0123456789ab",
         RouteGroup(routes=(Route(PathMatch("exact", "/old"), Redirect(301, "/new"), (), "shop/cart", "/old"),)),
     ),
+    ("www.shop.example.com", Alias("shop.example.com", redirects=True, tls=True, certificate="shop/shop-tls")),
     ("shop/cart:80", Upstream(endpoints=(Endpoint("10.244.0.7", 8080), Endpoint("fd00::7", 8080)))),
     ("shop/outside:", Upstream(endpoints=(Endpoint("api.example.net", 443),), dns=True)),
     (

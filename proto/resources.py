@@ -13,7 +13,7 @@ from msgspec import Struct
 from proto.handshakes import Handshake
 from proto.policies import Policy
 
-ResourceKind = Literal["virtualhost", "routegroup", "upstream", "certificate", "credentials", "settings"]
+ResourceKind = Literal["virtualhost", "routegroup", "alias", "upstream", "certificate", "credentials", "settings"]
 
 SETTINGS_NAME = "global"
 """The name of the one Settings resource."""
@@ -100,6 +100,19 @@ class RouteGroup(Struct, frozen=True, array_like=True):
     """A run of consecutive routes of a large VirtualHost, so that a change of one path stays a small delta."""
 
     routes: tuple[Route, ...]
+
+
+class Alias(Struct, frozen=True, array_like=True):
+    """Another name of the VirtualHost ``host``: served alike, or (``redirects``) sent there.
+
+    Its own name is a host, or as nginx's ``server_name`` has them: ``*.example.com`` (any depth), ``example.*``, or a
+    regular expression behind ``~``. ``tls`` and ``certificate`` as in VirtualHost, for this name.
+    """
+
+    host: str
+    redirects: bool = False
+    tls: bool = False
+    certificate: str = ""
 
 
 class Endpoint(Struct, frozen=True, array_like=True, order=True, gc=False):
@@ -229,11 +242,17 @@ class Settings(Struct, frozen=True, omit_defaults=True):
     ssl_session_tickets: bool = False
     ssl_session_timeout: float = 600.0
     ssl_reject_handshake: bool = False
+    relative_redirects: bool = False
+    use_port_in_redirects: bool = False
+    preserve_trailing_slash: bool = False
+    custom_http_errors: tuple[int, ...] = ()
+    disable_proxy_intercept_errors: bool = False
+    proxy_add_original_uri_header: bool = False
     default_upstream: str = ""
     default_certificate: str = ""
 
 
-Resource = VirtualHost | RouteGroup | Upstream | Certificate | Credentials | Settings
+Resource = VirtualHost | RouteGroup | Alias | Upstream | Certificate | Credentials | Settings
 
 
 class ResourceKey(Struct, frozen=True, array_like=True, order=True, gc=False):

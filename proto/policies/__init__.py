@@ -15,7 +15,7 @@ from proto.policies.proxying import (
     RequestBody,
     ResponseBuffering,
 )
-from proto.policies.routing import Rewrite, SSLRedirect
+from proto.policies.routing import CustomErrors, Moved, RedirectForm, Rewrite, SSLRedirect, UpstreamHost
 
 Policy = (
     SSLRedirect
@@ -27,17 +27,25 @@ Policy = (
     | BackendProtocol
     | EndpointTLS
     | AccessLog
+    | Moved
+    | RedirectForm
+    | UpstreamHost
+    | CustomErrors
 )
 
 __all__ = [
     "AccessLog",
     "BackendProtocol",
+    "CustomErrors",
     "EndpointTLS",
+    "Moved",
     "NextUpstream",
     "Policy",
     "ProxyTimeouts",
+    "RedirectForm",
     "RequestBody",
     "ResponseBuffering",
     "Rewrite",
     "SSLRedirect",
+    "UpstreamHost",
 ]

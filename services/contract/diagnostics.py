@@ -128,6 +128,12 @@ _ALL = (
     ),
     Code("canary-pending", "warning", "A canary Ingress; canaries are not honoured yet. It gets no traffic."),
     Code(
+        "alias-conflict",
+        "warning",
+        "A name in `server-alias`, or the one that `from-to-www-redirect` adds, is a host that an Ingress declares, or "
+        "another host's already. The annotation does not give it to this one.",
+    ),
+    Code(
         "path-conflict",
         "warning",
         "Another Ingress, older or first by name, already has this host and path. This one's path is not served.",

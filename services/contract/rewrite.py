@@ -106,6 +106,22 @@ class Rewriter:
         return Redirected(encoded)
 
 
+class Captured:
+    """Text with groups of a pattern filled in; ``fill`` is all there is to it. Immutable."""
+
+    __slots__ = ("_parts", "_pattern")
+
+    def __init__(self, pattern: str, text: str) -> None:
+        """Raises ``regex.RegexError`` for the pattern and RewriteError for the text."""
+        self._pattern = regex.compile(pattern)
+        self._parts = _parts(as_bytes_text(text), self._pattern.names)
+
+    def fill(self, path: str) -> bytes:
+        """The text for a decoded ``path``; groups that it has not are empty. Raises ``regex.RegexTimeoutError``."""
+        captures = self._pattern.search(path.encode("latin-1")) or ()
+        return _filled(self._parts, captures, quote=False).encode("latin-1")
+
+
 def _parts(text: str, names: regex.Names) -> tuple[Part, ...]:
     parts: list[Part] = []
     end = 0

@@ -35,6 +35,8 @@ _log = logging.getLogger(__name__)
 
 MACHINE: Final = Machine(socket.gethostname(), os.getpid())
 _NONE: Final[frozenset[int]] = frozenset()
+_NO_BACKEND: Final = Answer(404)
+"""What stands for an error backend that cannot serve: nginx's own default backend."""
 
 
 class Patient(Client, Protocol):
@@ -154,7 +156,7 @@ class Policing:
     def intercepted(self) -> frozenset[int]:
         """The statuses whose responses are replaced; no more than one response is."""
         errors = self.course.policed.errors
-        return _NONE if errors is None or self._replaced else errors.statuses
+        return _NONE if errors is None or self._replaced or not errors.endpoints else errors.statuses
 
     def intercept(self, status: int) -> None:
         """An endpoint answered with a status that is to be replaced; its response is thrown away."""
@@ -162,14 +164,14 @@ class Policing:
 
     def _replaces(self, status: int) -> bool:
         errors = self.course.policed.errors
-        if errors is None or status not in self.intercepted:
+        if errors is None or self._replaced or status not in errors.statuses:
             return False
         self._replaced = True
-        if isinstance(errors.backend, Respond):
-            self._client.answer(Answer(errors.backend.status))
+        asked = self.course.asked
+        if isinstance(errors.backend, Respond) or not asked.generation.has_endpoints(errors.backend.upstream):
+            self._client.answer(_NO_BACKEND)
             return True
         head = self._head(Onward(errors.backend))
-        asked = self.course.asked
         head = for_error(head, status, asked.target, asked.labels, asked.authority)
         self._client.instead(errors.backend, head)
         return True

@@ -20,6 +20,7 @@ from proto.objects import Ingress, Object, key_of
 from proto.policies import Policy, Rewrite, SSLRedirect
 from proto.resources import (
     Action,
+    Alias,
     Certificate,
     Credentials,
     Forward,
@@ -121,11 +122,14 @@ def render(compiler: Compiler) -> str:
         if isinstance(resource, Settings):
             shown["settings"] = _differences(resource) or "defaults"
             continue
-        kind = "hosts" if isinstance(resource, VirtualHost) else f"{record.kind.removesuffix('s')}s"
+        kind = _PLURALS.get(record.kind) or f"{record.kind.removesuffix('s')}s"
         shown.setdefault(kind, {})[record.name or "(any)"] = _resource(resource, groups)
     findings = [_finding(entry) for key in sorted(compiler.diagnostics) for entry in compiler.diagnostics[key]]
     text = {**shown, "diagnostics": findings}
     return yaml.safe_dump(text, sort_keys=False, allow_unicode=True, width=110)
+
+
+_PLURALS = {"virtualhost": "hosts", "alias": "aliases"}
 
 
 def _resource(resource: Resource, groups: dict[str, RouteGroup]) -> Any:
@@ -144,6 +148,9 @@ def _resource(resource: Resource, groups: dict[str, RouteGroup]) -> Any:
                 }
             routes = [*resource.routes, *(route for name in resource.groups for route in groups[name].routes)]
             return shown | {"routes": [_route(route) for route in routes]}
+        case Alias():
+            said = "redirected to" if resource.redirects else "served as"
+            return f"{said} {resource.host}" + (f", tls {resource.certificate}" if resource.tls else "")
         case Upstream():
             return [f"{endpoint.address}:{endpoint.port}" for endpoint in resource.endpoints]
         case Certificate():
@@ -188,7 +195,8 @@ def _action(action: Action) -> str:
 
 def _policy(policy: Policy) -> str:
     if isinstance(policy, Rewrite):
-        return f"[rewrite {policy.pattern} to {policy.target}]"
+        prefix = f", prefix {policy.prefix}" if policy.prefix else ""
+        return f"[rewrite {policy.pattern} to {policy.target}{prefix}]"
     if isinstance(policy, SSLRedirect):
         words = {None: "unset", True: "on", False: "off"}
         return f"[ssl-redirect {words[policy.enabled]}, force {words[policy.force]}]"

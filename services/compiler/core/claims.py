@@ -14,6 +14,7 @@ from msgspec import Struct
 from proto.diagnostics import Diagnostic
 from proto.objects import Ingress, IngressBackend, IngressPath, IngressTLS, ObjectKey
 from proto.policies import EndpointTLS, Policy, SSLRedirect
+from services.compiler.core.answers import moved_of
 from services.compiler.core.policies import endpoint_tls_of, policies_of
 from services.contract.annotations.read import read_annotations
 from services.contract.annotations.settings import NOTHING_SET, AnnotationSettings
@@ -49,9 +50,9 @@ class Claim(Struct, frozen=True, gc=False):
     """What one Ingress asks for.
 
     ``name``: ``namespace/name``. ``hosts``: by lower-case host, empty text for rules without one, in the order of the
-    rules. ``default_upstream``: of ``spec.defaultBackend``. ``ssl``: its word on redirects to https; ``policies``: on
-    everything else of its routes. ``tls``: with lower-case hosts. ``fallback``: the Upstream of the annotation
-    ``default-backend``.
+    rules. ``default_upstream``: of ``spec.defaultBackend``. ``redirects``: its word on redirects, to https too;
+    ``policies``: on everything else of its routes. ``tls``: with lower-case hosts. ``fallback``: the Upstream of the
+    annotation ``default-backend``.
     """
 
     key: ObjectKey
@@ -61,7 +62,7 @@ class Claim(Struct, frozen=True, gc=False):
     default_upstream: str = ""
     tls: tuple[IngressTLS, ...] = ()
     settings: AnnotationSettings = NOTHING_SET
-    ssl: tuple[SSLRedirect, ...] = ()
+    redirects: tuple[Policy, ...] = ()
     policies: tuple[Policy, ...] = ()
     endpoint_tls: EndpointTLS | None = None
     fallback: str = ""
@@ -124,6 +125,7 @@ def judge(ingress: Ingress, controller: Controller) -> Judged:
     ssl: tuple[SSLRedirect, ...] = ()
     if settings.ssl_redirect is not None or settings.force_ssl_redirect is not None:
         ssl = (SSLRedirect(settings.ssl_redirect, settings.force_ssl_redirect),)
+    fallback = first_port_upstream(ingress.namespace, settings.default_backend) if settings.default_backend else ""
     claim = Claim(
         key=reader.key,
         name=f"{ingress.namespace}/{ingress.name}",
@@ -132,10 +134,10 @@ def judge(ingress: Ingress, controller: Controller) -> Judged:
         default_upstream=default,
         tls=ingress.tls,
         settings=settings,
-        ssl=ssl,
-        policies=policies_of(settings),
+        redirects=(*ssl, *moved_of(settings)),
+        policies=policies_of(settings, fallback),
         endpoint_tls=endpoint_tls_of(settings),
-        fallback=first_port_upstream(ingress.namespace, settings.default_backend) if settings.default_backend else "",
+        fallback=fallback,
     )
     return Judged(claim, diagnostics)
 

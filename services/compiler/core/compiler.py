@@ -52,7 +52,9 @@ class Compiler:
         self._index = ClaimIndex()
         self._table = CompiledTable()
         self._reading = read_controller(options, self._store)
-        self._upstreams = UpstreamSet(self._store, self._table, external_names=not options.disable_svc_external_name)
+        self._upstreams = UpstreamSet(
+            self._store, self._table, self._goes_to_service, external_names=not options.disable_svc_external_name
+        )
         self._findings = Findings(self._index, self._upstreams.problem)
         self._credentials = CredentialsSet(self._store, self._table)
         self._hosts = HostSet(
@@ -188,6 +190,12 @@ class Compiler:
     def _last_good(self, name: str) -> Claim | None:
         return self._admission.last_good(name, self._store.ingresses[name], self._reading.controller)
 
+    def _goes_to_service(self, upstream: str) -> bool:
+        """Whether requests for an Upstream go to its Service's own address (``service-upstream``)."""
+        claim = self._index.first_user(upstream)
+        own = None if claim is None else claim.settings.service_upstream
+        return self._reading.controller.service_upstream if own is None else own
+
     def _reindex_class(self, name: str, before: Ingress | None, after: Object | None) -> None:
         old = before.class_name if before is not None else None
         new = after.class_name if isinstance(after, Ingress) else None
@@ -222,6 +230,7 @@ class Compiler:
         if reading.controller != self._reading.controller:
             self._dirty_ingresses.update(self._store.ingresses)
             self._hosts.touch_all()
+            self._upstreams.touch_all()
         self._reading = reading
 
     def _finish_settings(self) -> None:
@@ -244,6 +253,8 @@ class Compiler:
             verdict = self._admission.decide(name, ingress, self._store.classes, self._reading.controller)
             if verdict.rejected and ingress is not None:
                 admitted.rejected.append(Rejected(ingress, verdict.claim is not None))
+            for claim in (self._index.claims.get(name), verdict.claim):
+                self._upstreams.touch_names(() if claim is None else claim.upstreams())
             self._hosts.touch(self._index.put(name, verdict.claim))
             self._findings.set_own(name, verdict.diagnostics)
             if was_served != (verdict.claim is not None):

@@ -12,8 +12,9 @@ from msgspec import Struct
 from proto.codec import decode_resource, encode, record_of
 from proto.diagnostics import Diagnostic
 from proto.handshakes import Handshake
-from proto.policies import EndpointTLS
+from proto.policies import CustomErrors, EndpointTLS
 from proto.resources import Forward, ResourceRecord, Route, RouteGroup, VirtualHost
+from services.compiler.core.aliases import Wish, wishes_of
 from services.compiler.core.certificates import HostTLS
 from services.compiler.core.claims import Claim
 from services.compiler.core.endpoint_tls import StateOf, judge_endpoint_tls
@@ -30,6 +31,7 @@ class CompiledHost(Struct, frozen=True, gc=False):
 
     ``records``: the VirtualHost and its RouteGroups. ``upstreams``: what its routes forward to, and how many declared
     routes lean on each. ``routes``: how many were declared (not synthetic). ``credentials``: those that it refers to.
+    ``aliases``: further names that it wants.
     ``diagnostics``: by Ingress.
     """
 
@@ -38,6 +40,7 @@ class CompiledHost(Struct, frozen=True, gc=False):
     certificate: str
     routes: int
     credentials: frozenset[str] = frozenset()
+    aliases: tuple[Wish, ...] = ()
     diagnostics: dict[str, tuple[Diagnostic, ...]] = {}
 
     def declared_routes(self) -> Iterable[Route]:
@@ -96,6 +99,7 @@ def compile_host(
         certificate,
         declared,
         _credentials(routes, handshake),
+        wishes_of(host, claims),
         _by_ingress(findings),
     )
 
@@ -108,6 +112,9 @@ def _upstreams(routes: Sequence[Route]) -> dict[str, int]:
             found[action.upstream] = found.get(action.upstream, 0) + (not route.synthetic)
             if action.fallback:
                 found.setdefault(action.fallback, 0)
+        for policy in route.policies:
+            if isinstance(policy, CustomErrors) and policy.backend:
+                found.setdefault(policy.backend, 0)
     return found
 
 

@@ -14,6 +14,7 @@ from proto.codec import record_of
 from proto.diagnostics import Diagnostic
 from proto.resources import ResourceKey, ResourceRecord, VirtualHost
 from services.compiler.core.admit import internal_error
+from services.compiler.core.aliases import AliasSet
 from services.compiler.core.certificates import HostTLS, certificate_of, choose_tls
 from services.compiler.core.claims import Claim, in_order
 from services.compiler.core.credentials import CredentialsSet
@@ -51,6 +52,7 @@ class HostSet:
         self._credentials = credentials
         self._findings = findings
         self._last_good = last_good
+        self._aliases = AliasSet(store, table, findings)
         self._compiled: dict[str, CompiledHost] = {}
         self._tls: dict[str, HostTLS] = {}
         self._shown_by: dict[str, int] = {}
@@ -108,9 +110,11 @@ class HostSet:
                 self._replace(host, None)
         self._dirty = set()
         for secret in self._dirty_secrets:
+            self._aliases.touch(self._index.hosts_of_secret(secret))
             if secret in self._shown_by:
                 self._put_certificate(secret)
         self._dirty_secrets = set()
+        self._aliases.compile(self._index.is_claimed, self._tls_of)
 
     def preview(self, claim: Claim, controller: Controller) -> tuple[Diagnostic, ...]:
         """What its hosts would say of ``claim`` if it stood there; changes nothing. Raises what compiling them raises.
@@ -234,6 +238,7 @@ class HostSet:
                 self._table.put(record)
         else:
             self._poisoned.pop(host, None)
+        self._aliases.wish(host, () if compiled is None else compiled.aliases)
         self._upstreams.lean(f"host {host}", {} if compiled is None else compiled.upstreams)
         self._credentials.lean(host, () if compiled is None else compiled.credentials)
         self._show("" if before is None else before.certificate, "" if compiled is None else compiled.certificate)

@@ -24,6 +24,7 @@ class ClaimIndex:
         self._upstreams: dict[str, set[str]] = {}
         self._children: dict[str, set[str]] = {}
         self._naming: dict[str, set[str]] = {}
+        self._speaking: set[str] = set()
 
     def put(self, name: str, claim: Claim | None) -> set[str]:
         """Replace the claim of an Ingress (None: it has none). Returns the hosts that may differ now."""
@@ -71,7 +72,16 @@ class ClaimIndex:
         """The Ingresses that name an Upstream."""
         return self._upstreams.get(upstream, ())
 
+    def first_user(self, upstream: str) -> Claim | None:
+        """The Ingress whose word holds for an Upstream: the oldest that names it (contract section 1.6); None also
+        where no Ingress says anything of Upstreams."""
+        if not self._speaking:
+            return None
+        return next(iter(in_order([self.claims[name] for name in self._upstreams.get(upstream, ())])), None)
+
     def _put_in(self, claim: Claim) -> set[str]:
+        if claim.settings.service_upstream is not None:
+            self._speaking.add(claim.name)
         for secret in _secrets(claim):
             self._secrets.setdefault(secret, set()).add(claim.name)
         for secret in _credentials(claim):
@@ -93,6 +103,7 @@ class ClaimIndex:
         return set(claim.hosts)
 
     def _take_out(self, claim: Claim) -> set[str]:
+        self._speaking.discard(claim.name)
         for secret in _secrets(claim):
             _discard(self._secrets, secret, claim.name)
         for secret in _credentials(claim):

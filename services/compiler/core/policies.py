@@ -16,12 +16,14 @@ from proto.policies import (
     RequestBody,
     ResponseBuffering,
 )
+from services.compiler.core.answers import answers_of
 from services.contract.annotations.settings import AnnotationSettings
 
 
-def policies_of(settings: AnnotationSettings) -> tuple[Policy, ...]:
-    """The policies that every route of the Ingress carries; none for what it says nothing of."""
-    policies: list[Policy] = []
+def policies_of(settings: AnnotationSettings, fallback: str = "") -> tuple[Policy, ...]:
+    """The policies that every route of the Ingress carries; none for what it says nothing of. ``fallback``: the
+    Upstream of ``default-backend``."""
+    policies = answers_of(settings, fallback)
     timeouts = ProxyTimeouts(
         _seconds(settings.proxy_connect_timeout),
         _seconds(settings.proxy_read_timeout),

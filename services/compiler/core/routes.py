@@ -15,9 +15,10 @@ from services.compiler.core.claims import Claim
 from services.compiler.core.endpoint_tls import HostEndpointTLS
 from services.compiler.core.locations import ROOT, Location
 from services.contract import regex
+from services.contract.annotations.entry import PREFIX
 from services.contract.configmap.read import Controller
-from services.contract.diagnostics import finding
-from services.contract.rewrite import RewriteError, Rewriter
+from services.contract.diagnostics import annotation_field, finding
+from services.contract.rewrite import Captured, RewriteError, Rewriter
 
 DENIED = Respond(503)
 NOBODY = Respond(404)
@@ -120,12 +121,37 @@ def _pattern_route(
     if rewritten and action is not DENIED:
         problem = _rewrite_problem(rewritten, location.rewrite_target)
         if not problem:
-            policies = (*policies, Rewrite(rewritten, location.rewrite_target))
+            policies = (*policies, Rewrite(rewritten, location.rewrite_target, _prefix(location, rewritten, findings)))
         elif not location.synthetic:
             action, policies = DENIED, ()
             _cannot_rewrite(location, problem, findings)
     name = "" if location.claim is None else location.claim.name
     return Route(PathMatch("regex", match), action, policies, name, location.path, location.synthetic)
+
+
+def _prefix(location: Location, pattern: str, findings: list[Diagnostic]) -> str:
+    """The X-Forwarded-Prefix of rewritten requests; one that names groups which the path has not is left out."""
+    claim = location.claim
+    prefix = "" if claim is None else claim.settings.x_forwarded_prefix
+    if not prefix:
+        return ""
+    try:
+        Captured(pattern, prefix)
+    except RewriteError as error:
+        if claim is not None and not location.synthetic:
+            findings.append(
+                finding(
+                    claim.key,
+                    "annotation-invalid",
+                    annotation_field(PREFIX + "x-forwarded-prefix"),
+                    prefix,
+                    f"The value of {PREFIX}x-forwarded-prefix does not fit the path {location.path}: {error}. It has "
+                    "no effect there.",
+                    "Correct the value or the path.",
+                )
+            )
+        return ""
+    return prefix
 
 
 def _action(location: Location, controller: Controller, tls: HostEndpointTLS) -> Action:
@@ -153,7 +179,7 @@ def _policies(location: Location, action: Action, tls: HostEndpointTLS) -> tuple
     claim = location.claim
     if claim is None:
         return _NO_REDIRECT if location.bare else ()
-    return (*(_NO_REDIRECT if location.bare else claim.ssl), *claim.policies, *tls.policies(claim))
+    return (*(_NO_REDIRECT if location.bare else claim.redirects), *claim.policies, *tls.policies(claim))
 
 
 @lru_cache(maxsize=8192)

@@ -19,6 +19,8 @@ _DNS_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-
 _MAX_NAME: Final = 253
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 EMPTY: Final = Upstream()
+_NO_ADDRESS: Final = ("", "None")
+"""What stands for the address of a Service that has none."""
 
 
 class CompiledUpstream(Struct, frozen=True, gc=False):
@@ -36,11 +38,17 @@ def parse_name(name: str) -> tuple[str, str, str]:
 
 
 def compile_upstream(
-    port: str, service: Service | None, slices: Iterable[EndpointSlice], *, external_names: bool = True
+    port: str,
+    service: Service | None,
+    slices: Iterable[EndpointSlice],
+    *,
+    external_names: bool = True,
+    by_service: bool = False,
 ) -> CompiledUpstream:
     """The Upstream of ``service`` by ``port`` (number, name, or empty for the first one).
 
-    ``slices`` are those of this Service. A Service or port that does not exist gives no endpoints and a problem.
+    ``slices`` are those of this Service. ``by_service``: its own address is the one endpoint, if it has one. A Service
+    or port that does not exist gives no endpoints and a problem.
     """
     if service is None:
         return CompiledUpstream(EMPTY, "service-not-found")
@@ -49,6 +57,8 @@ def compile_upstream(
     service_port = _port_of(port, service)
     if service_port is None:
         return CompiledUpstream(EMPTY, "service-port-not-found")
+    if by_service and service.cluster_ip not in _NO_ADDRESS:
+        return CompiledUpstream(Upstream((Endpoint(service.cluster_ip, service_port.port),)))
     found: set[tuple[str, int]] = set()
     dns = False
     for slice_ in slices:

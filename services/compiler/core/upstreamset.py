@@ -5,7 +5,7 @@ Owns the references of hosts to Upstreams. An endpoint's change touches only wha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from proto.codec import record_of
 from proto.resources import ResourceKey
@@ -17,9 +17,13 @@ from services.compiler.core.upstreams import EMPTY, CompiledUpstream, compile_up
 class UpstreamSet:
     """Upstreams by name. ``count`` and ``endpoint_count`` are those of the last compile."""
 
-    def __init__(self, store: ObjectStore, table: CompiledTable, *, external_names: bool) -> None:
+    def __init__(
+        self, store: ObjectStore, table: CompiledTable, by_service: Callable[[str], bool], *, external_names: bool
+    ) -> None:
+        """``by_service``: whether requests for an Upstream go to its Service's own address."""
         self._store = store
         self._table = table
+        self._goes_to_service = by_service
         self._external_names = external_names
         self._leaning: dict[str, dict[str, int]] = {}
         self._used_by: dict[str, int] = {}
@@ -67,6 +71,14 @@ class UpstreamSet:
             self._dirty |= names
         return bool(names)
 
+    def touch_names(self, names: Iterable[str]) -> None:
+        """What Ingresses say of these Upstreams may differ."""
+        self._dirty.update(name for name in names if name in self._used_by)
+
+    def touch_all(self) -> None:
+        """Every Upstream may differ."""
+        self._dirty.update(self._used_by)
+
     def compile(self) -> None:
         """Compile what is dirty, and drop what nobody refers to."""
         for name in sorted(self._dirty):
@@ -111,7 +123,8 @@ class UpstreamSet:
         slices = [
             slice_ for slice_name, slice_ in self._store.named_slices_of(service).items() if slice_name not in without
         ]
-        return compile_upstream(port, found, slices, external_names=self._external_names)
+        by_service = self._goes_to_service(name)
+        return compile_upstream(port, found, slices, external_names=self._external_names, by_service=by_service)
 
     def _compile(self, name: str) -> None:
         compiled = self._safely(name)
@@ -131,6 +144,7 @@ class UpstreamSet:
                 self._store.services.get(service),
                 self._store.slices_of(service),
                 external_names=self._external_names,
+                by_service=self._goes_to_service(name),
             )
         except Exception:  # one Service must not stop the others; its own routes answer 503
             return CompiledUpstream(EMPTY, "service-internal-error")

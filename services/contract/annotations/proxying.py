@@ -79,8 +79,10 @@ PROXYING: Final = (
         name="service-upstream",
         type="bool",
         default="false",
-        scope="ingress",
-        doc="Send to the Service's own address instead of its endpoints.",
+        scope="upstream",
+        state="honoured",
+        doc="Requests go to the Service's own address instead of its endpoints, if that has one. The oldest Ingress "
+        "that names the Service by a port says so for all. Unset: as in the ConfigMap.",
     ),
     Annotation(
         name="fastcgi-index",

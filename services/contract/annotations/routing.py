@@ -5,6 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from services.contract.annotations.entry import Annotation
+from services.contract.annotations.places import (
+    parse_aliases,
+    parse_prefix,
+    parse_redirect,
+    parse_statuses,
+    parse_temporal_redirect,
+    parse_upstream_host,
+)
 
 ROUTING: Final = (
     Annotation(
@@ -52,7 +60,8 @@ ROUTING: Final = (
         type="bool",
         default="false",
         risk="medium",
-        doc="The redirect to https keeps a `/` at the end of the path.",
+        state="honoured",
+        doc="The redirect to https keeps a `/` at the end of the path. Unset: as in the ConfigMap.",
     ),
     Annotation(
         name="default-backend",
@@ -64,47 +73,96 @@ ROUTING: Final = (
     Annotation(
         name="permanent-redirect",
         type="url",
+        parse=parse_redirect,
         risk="medium",
         on_failure="reject",
-        doc="Every request is sent there (301).",
+        state="honoured",
+        doc="Every request is sent there (301). A path leads to the same host.",
     ),
     Annotation(
-        name="permanent-redirect-code", type="int", default="301", doc="The status of `permanent-redirect`, 300 to 308."
+        name="permanent-redirect-code",
+        type="int",
+        default="301",
+        state="honoured",
+        doc="The status of `permanent-redirect`, 300 to 308; any other counts as 301.",
     ),
     Annotation(
         name="temporal-redirect",
         type="url",
+        parse=parse_temporal_redirect,
         risk="medium",
         on_failure="reject",
-        doc="Every request is sent there (302).",
+        state="honoured",
+        doc="Every request is sent there (302), whatever `permanent-redirect` says.",
     ),
     Annotation(
-        name="temporal-redirect-code", type="int", default="302", doc="The status of `temporal-redirect`, 300 to 307."
+        name="temporal-redirect-code",
+        type="int",
+        default="302",
+        state="honoured",
+        doc="The status of `temporal-redirect`, 300 to 307; any other counts as 302.",
     ),
     Annotation(
         name="from-to-www-redirect",
         type="bool",
         default="false",
         on_failure="reject",
-        doc="The host with `www.` in front is redirected to the host without, or the other way round.",
+        state="honoured",
+        doc="The host with `www.` in front is redirected to the host without, or the other way round; not if an "
+        "Ingress declares it.",
     ),
-    Annotation(name="relative-redirects", type="bool", default="false", doc="Redirects name the path alone."),
-    Annotation(name="use-port-in-redirects", type="bool", default="false", doc="Redirects to https name the port."),
-    Annotation(name="server-alias", type="list", scope="host", risk="high", doc="Further names of the host."),
     Annotation(
-        name="custom-http-errors", type="list", doc="Statuses that the default backend answers instead of the Service."
+        name="relative-redirects",
+        type="bool",
+        default="false",
+        state="honoured",
+        doc="Redirects to a path name no scheme and no host. Unset: as in the ConfigMap.",
+    ),
+    Annotation(
+        name="use-port-in-redirects",
+        type="bool",
+        default="false",
+        state="honoured",
+        doc="Redirects name the port. Unset: as in the ConfigMap.",
+    ),
+    Annotation(
+        name="server-alias",
+        type="list",
+        parse=parse_aliases,
+        scope="host",
+        risk="high",
+        state="honoured",
+        doc="Further names of the host, with commas between: `*.example.com`, `example.*` and `~` with a pattern too. "
+        "The oldest Ingress of the host that has any says which; a name that an Ingress declares is none.",
+    ),
+    Annotation(
+        name="custom-http-errors",
+        type="list",
+        parse=parse_statuses,
+        state="honoured",
+        doc="Statuses, 400 to 599, for which the default backend is asked for an answer, whether they are the "
+        "Service's or of the edge itself. In place of the ConfigMap's.",
     ),
     Annotation(
         name="disable-proxy-intercept-errors",
         type="bool",
         default="false",
-        doc="The Service's own error pages pass through.",
+        state="honoured",
+        doc="The Service's own errors pass, whatever `custom-http-errors` says. Unset: as in the ConfigMap.",
     ),
     Annotation(
         name="x-forwarded-prefix",
         type="string",
+        parse=parse_prefix,
         risk="medium",
-        doc="The header X-Forwarded-Prefix of rewritten requests.",
+        state="honoured",
+        doc="The header X-Forwarded-Prefix of rewritten requests; `$1` … `$9` are the groups that the path captured.",
     ),
-    Annotation(name="upstream-vhost", type="string", doc="The Host header that the Service sees."),
+    Annotation(
+        name="upstream-vhost",
+        type="string",
+        parse=parse_upstream_host,
+        state="honoured",
+        doc="The Host header that the Service sees; may hold nginx variables.",
+    ),
 )

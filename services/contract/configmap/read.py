@@ -28,6 +28,7 @@ from services.contract.configmap.logging import (
     parse_skipped,
 )
 from services.contract.configmap.registry import KEYS
+from services.contract.configmap.routing import parse_statuses
 from services.contract.configmap.tls import parse_cache_size, parse_curve, parse_secret_name, parse_versions
 from services.contract.diagnostics import RAW, finding
 
@@ -56,6 +57,7 @@ class Controller(Struct, frozen=True):
     refuses. ``guarded``: names of keys that guard every route and are not honoured yet; ``guarded_by_auth``: the key
     that guards all but ``no_auth_locations`` and Ingresses that say ``enable-global-auth: "false"``.
     ``endpoint_tls_by_path``: what an Ingress says of TLS to endpoints holds for its own paths alone.
+    ``service_upstream``: Upstreams are their Services' own addresses, where the Ingress says nothing of it.
     """
 
     annotations: AnnotationPolicy = AnnotationPolicy()
@@ -64,6 +66,7 @@ class Controller(Struct, frozen=True):
     guarded_by_auth: str = ""
     no_auth_locations: tuple[str, ...] = ("/.well-known/acme-challenge",)
     endpoint_tls_by_path: bool = False
+    service_upstream: bool = False
 
 
 class Reading(Struct, frozen=True):
@@ -93,6 +96,7 @@ def read_configmap(key: ObjectKey, data: dict[str, str]) -> Reading:
         guarded_by_auth=auth,
         no_auth_locations=values.pop("no-auth-locations", Controller().no_auth_locations),
         endpoint_tls_by_path=values.pop("proxy-ssl-location-only", False),
+        service_upstream=values.pop("service-upstream", False),
     )
     settings = Settings(**{name.replace("-", "_"): value for name, value in values.items()})
     return Reading(settings, controller, tuple(reader.findings))
@@ -276,6 +280,7 @@ _SPECIAL: Final = {
     "proxy-next-upstream": parse_conditions,
     "worker-shutdown-timeout": _own_time,
     "annotations-risk-level": _risk,
+    "custom-http-errors": parse_statuses,
     "ssl-ciphers": lambda text: parse_ciphers(text.strip()),
     "ssl-dh-param": parse_secret_name,
     "ssl-ecdh-curve": parse_curve,

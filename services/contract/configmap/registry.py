@@ -10,9 +10,11 @@ from services.contract.configmap.honoured import GUARDED, HONOURED
 from services.contract.configmap.logging import LOGGING
 from services.contract.configmap.never import REFUSED, WITHOUT_EFFECT
 from services.contract.configmap.pending import PENDING
+from services.contract.configmap.routing import ROUTING
 from services.contract.configmap.tls import TLS
 
 KEYS: Final[dict[str, Key]] = {
-    key.name: key for key in (*HONOURED, *BODIES, *LOGGING, *TLS, *GUARDED, *PENDING, *REFUSED, *WITHOUT_EFFECT)
+    key.name: key
+    for key in (*HONOURED, *BODIES, *LOGGING, *ROUTING, *TLS, *GUARDED, *PENDING, *REFUSED, *WITHOUT_EFFECT)
 }
 """Every key of ingress-nginx's ConfigMap by its name."""

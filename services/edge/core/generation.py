@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from msgspec.structs import replace
+
 from proto.codec import decode_resource
 from proto.resources import (
     CATCH_ALL,
     SETTINGS_NAME,
     Certificate,
     Credentials,
-    PathMatch,
     ResourceKey,
     ResourceKind,
     ResourceRecord,
@@ -25,32 +26,17 @@ from proto.resources import (
     Upstream,
     VirtualHost,
 )
-from proto.resources import Respond as RespondAction
 from services.contract.hosts import wildcard_of
-from services.contract.matching import matcher_of
-from services.contract.paths import as_bytes_text
-from services.contract.regex import RegexError
-from services.contract.rewrite import RewriteError, Rewriter
-from services.edge.core.client_certificates import guard_of
+from services.edge.core.aliases import NONE, Aliases, Named
 from services.edge.core.forwarded import Trust, trust_of
+from services.edge.core.host_plans import plan_host
 from services.edge.core.layered import Layered
-from services.edge.core.phases import Context, policed
 from services.edge.core.plan import (
-    NO_LABELS,
-    Decision,
-    Forward,
     HostPlan,
-    Respond,
-    RouteLabels,
-    RoutePlan,
-    compile_route,
-    labels_of_nobody,
-    rewrite_policy,
 )
 from services.edge.core.proxying import Proxying, proxying_of
 from services.edge.core.request_head import HeadLimits
 from services.edge.core.tls_options import TLSOptions, tls_options
-from services.edge.core.transport import transports_for
 
 PLANNED_AT_MOST: Final = 16384
 """Hosts that stay planned; beyond that all plans are dropped and made again as they are asked for."""
@@ -60,9 +46,6 @@ HEAD_TIME: Final = 10.0
 says nothing else: those that it says by default are long for somebody who has begun to speak."""
 
 _UNSAID: Final = Settings()
-
-NOWHERE: Final = Route(PathMatch("prefix", "/"), RespondAction(404), synthetic=True)
-"""What stands for the route where there is none."""
 
 Bodies = Mapping[ResourceKind, Layered]
 """The MessagePack of every resource, by kind and name."""
@@ -75,6 +58,7 @@ class Generation:
     of a request may be; ``head_time``: seconds that it may take, once it has begun."""
 
     __slots__ = (
+        "_aliases",
         "_bodies",
         "_hosts",
         "_planned",
@@ -102,7 +86,9 @@ class Generation:
         settings: Settings,
         hosts: dict[str, HostPlan],
         upstreams: dict[str, tuple[bytes, Upstream]],
+        aliases: Aliases,
     ) -> None:
+        self._aliases = aliases
         self.epoch = epoch
         self.version = version
         self.digest = digest
@@ -129,7 +115,8 @@ class Generation:
         for record in records:
             tables[record.kind][record.name] = record.body
         bodies = {kind: Layered(table) for kind, table in tables.items()}
-        return Generation(bodies, epoch, version, digest, _settings_in(bodies), {}, {})
+        aliases = NONE.changed(tables["alias"])
+        return Generation(bodies, epoch, version, digest, _settings_in(bodies), {}, {}, aliases)
 
     def next(
         self,
@@ -154,7 +141,8 @@ class Generation:
         default = settings.default_upstream
         same_default = (default in bodies["upstream"]) == (default in self._bodies["upstream"])
         plans = self._plans_left(touched) if same_default else {}
-        return Generation(bodies, epoch, version, digest, settings, plans, self._upstreams)
+        aliases = self._aliases.changed(touched["alias"]) if "alias" in touched else self._aliases
+        return Generation(bodies, epoch, version, digest, settings, plans, self._upstreams, aliases)
 
     def _plans_left(self, touched: Mapping[ResourceKind, Mapping[str, object]]) -> dict[str, HostPlan]:
         """The plans that a change leaves right: a host's own record, its groups, and its wildcard's TLS count.
@@ -163,10 +151,16 @@ class Generation:
         """
         if "settings" in touched or "routegroup" in touched or "credentials" in touched:
             return {}
-        hosts = touched.get("virtualhost")
-        if hosts is None:
+        hosts = touched.get("virtualhost", {})
+        aliases = touched.get("alias", {})
+        if not hosts and not aliases:
             return self._planned
         plans = dict(self._planned)
+        for alias in aliases:
+            plans.pop(alias, None)
+            plans.pop(f" {alias}", None)
+        if self._aliases:
+            plans = {name: plan for name, plan in plans.items() if plan.host not in hosts}
         for host in hosts:
             plans.pop(host, None)
         if any(host.startswith("*.") for host in hosts):
@@ -180,7 +174,11 @@ class Generation:
             return plan
         if host not in self._hosts:
             wildcard = wildcard_of(host)
-            host = wildcard if wildcard is not None and wildcard in self._hosts else CATCH_ALL
+            wildcard = wildcard if wildcard is not None and wildcard in self._hosts else None
+            named = self._aliases.find(host, wildcard) if self._aliases else None
+            if named is not None:
+                return self._plan_alias(named)
+            host = wildcard or CATCH_ALL
         return self._plan(host)
 
     def _plan(self, host: str) -> HostPlan:
@@ -189,12 +187,40 @@ class Generation:
         if plan is None:
             if len(self._planned) >= PLANNED_AT_MOST:
                 self._planned.clear()
-            plan = self._planned[host] = self._plan_host(self._virtual_host(host))
+            found = self._virtual_host(host)
+            plan = self._planned[host] = plan_host(self, found, self._has_tls(host, found.tls), self._routes(found))
+        return plan
+
+    def _plan_alias(self, named: Named) -> HostPlan:
+        """The plan of another name of a host: the host's own but for TLS, or the way there."""
+        key = named.name if named.pattern is None else f" {named.name}"  # which no host is called
+        plan = self._planned.get(key)
+        if plan is None:
+            if len(self._planned) >= PLANNED_AT_MOST:
+                self._planned.clear()
+            alias = named.alias
+            host = replace(self._virtual_host(alias.host), tls=alias.tls, certificate=alias.certificate)
+            tls = alias.tls or (named.pattern is None and self._has_tls(named.name, False))
+            if alias.redirects:
+                way = VirtualHost(alias.host, tls=alias.tls, certificate=alias.certificate)
+                plan = plan_host(self, way, tls, (), alias.host.encode())
+            else:
+                plan = plan_host(self, host, tls, self._routes(host))
+            self._planned[key] = plan
         return plan
 
     def has_host(self, host: str) -> bool:
         """Whether somebody declared ``host``, spelled like this."""
         return host in self._hosts
+
+    def has_upstream(self, name: str) -> bool:
+        """Whether there is an Upstream of that name."""
+        return name in self._upstream_bodies
+
+    def has_endpoints(self, name: str) -> bool:
+        """Whether there is an Upstream of that name with an endpoint, or the name of one."""
+        upstream = self.upstream(name)
+        return upstream is not None and bool(upstream.endpoints)
 
     def upstream(self, name: str) -> Upstream | None:
         """The Upstream of that name; the same object as long as it does not change."""
@@ -219,6 +245,8 @@ class Generation:
                     return plan.certificate
                 if plan.tls:
                     break
+            elif host and (alias := self._aliases.get(host)) and alias.certificate in self._bodies["certificate"]:
+                return alias.certificate
         default = self.settings.default_certificate
         return default if default in self._bodies["certificate"] else None
 
@@ -260,11 +288,11 @@ class Generation:
         assert isinstance(decoded, VirtualHost)
         return decoded
 
-    def _has_tls(self, host: VirtualHost) -> bool:
+    def _has_tls(self, host: str, own: bool) -> bool:
         """A host without TLS of its own takes part in its wildcard's (contract section 1.8)."""
-        if host.tls:
+        if own:
             return True
-        wildcard = wildcard_of(host.host)
+        wildcard = wildcard_of(host)
         return wildcard is not None and wildcard in self._hosts and self._virtual_host(wildcard).tls
 
     def _routes(self, host: VirtualHost) -> Iterable[Route]:
@@ -276,68 +304,11 @@ class Generation:
                 assert isinstance(group, RouteGroup)
                 yield from group.routes
 
-    def _plan_host(self, host: VirtualHost) -> HostPlan:
-        tls = self._has_tls(host)
-        plans = [(route.match, self._plan_route(host.host, tls, route)) for route in self._routes(host)]
-        denied = host.denied
-        try:
-            matcher = matcher_of(plans, host.mode)
-        except RegexError:  # the compiler refuses such routes; should one come all the same, the host is closed
-            matcher = matcher_of((), "plain")
-            denied = True
-        guard = None
-        try:
-            guard = guard_of(host.handshake)
-        except RegexError:  # likewise
-            denied = True
-        return HostPlan(
-            host=host.host,
-            routes=matcher,
-            simple=not (denied or host.app_root or guard or host.host == CATCH_ALL),
-            denied=denied,
-            app_root=host.app_root.encode(),
-            not_found=self._not_found(host.host, tls),
-            https_code=self.settings.http_redirect_code,
-            exempt=tuple(map(as_bytes_text, self.settings.no_tls_redirect_locations)),
-            tls=host.tls,
-            certificate=host.certificate,
-            body_limit=self.proxying.body_limit,
-            guard=guard,
-            tls_options=None if host.handshake is None else tls_options(self.settings, host.handshake),
-        )
-
-    def _plan_route(self, host: str, tls: bool, route: Route) -> RoutePlan:
-        policy = rewrite_policy(route)
-        try:
-            rewriter = None if policy is None else Rewriter(policy.pattern, policy.target)
-        except (RegexError, RewriteError):  # refused by the compiler; closed if it comes all the same
-            return closed(NO_LABELS)
-        transports = transports_for(route.policies, self.credentials)
-        plan = compile_route(host, tls, route, rewriter, self.settings, self.proxying, transports)
-        return self._policed(host, tls, route, plan)
-
-    def _policed(self, host: str, tls: bool, route: Route, plan: RoutePlan) -> RoutePlan:
-        """``plan`` with the route's policies; closed if one of them cannot be compiled, which the compiler sees to."""
-        settings, proxying = self.settings, self.proxying
-        try:
-            return policed(Context(host, tls, route, plan, settings, proxying, self.credentials, self.upstream))
-        except (RegexError, ValueError):
-            return closed(plan.labels)
-
-    def _not_found(self, host: str, tls: bool) -> Decision:
-        """What answers where no route does: the global default backend, else 404; what holds for all routes holds."""
-        labels = labels_of_nobody(host, self.settings)
-        name = self.settings.default_upstream
-        settled: Forward | Respond = Respond(labels, 404)
-        if name in self._bodies["upstream"]:
-            settled = Forward(labels, name, name, proxying=self.proxying)
-        plan = RoutePlan(labels, settled, False, None, settled, settled)
-        return self._policed(host, tls, NOWHERE, plan).ready or settled
-
 
 _KINDS: Final[tuple[ResourceKind, ...]] = (
     "virtualhost",
     "routegroup",
+    "alias",
     "upstream",
     "certificate",
     "credentials",
@@ -352,12 +323,6 @@ def _settings_in(bodies: Bodies) -> Settings:
     decoded = decode_resource(ResourceRecord("settings", SETTINGS_NAME, body))
     assert isinstance(decoded, Settings)
     return decoded
-
-
-def closed(labels: RouteLabels) -> RoutePlan:
-    """A route of which something is not understood: never open."""
-    answer = Respond(labels, 503)
-    return RoutePlan(labels, answer, False, None, answer, answer, too_large=answer)
 
 
 def own_lines(generation: Generation | None, tls: bool) -> bytes:

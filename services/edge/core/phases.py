@@ -17,7 +17,6 @@ from proto.resources import Credentials, Route, Settings, Upstream
 from services.edge.core.asked import Asked
 from services.edge.core.outcomes import Answer, Check, Dressing, Outcome, Pass
 from services.edge.core.plan import (
-    CustomErrors,
     Forward,
     Policed,
     Redirect,
@@ -26,6 +25,7 @@ from services.edge.core.plan import (
     rewrite,
     to_https,
 )
+from services.edge.core.policies import places, request_heads
 from services.edge.core.proxying import Proxying
 
 
@@ -92,11 +92,7 @@ def _endpoints(context: Context) -> Check | None:
     none = Answer(503)
 
     def check(asked: Asked) -> Outcome:
-        for name in names:
-            upstream = asked.generation.upstream(name)
-            if upstream is not None and upstream.endpoints:
-                return None
-        return none
+        return None if any(map(asked.generation.has_endpoints, names)) else none
 
     return check
 
@@ -105,24 +101,25 @@ PHASES: Final[tuple[Phase, ...]] = (
     # the host's, before its routes are looked at
     Phase("health", "`/healthz` of hosts nobody declared: 200"),
     Phase("host-denied", "a setting that guards the whole host is not understood: 503"),
+    Phase("www", "a name that is redirected to its host: 308"),
     Phase("client-certificate", "the client shows none, or none that is good: 400, 403, or a redirect"),
     Phase("app-root", "`/` is sent there: 302"),
     Phase("body-size", "the length that is announced is too large: 413"),
     # the route's
     Phase("denied", "a setting that guards the route is not understood: 503"),
+    Phase("moved", "every request is sent elsewhere: 301, 302 or as the Ingress says", places.moved),
     Phase("rewrite", "the path becomes another, or a redirect: 302", _rewrite, plain=True),
     Phase("https", "plain http is sent to https: 308", _https, plain=True),
     Phase("endpoints", "nobody serves: 503", _endpoints, plain=True),
+    # what the endpoint is told; nothing is refused any more
+    Phase("original-uri", "X-Original-URI", request_heads.original_uri),
+    Phase("forwarded-prefix", "X-Forwarded-Prefix of rewritten requests", request_heads.forwarded_prefix),
+    Phase("upstream-host", "the Host that the endpoint gets", request_heads.upstream_host),
 )
 """Every phase, the first to decide first."""
 
 DRESSINGS: Final[tuple[Callable[[Context], Dressing | None], ...]] = ()
 """What edits heads of responses, of endpoints and of the edge itself, in the order in which it is done."""
-
-
-def custom_errors(_context: Context) -> CustomErrors | None:
-    """Which answers of the route are replaced."""
-    return None
 
 
 def policed(context: Context) -> RoutePlan:
@@ -135,7 +132,7 @@ def policed(context: Context) -> RoutePlan:
         if phase.compile is not None and (check := phase.compile(context)) is not None
     ]
     dressings = tuple(dressing for make in DRESSINGS if (dressing := make(context)) is not None)
-    errors = custom_errors(context)
+    errors = places.custom_errors(context)
     if not dressings and errors is None and all(phase.plain for phase, _ in compiled):
         return plan
     names = tuple(phase.name for phase, _ in compiled)

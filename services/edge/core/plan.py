@@ -7,20 +7,16 @@ Routes are compiled once (``compile_route``); a route that needs no decision per
 from __future__ import annotations
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from proto import resources
-from proto.policies import AccessLog, Rewrite, SSLRedirect
-from proto.resources import Route, Settings
 from services.contract.matching import Matcher, SlashRedirect
 from services.contract.paths import normalise
 from services.contract.regex import RegexTimeoutError
 from services.contract.rewrite import CannotRewrite, Redirected, Rewriter
 from services.edge.core.client_certificates import NO_CERTIFICATE, ClientGuard
 from services.edge.core.outcomes import Check, Dressing
-from services.edge.core.proxying import UNLIMITED, Proxying, proxying_for
+from services.edge.core.proxying import UNLIMITED, Proxying
 from services.edge.core.tls_options import TLSOptions
-from services.edge.core.transport import USUAL, Transport, Transports, lane_of
 
 HEALTH_PATH = "/healthz"
 """Answered 200 for hosts nobody declared, as ingress-nginx does."""
@@ -80,10 +76,12 @@ class Respond(Struct, frozen=True, gc=False):
 
 
 class CustomErrors(Struct, frozen=True):
-    """Answers with one of ``statuses`` are replaced by what ``backend`` says of them."""
+    """Answers with one of ``statuses`` are replaced by what ``backend`` says of them; those of endpoints too if
+    ``endpoints``."""
 
     statuses: frozenset[int]
     backend: Forward | Respond
+    endpoints: bool = True
 
 
 class Policed(Struct, frozen=True):
@@ -102,6 +100,17 @@ class Policed(Struct, frozen=True):
     dressings: tuple[Dressing, ...] = ()
     errors: CustomErrors | None = None
 
+
+class RedirectForm(Struct, frozen=True, gc=False):
+    """How redirects are written. ``relative``: to a path without scheme and host; ``port``: with the port;
+    ``keeps_slash``: to https with the slash at the end."""
+
+    relative: bool = False
+    port: bool = False
+    keeps_slash: bool = False
+
+
+USUAL_FORM = RedirectForm()
 
 Settled = Forward | Redirect | Respond
 Decision = Settled | Policed
@@ -130,12 +139,13 @@ class RoutePlan(Struct, frozen=True):
     body_limit: int = UNLIMITED
     over_tls: Settled | None = None
     too_large: Decision = Respond(NO_LABELS, 413)
+    form: RedirectForm = USUAL_FORM
 
 
 class HostPlan(Struct, frozen=True):
     """A host ready to serve. ``simple``: nothing of the server level (denied, app-root, health) applies; ``exempt``:
     beginnings of paths that are not sent to https; ``tls``: it has TLS of its own, whatever its wildcard has;
-    ``body_limit``: of requests for what no route takes.
+    ``body_limit``: of requests for what no route takes; ``leads_to``: the host that it is redirected to.
     """
 
     host: str
@@ -151,16 +161,18 @@ class HostPlan(Struct, frozen=True):
     body_limit: int
     guard: ClientGuard | None
     tls_options: TLSOptions | None
+    leads_to: bytes = b""
 
 
 class Question(Struct, frozen=True, gc=False):
     """What a decision needs to know of a request's client and Host. ``refused``: the answer to a client that has no
-    certificate for this host."""
+    certificate for this host; ``port``: as it is told to endpoints."""
 
     authority: bytes
     https: bool
     tls: bool
     refused: Decision | None = None
+    port: int = 80
 
 
 def plan(host: HostPlan, target: bytes, question: Question, length: int) -> Decision:
@@ -170,7 +182,7 @@ def plan(host: HostPlan, target: bytes, question: Question, length: int) -> Deci
     if path is None:
         return _SERVER_WIDE if target == b"*" else _BAD_PATH
     if not host.simple:
-        decision = _server_level(host, path, question)
+        decision = _server_level(host, path, target, question)
         if decision is not None:
             return decision
         if host.guard is not None and not question.tls:
@@ -191,9 +203,18 @@ def plan(host: HostPlan, target: bytes, question: Question, length: int) -> Deci
     return host.not_found if length <= host.body_limit else Respond(NO_LABELS, 413)
 
 
-def _server_level(host: HostPlan, path: str, question: Question) -> Decision | None:
+def _to_host(host: HostPlan, target: bytes, question: Question) -> Redirect:
+    """``from-to-www-redirect``: always with the port, less one slash at the end (contract section 1.2)."""
+    scheme = b"https" if question.https else b"http"
+    location = b"%b://%b:%d%b" % (scheme, host.leads_to, question.port, target.removesuffix(b"/"))
+    return Redirect(RouteLabels(host.host, upstream=NO_UPSTREAM), host.https_code, location)
+
+
+def _server_level(host: HostPlan, path: str, target: bytes, question: Question) -> Decision | None:
     if host.host == resources.CATCH_ALL and path == HEALTH_PATH:
         return _HEALTHY
+    if host.leads_to:
+        return _to_host(host, target, question)
     if host.denied:
         return Respond(RouteLabels(host.host, upstream=NO_UPSTREAM), 503)
     if question.refused is not None:
@@ -255,7 +276,7 @@ def rewrite(route: RoutePlan, rewriter: Rewriter, path: str, target: bytes, mark
 
 def to_https(host: HostPlan, route: RoutePlan, target: bytes, question: Question) -> Redirect:
     """The redirect of plain http to https."""
-    return Redirect(route.labels, host.https_code, https_location(question.authority, target))
+    return Redirect(route.labels, host.https_code, https_location(route.form, question.authority, target))
 
 
 def sent_to(forward: Forward, target: bytes) -> Forward:
@@ -268,98 +289,22 @@ def without_port(authority: bytes) -> bytes:
     return authority[: authority.find(b"]") + 1] if authority.startswith(b"[") else authority.partition(b":")[0]
 
 
-def https_location(authority: bytes, target: bytes) -> bytes:
+def https_location(form: RedirectForm, authority: bytes, target: bytes) -> bytes:
     """``https://host`` and the target as it came, less one slash at its end (contract section 1.7)."""
-    return b"https://%b%b" % (without_port(authority), target.removesuffix(b"/"))
+    host = without_port(authority) + b":443" if form.port else without_port(authority)
+    return b"https://%b%b" % (host, target if form.keeps_slash else target.removesuffix(b"/"))
+
+
+def located(form: RedirectForm, question: Question, path: bytes) -> bytes:
+    """A redirect to ``path`` of the same host, as nginx's ``absolute_redirect`` and ``port_in_redirect`` write it."""
+    if form.relative:
+        return path
+    host = without_port(question.authority)
+    if form.port and question.port not in (80, 443):
+        host = b"%b:%d" % (host, question.port)
+    return b"%b://%b%b" % (b"https" if question.https else b"http", host, path)
 
 
 def _with_slash(found: SlashRedirect[RoutePlan], target: bytes, mark: int, question: Question) -> Redirect:
-    scheme = b"https" if question.https else b"http"
     query = target[mark:] if 0 <= mark < len(target) - 1 else b""
-    location = b"%b://%b%b%b" % (scheme, without_port(question.authority), found.location.encode(), query)
-    return Redirect(found.target.labels, 301, location)
-
-
-def labels_of(host: str, route: Route, settings: Settings) -> RouteLabels:
-    """The labels of a route: its Ingress, and the Service of its Upstream (``namespace/service:port``)."""
-    namespace, _, ingress = route.ingress.partition("/")
-    service = port = ""
-    upstream = NO_UPSTREAM
-    if isinstance(route.action, resources.Forward):
-        owner, _, rest = route.action.upstream.partition("/")
-        service, _, port = rest.rpartition(":")
-        upstream = f"{owner}-{service}-{port}".encode()
-    elif route.action == resources.Respond(404):
-        upstream = DEFAULT_UPSTREAM
-    logged = not any(isinstance(policy, AccessLog) and not policy.enabled for policy in route.policies)
-    if host == resources.CATCH_ALL and not ingress:
-        logged = settings.enable_access_log_for_default_backend
-    return RouteLabels(host, namespace, ingress, service, port, route.path, upstream, logged)
-
-
-def labels_of_nobody(host: str, settings: Settings) -> RouteLabels:
-    """The labels of what no route of a host takes."""
-    logged = host != resources.CATCH_ALL or settings.enable_access_log_for_default_backend
-    return RouteLabels(host, upstream=DEFAULT_UPSTREAM, logged=logged)
-
-
-def compile_route(
-    host: str,
-    tls: bool,
-    route: Route,
-    rewriter: Rewriter | None,
-    settings: Settings,
-    proxying: Proxying,
-    transports: Transports = USUAL,
-) -> RoutePlan:
-    """A route as a plan. ``tls``: the host has TLS; ``rewriter``: the route's rewrite policy, compiled; ``proxying``:
-    what holds for routes that say nothing of their own; ``transports``: how its endpoints are spoken to."""
-    labels = labels_of(host, route, settings)
-    own = proxying_for(route.policies, proxying, settings)
-    action = _action(labels, route, settings, own)
-    over_tls = None
-    if transports is not USUAL and isinstance(action, Forward) and isinstance(route.action, resources.Forward):
-        over_tls = _spoken(action, transports.secure) if transports.secure is not transports.plain else None
-        action = _spoken(action, transports.plain)
-    to_https = _redirects_to_https(route, tls, settings)
-    decided = rewriter is None and over_tls is None
-    ready = action if decided or (isinstance(action, Respond) and action.status == 503) else None
-    plain = ready if not to_https or (isinstance(action, Respond) and action.status == 503) else None
-    return RoutePlan(labels, action, to_https, rewriter, plain, ready, own.body_limit, over_tls, Respond(labels, 413))
-
-
-def _spoken(action: Forward, transport: Transport) -> Forward:
-    """``action`` to endpoints that are spoken to in this way."""
-    proxying = replace(action.proxying, transport=transport)
-    return replace(action, lane=lane_of(action.upstream, transport), proxying=proxying)
-
-
-def _action(labels: RouteLabels, route: Route, settings: Settings, proxying: Proxying) -> Settled:
-    match route.action:
-        case resources.Respond(404) if settings.default_upstream:  # nobody declared it: the global default backend's
-            name = settings.default_upstream
-            return Forward(labels, name, name, proxying=proxying)
-        case resources.Forward(upstream, fallback):
-            return Forward(labels, upstream, upstream, fallback, proxying=proxying)
-        case resources.Redirect(status, location):
-            return Redirect(labels, status, location.encode())
-        case resources.Respond(status):
-            return Respond(labels, status)
-
-
-def rewrite_policy(route: Route) -> Rewrite | None:
-    """The route's rewrite policy."""
-    return next((policy for policy in route.policies if isinstance(policy, Rewrite)), None)
-
-
-def _redirects_to_https(route: Route, tls: bool, settings: Settings) -> bool:
-    """Whether plain http is sent to https: the Ingress' word, else the global one; some locations are exempt, whatever
-    path of a request they match."""
-    if any(route.path.startswith(exempt) for exempt in settings.no_tls_redirect_locations):
-        return False
-    enabled, force = settings.ssl_redirect, settings.force_ssl_redirect
-    for policy in route.policies:
-        if isinstance(policy, SSLRedirect):
-            enabled = enabled if policy.enabled is None else policy.enabled
-            force = force if policy.force is None else policy.force
-    return force or (enabled and tls)
+    return Redirect(found.target.labels, 301, located(found.target.form, question, found.location.encode() + query))

@@ -111,6 +111,7 @@ def test_every_honoured_key_has_its_place_and_words() -> None:
         "no-auth-locations",
         "allow-cross-namespace-resources",
         "proxy-ssl-location-only",
+        "service-upstream",
     }
     fields = set(Settings.__struct_fields__) - {"default_upstream", "default_certificate", "sealed_dh_param"}
     honoured = {key.name for key in KEYS.values() if key.state == "honoured"}

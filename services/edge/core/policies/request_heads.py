@@ -1,0 +1,56 @@
+"""What endpoints are told besides what all are: the Host, the prefix that a rewrite took away, the original target.
+
+Pure. A phase each; the last one to say something of a header has the last word.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proto.policies import Rewrite, UpstreamHost
+from services.contract.rewrite import Captured
+from services.edge.core.asked import Asked
+from services.edge.core.asked_values import filled
+from services.edge.core.edits import request_edit
+from services.edge.core.outcomes import Check, Outcome, Pass
+
+if TYPE_CHECKING:
+    from services.edge.core.phases import Context
+
+
+def upstream_host(context: Context) -> Check | None:
+    """``upstream-vhost``: the Host that the endpoint gets."""
+    policy = next((policy for policy in context.route.policies if isinstance(policy, UpstreamHost)), None)
+    if policy is None:
+        return None
+    if "$" not in policy.template:
+        passed = Pass(request=request_edit(host=policy.template.encode()))
+        return lambda _asked: passed
+    fill = filled(policy.template)
+    return lambda asked: Pass(request=request_edit(host=fill(asked)))
+
+
+def forwarded_prefix(context: Context) -> Check | None:
+    """``x-forwarded-prefix``: only where the path is rewritten (contract section 1.2)."""
+    policy = next((policy for policy in context.route.policies if isinstance(policy, Rewrite)), None)
+    if policy is None or not policy.prefix:
+        return None
+    if "$" not in policy.prefix:
+        passed = Pass(request=request_edit({_PREFIX: policy.prefix.encode()}))
+        return lambda _asked: passed
+    captured = Captured(policy.pattern, policy.prefix)
+
+    def check(asked: Asked) -> Outcome:
+        return Pass(request=request_edit({_PREFIX: captured.fill(asked.path)}))
+
+    return check
+
+
+def original_uri(context: Context) -> Check | None:
+    """``proxy-add-original-uri-header``: the target as the client sent it."""
+    if not context.settings.proxy_add_original_uri_header:
+        return None
+    return lambda asked: Pass(request=request_edit({b"X-Original-URI": asked.target}))
+
+
+_PREFIX = b"X-Forwarded-Prefix"
