@@ -170,6 +170,25 @@ def test_tls_on_the_bus_reaches_everyone_and_the_key_only_the_server() -> None:
         assert volume["name"] in {mount["name"] for mount in spec["containers"][0]["volumeMounts"]}
 
 
+def test_the_webhook_leads_to_the_compilers_and_lets_pass_what_they_cannot_judge() -> None:
+    folder = "overlays/admission-webhook"
+    (configuration,) = objects("ValidatingWebhookConfiguration", folder).values()
+    (webhook,) = configuration["webhooks"]
+    assert (webhook["failurePolicy"], webhook["sideEffects"]) == ("Ignore", "None")
+    where = webhook["clientConfig"]["service"]
+    service = objects("Service", folder)[where["name"]]
+    assert (where["namespace"], service["metadata"]["namespace"]) == (NAMESPACE, NAMESPACE)
+    template = objects("Deployment", folder)["limen-compiler"]["spec"]["template"]
+    assert service["spec"]["selector"].items() <= template["metadata"]["labels"].items()
+    (container,) = template["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    (port,) = service["spec"]["ports"]
+    assert f"--validating-webhook=:{ports[port['targetPort']]}" in container["args"]
+    (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] == "webhook"]
+    for flag, file in (("certificate", "tls.crt"), ("key", "tls.key")):
+        assert f"--validating-webhook-{flag}={mount['mountPath']}/{file}" in container["args"]
+
+
 def test_beside_another_controller_nothing_of_it_is_touched() -> None:
     folder = "overlays/beside-ingress-nginx"
     assert objects("IngressClass", folder) == {}

@@ -69,7 +69,7 @@ async def _watchers(pods: Pods, api: KubeApi, token: str, *names: str) -> AsyncI
 
 
 async def test_the_overlays_are_taken_too(api: KubeApi) -> None:
-    for overlay in ("overlays/nats-tls", "overlays/beside-ingress-nginx"):
+    for overlay in ("overlays/nats-tls", "overlays/admission-webhook", "overlays/beside-ingress-nginx"):
         for manifest in rendered(overlay):
             await api.apply(manifest)
     for manifest in rendered("overlays/nodeport"):

@@ -324,7 +324,15 @@ _PLURALS = {
     "Endpoints": "endpoints",
 }
 _CLUSTER_WIDE = frozenset(
-    {"Namespace", "IngressClass", "ClusterRole", "ClusterRoleBinding", "PriorityClass", "CustomResourceDefinition"}
+    {
+        "Namespace",
+        "IngressClass",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "PriorityClass",
+        "CustomResourceDefinition",
+        "ValidatingWebhookConfiguration",
+    }
 )
 
 
