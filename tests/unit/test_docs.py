@@ -45,6 +45,11 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_no_merge_left_its_marks(page: Path) -> None:
+    assert not re.findall(r"^(?:<{7} .*|={7}|>{7} .*)$", page.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_commands_that_are_shown_exist_with_their_options(page: Path) -> None:
     shown = re.findall(r"(?:`|bin/|^|exec \S+ -- )limen ([a-z]+)((?: [^`\n]*)?)", page.read_text(), re.MULTILINE)
     for name, rest in shown:
