@@ -103,7 +103,18 @@ GOOD_INGRESSES = st.builds(
     uid=st.just("u1"),
     created=st.sampled_from([1, 1, 2]),
     annotations=st.sampled_from(
-        [{}, {}, {PREFIX + "use-regex": "true"}, {PREFIX + "rewrite-target": "/foo"}, TLS_TO_ENDPOINTS]
+        [
+            {},
+            {},
+            {PREFIX + "use-regex": "true"},
+            {PREFIX + "rewrite-target": "/foo"},
+            TLS_TO_ENDPOINTS,
+            {PREFIX + "server-alias": "x.test,www.x.test,a.x.test,*.other.test"},
+            {PREFIX + "server-alias": "a.x.test,~^other", PREFIX + "from-to-www-redirect": "true"},
+            {PREFIX + "service-upstream": "true"},
+            {PREFIX + "service-upstream": "false"},
+            {PREFIX + "custom-http-errors": "404", PREFIX + "default-backend": "api"},
+        ]
     ),
     class_name=st.sampled_from(["nginx", "nginx", "nginx", "late"]),
     rules=st.lists(GOOD_RULES, min_size=1, max_size=2).map(tuple),
@@ -127,6 +138,7 @@ SERVICES = st.one_of(
         Service,
         NAMESPACES,
         st.sampled_from(["web", "api"]),
+        cluster_ip=st.sampled_from(["10.96.0.1", "None"]),
         ports=st.lists(
             st.sampled_from([ServicePort(80, "http", "8080"), ServicePort(81, "other", "metrics")]), max_size=2
         ).map(tuple),
@@ -162,8 +174,10 @@ CLASSES = st.builds(
 CONFIGMAPS = st.builds(
     lambda data: configmap("controller", **data),
     st.dictionaries(
-        st.sampled_from(["ssl_redirect", "annotations_risk_level", "whitelist_source_range", "global_auth_url"]),
-        st.sampled_from(["false", "Low", "10.0.0.0/8", "http://auth"]),
+        st.sampled_from(
+            ["ssl_redirect", "annotations_risk_level", "whitelist_source_range", "global_auth_url", "service_upstream"]
+        ),
+        st.sampled_from(["false", "true", "Low", "10.0.0.0/8", "http://auth"]),
         max_size=2,
     ),
 )
