@@ -16,6 +16,7 @@ from proto.policies.proxying import (
     ResponseBuffering,
 )
 from proto.policies.routing import CustomErrors, Moved, RedirectForm, Rewrite, SSLRedirect, UpstreamHost
+from proto.policies.responses import CORS
 
 Policy = (
     SSLRedirect
@@ -32,9 +33,12 @@ Policy = (
     | UpstreamHost
     | CustomErrors
 )
+    | CORS
+    | Canary
 
 __all__ = [
     "AccessLog",
+    "CORS",
     "BackendProtocol",
     "CustomErrors",
     "EndpointTLS",

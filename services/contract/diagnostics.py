@@ -120,6 +120,11 @@ _ALL = (
         "warning",
         "An annotation of ingress-nginx that Limen does not honour yet. It has no effect.",
     ),
+    Code(
+        "cors-credentials",
+        "notice",
+        "CORS lets pages of all origins ask with credentials, as ingress-nginx does by default. Browsers refuse it.",
+    ),
     Code("annotation-without-effect", "notice", "An annotation that ingress-nginx ignores too."),
     Code(
         "annotation-unknown",

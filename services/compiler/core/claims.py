@@ -16,6 +16,7 @@ from proto.objects import Ingress, IngressBackend, IngressPath, IngressTLS, Obje
 from proto.policies import EndpointTLS, Policy, SSLRedirect
 from services.compiler.core.answers import moved_of
 from services.compiler.core.policies import endpoint_tls_of, policies_of
+from services.compiler.core.responses import remarks_on_responses
 from services.contract.annotations.read import read_annotations
 from services.contract.annotations.settings import NOTHING_SET, AnnotationSettings
 from services.contract.configmap.read import Controller
@@ -116,6 +117,7 @@ def judge(ingress: Ingress, controller: Controller) -> Judged:
     reader = _Reader(ingress, controller)
     settings, findings = read_annotations(ingress, controller.annotations)
     reader.findings.extend(findings)
+    reader.findings.extend(remarks_on_responses(reader.key, settings))
     hosts = reader.hosts()
     default = reader.default_upstream()
     reader.inspect()

@@ -1,4 +1,4 @@
-"""Annotations that say who may pass: authentication, address lists, client certificates, limits, CORS, and raw text."""
+"""Annotations that say who may pass: authentication, address lists, client certificates, limits, and raw text."""
 
 from __future__ import annotations
 
@@ -238,43 +238,6 @@ LIMITS: Final = (
     ),
 )
 
-CORS: Final = (
-    Annotation(
-        name="enable-cors", type="bool", default="false", scope="ingress", doc="Answer preflights and add CORS headers."
-    ),
-    Annotation(
-        name="cors-allow-origin", type="list", default="*", scope="ingress", risk="medium", doc="Origins that may ask."
-    ),
-    Annotation(
-        name="cors-allow-methods",
-        type="list",
-        default="GET, PUT, POST, DELETE, PATCH, OPTIONS",
-        scope="ingress",
-        risk="medium",
-        doc="Methods they may use.",
-    ),
-    Annotation(
-        name="cors-allow-headers",
-        type="list",
-        default="DNT,Keep-Alive,User-Agent,X-Requested-With,If-Modified-Since,Cache-Control,Content-Type,Range,"
-        "Authorization",
-        scope="ingress",
-        risk="medium",
-        doc="Headers they may send.",
-    ),
-    Annotation(name="cors-expose-headers", type="list", scope="ingress", risk="medium", doc="Headers they may read."),
-    Annotation(
-        name="cors-allow-credentials", type="bool", default="true", scope="ingress", doc="Whether cookies may be sent."
-    ),
-    Annotation(
-        name="cors-max-age",
-        type="seconds",
-        default="1728000",
-        scope="ingress",
-        doc="How long a preflight's answer holds.",
-    ),
-)
-
 REFUSED: Final = (
     Annotation(
         name="configuration-snippet",
@@ -345,4 +308,4 @@ REFUSED: Final = (
     ),
 )
 
-ACCESS: Final = (*AUTHENTICATION, *CLIENT_CERTIFICATES, *ADDRESSES, *LIMITS, *CORS, *REFUSED)
+ACCESS: Final = (*AUTHENTICATION, *CLIENT_CERTIFICATES, *ADDRESSES, *LIMITS, *REFUSED)

@@ -57,7 +57,8 @@ class Annotation(Struct, frozen=True, kw_only=True):
     ``without-effect``: ingress-nginx ignores it too, or it concerns the inside of nginx.
 
     ``refers_to``: the kind of object that the value names, as ``name`` or ``namespace/name``. ``parse``: what reads the
-    text (``values``), where the type alone does not say it; it raises MalformedError.
+    text (``values``), where the type alone does not say it; it raises MalformedError. ``passed_over``: what it leaves
+    out of a list, each as the end of a sentence about the value.
     """
 
     name: str
@@ -72,3 +73,4 @@ class Annotation(Struct, frozen=True, kw_only=True):
     aliases: tuple[str, ...] = ()
     refers_to: Target | None = None
     parse: Callable[[str], Value] | None = None
+    passed_over: Callable[[str], tuple[str, ...]] | None = None

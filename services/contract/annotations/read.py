@@ -133,6 +133,9 @@ class _Reader:
         except MalformedError as error:
             self._fail(name, entry, error)
             return
+        for left_out in () if entry.passed_over is None else entry.passed_over(text):
+            remedy = f"Correct it. {entry.doc}"
+            self._say(name, "annotation-invalid", f"The value of {name} {left_out}. It is passed over.", remedy)
         if value == "FCGI":
             self.fields["denied"] = True
             self._say(

@@ -9,6 +9,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from services.contract.annotations.cors import DEFAULT_HEADERS, DEFAULT_METHODS
+
 
 class AnnotationSettings(Struct, frozen=True, gc=False):
     """The annotations that are honoured, typed. None: the Ingress says nothing, the ConfigMap's value holds.
@@ -67,6 +69,13 @@ class AnnotationSettings(Struct, frozen=True, gc=False):
     proxy_next_upstream: tuple[str, ...] | None = None
     proxy_next_upstream_tries: int | None = None
     proxy_next_upstream_timeout: int | None = None
+    enable_cors: bool = False
+    cors_allow_origin: tuple[str, ...] = ("*",)
+    cors_allow_methods: str = DEFAULT_METHODS
+    cors_allow_headers: str = DEFAULT_HEADERS
+    cors_expose_headers: str = ""
+    cors_allow_credentials: bool = True
+    cors_max_age: int = 1728000
     access_log: bool = True
     global_auth: bool = True
     canary: bool = False

@@ -25,7 +25,7 @@ from services.edge.core.plan import (
     rewrite,
     to_https,
 )
-from services.edge.core.policies import places, request_heads
+from services.edge.core.policies import cors, places, request_heads
 from services.edge.core.proxying import Proxying
 
 
@@ -107,6 +107,7 @@ PHASES: Final[tuple[Phase, ...]] = (
     Phase("body-size", "the length that is announced is too large: 413"),
     # the route's
     Phase("denied", "a setting that guards the route is not understood: 503"),
+    Phase("cors", "a preflight of an origin that may ask: 204", cors.preflight),
     Phase("moved", "every request is sent elsewhere: 301, 302 or as the Ingress says", places.moved),
     Phase("rewrite", "the path becomes another, or a redirect: 302", _rewrite, plain=True),
     Phase("https", "plain http is sent to https: 308", _https, plain=True),
@@ -118,7 +119,7 @@ PHASES: Final[tuple[Phase, ...]] = (
 )
 """Every phase, the first to decide first."""
 
-DRESSINGS: Final[tuple[Callable[[Context], Dressing | None], ...]] = ()
+DRESSINGS: Final[tuple[Callable[[Context], Dressing | None], ...]] = (cors.told,)
 """What edits heads of responses, of endpoints and of the edge itself, in the order in which it is done."""
 
 

@@ -172,7 +172,7 @@ def test_blocked_words() -> None:
 
 
 def test_what_has_no_effect_says_so() -> None:
-    assert codes(enable_cors="true", secure_backends="true", made_up="x") == [
+    assert codes(http2_push_preload="true", secure_backends="true", made_up="x") == [
         "annotation-pending",
         "annotation-unknown",
         "annotation-without-effect",
