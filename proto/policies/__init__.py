@@ -32,13 +32,12 @@ Policy = (
     | RedirectForm
     | UpstreamHost
     | CustomErrors
-)
     | CORS
-    | Canary
+)
 
 __all__ = [
-    "AccessLog",
     "CORS",
+    "AccessLog",
     "BackendProtocol",
     "CustomErrors",
     "EndpointTLS",
