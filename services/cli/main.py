@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "watcher": "Read Kubernetes or a folder; publish objects.",
     "compiler": "Compile objects to snapshots; publish them.",
     "edge": "Take traffic.",
+    "lint": "What Limen makes of manifests for ingress-nginx, or of a cluster.",
     "status": "What every process says: versions, sync, diagnostics.",
     "events": "Route events as they happen.",
     "approve": "Let a held mass removal pass.",

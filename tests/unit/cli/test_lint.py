@@ -1,0 +1,176 @@
+"""``limen lint``: verdicts, words, exit codes, and its three forms."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from services.cli.main import cli
+from services.contract.annotations.entry import PREFIX
+from services.contract.annotations.registry import REGISTRY
+from services.contract.diagnostics import CODES
+from services.contract.nginx_behaviour import known_codes
+from tests.support.manifests import Manifest, ingress, ingress_class, secret, service
+from tests.support.pairs import tls_data
+
+
+def annotated(name: str, **annotations: str) -> Manifest:
+    words = {PREFIX + key.replace("_", "-"): value for key, value in annotations.items()}
+    return ingress(name, "shop", f"{name}.example", annotations=words)
+
+
+def lint(folder: Path, *manifests: Manifest, words: tuple[str, ...] = ()) -> Result:
+    (folder / "all.yaml").write_text("\n---\n".join(json.dumps(manifest) for manifest in manifests))
+    return CliRunner().invoke(cli, ["lint", str(folder), *words], catch_exceptions=False)
+
+
+def report(folder: Path, *manifests: Manifest, words: tuple[str, ...] = ()) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(lint(folder, *manifests, words=("--json", *words)).stdout)
+    return found
+
+
+def verdicts(found: dict[str, Any]) -> dict[str, str]:
+    return {entry["name"].partition("/")[2]: entry["verdict"] for entry in found["ingresses"]}
+
+
+def test_three_verdicts_and_what_is_not_ours(tmp_path: Path) -> None:
+    foreign = ingress("foreign", "shop", "foreign.example")
+    foreign["spec"]["ingressClassName"] = "another"
+    found = report(
+        tmp_path,
+        annotated("good"),
+        annotated("odd", use_regex="yes"),
+        annotated("raw", server_snippet="deny all;"),
+        foreign,
+    )
+    assert verdicts(found) == {"good": "served", "odd": "notices", "raw": "refused", "foreign": "passed-over"}
+    assert found["verdicts"] == {"served": 1, "notices": 1, "refused": 1, "passed-over": 1}
+
+
+def test_a_finding_says_who_does_what(tmp_path: Path) -> None:
+    found = report(tmp_path, annotated("odd", use_regex="yes"))
+    ((finding,),) = [entry["findings"] for entry in found["ingresses"]]
+    assert finding["code"] == "annotation-invalid"
+    assert (finding["object"], finding["value"]) == ("ingress shop/odd", "yes")
+    assert finding["field"] == f"metadata.annotations[{PREFIX}use-regex]"
+    assert finding["ingress_nginx"] == "Passes over the value; the default holds."
+    assert "is not a boolean" in finding["limen"]
+    assert finding["remedy"].startswith("Write a valid value.")
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+def test_every_annotation_is_spoken_of_without_words_of_its_own(name: str, tmp_path: Path) -> None:
+    """What the registry holds is enough: whatever an annotation's state, ingress-nginx's part is told."""
+    found = report(tmp_path, annotated("any", **{name.replace("-", "_"): "\r\nneither here nor there;"}))
+    for entry in found["ingresses"]:
+        assert all(finding["ingress_nginx"] for finding in entry["findings"] if name in finding["field"])
+
+
+def test_words_are_for_codes_that_exist() -> None:
+    assert known_codes() <= CODES.keys()
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words", "code"),
+    [
+        (annotated("good"), (), 0),
+        (annotated("odd", use_regex="yes"), (), 0),
+        (annotated("odd", use_regex="yes"), ("--fail-on=warning",), 1),
+        (annotated("unknown", spelled_wrong="x"), ("--fail-on=warning",), 0),
+        (annotated("unknown", spelled_wrong="x"), ("--fail-on=notice",), 1),
+        (annotated("raw", server_snippet="x"), (), 1),
+        ({"kind": "Ingress", "apiVersion": "networking.k8s.io/v1"}, (), 1),
+    ],
+)
+def test_exit_codes(manifest: Manifest, words: tuple[str, ...], code: int, tmp_path: Path) -> None:
+    assert lint(tmp_path, manifest, words=words).exit_code == code
+
+
+@pytest.mark.parametrize("words", [[], ["--kube", "x"], ["/nowhere"], ["--kube", "--kubeconfig", "/nowhere"]])
+def test_what_cannot_be_read_ends_with_2(words: list[str]) -> None:
+    assert CliRunner().invoke(cli, ["lint", *words]).exit_code == 2
+
+
+def test_what_was_not_given_is_not_held_against_anybody(tmp_path: Path) -> None:
+    with_tls = ingress("web", "shop", "web.example", secret="web-tls")
+    alone = report(tmp_path, with_tls)
+    assert verdicts(alone) == {"web": "served"}
+    assert any("No Service was given" in note for note in alone["notes"])
+    others = service("other", "shop"), secret("other", "shop", tls_data("other.example"))
+    given = report(tmp_path, with_tls, *others, ingress_class())
+    assert {finding["code"] for finding in given["ingresses"][0]["findings"]} == {
+        "service-not-found",
+        "secret-not-found",
+    }
+    assert given["notes"] == []
+
+
+def test_the_controllers_configmap_is_found(tmp_path: Path) -> None:
+    meta = {"name": "ingress-nginx-controller", "namespace": "ingress-nginx"}
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"keep-alive": "much"}}
+    found = report(tmp_path, annotated("good"), config)
+    assert [finding["code"] for finding in found["others"]] == ["configmap-invalid"]
+    other = report(tmp_path, annotated("good"), config, words=("--configmap=a/b",))
+    assert [finding["code"] for finding in other["others"]] == ["configmap-not-found"]
+
+
+def test_flags_of_ingress_nginx_are_taken_as_they_are(tmp_path: Path) -> None:
+    own = annotated("own")
+    own["spec"]["ingressClassName"] = "internal"
+    words = ("--ingress-class=internal", "--controller-class=example.com/internal", "--v=2")
+    result = lint(tmp_path, own, words=words)
+    assert result.exit_code == 0
+    assert "1 served fully" in result.stdout
+    assert "--v has no effect" in result.stderr
+
+
+def test_other_kinds_are_counted_and_standard_input_is_read(tmp_path: Path) -> None:
+    text = "kind: Deployment\napiVersion: apps/v1\nmetadata: {name: x}\n---\n" + json.dumps(annotated("good"))
+    result = CliRunner().invoke(cli, ["lint", "-", "--all"], input=text, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "passed over: 1" in result.stdout
+    assert "shop/good" in result.stdout
+
+
+class Reader(HTMLParser):
+    """Looks for what a page must not hold: anything from elsewhere, and text that became markup."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        assert not {name for name, _ in attrs} & {"src", "href", "onclick", "onerror"}
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_needs_nothing_else_and_shows_text_as_text(tmp_path: Path) -> None:
+    target = tmp_path / "report.html"
+    (tmp_path / "in").mkdir()
+    evil = annotated("evil", spelled_wrong="</code><script>alert(1)</script><img src=x onerror=y>")
+    lint(tmp_path / "in", evil, annotated("raw", server_snippet="x"), words=(f"--html={target}",))
+    text = target.read_text()
+    reader = Reader()
+    reader.feed(text)
+    assert reader.tags.count("script") == 1
+    assert "img" not in reader.tags
+    assert "<script>alert(1)</script>" in reader.text
+    assert "http://" not in text
+    assert "https://" not in text
+    assert "shop/evil" in reader.text
+    assert "shop/raw" in reader.text
+
+
+def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:
+    result = lint(tmp_path, annotated("good"), words=(f"--html={tmp_path}/no/where.html",))
+    assert result.exit_code == 2
+    assert "--html" in result.output
