@@ -18,7 +18,7 @@ from services.edge.gate import Gate, TurnedAway
 from services.edge.http2.cleartext import Undecided
 from services.edge.http2.common import Common
 from services.edge.http2.connection import Http2Connection
-from services.edge.proxied import Proxied
+from services.edge.proxied import Proxied, Refusals
 from services.edge.serving import Serving
 from services.edge.tls import TLSConnection
 
@@ -28,7 +28,8 @@ BACKLOG: Final = 4096
 class Listener:
     """See the module. ``port`` is told to endpoints; ``draining``: every response is its connection's last;
     ``handshakes``: clients whose TLS, or protocol, is not settled yet, each in ``connections`` afterwards. ``h2c``:
-    HTTP/2 is spoken without TLS too; ``turned_away``: those who are being told that there are too many."""
+    HTTP/2 is spoken without TLS too; ``turned_away``: those who are being told that there are too many; ``refusals``:
+    of connections that bring no PROXY header."""
 
     def __init__(self, serving: Serving, port: int, tls: bool, h2c: bool = False) -> None:
         self.serving = serving
@@ -39,6 +40,7 @@ class Listener:
         self.connections: set[Kept] = set()
         self.handshakes: set[Arriving] = set()
         self.turned_away: set[TurnedAway] = set()
+        self.refusals = Refusals()
         self._h2c = h2c and not tls
         self._common = Common(tls)
         self._servers: list[asyncio.Server] = []

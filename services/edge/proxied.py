@@ -8,6 +8,7 @@ address that the header names. Must not know requests.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -16,13 +17,38 @@ from services.edge.core.forwarded import believes_balancer
 from services.edge.core.proxy_protocol import Header, HeaderReader, NotProxiedError
 from services.edge.deadlines import Timed
 from services.edge.gate import TurnedAway, hand_over
+from services.runtime.logs import log
 
 if TYPE_CHECKING:
     from services.edge.listener import Listener
 
 Inner = asyncio.Protocol | asyncio.BufferedProtocol
 
+_log = logging.getLogger(__name__)
+
 HTTPS_PORT: Final = 443
+SAID_EVERY: Final = 60.0
+"""Seconds between two lines in the log about connections without a header: anybody could fill a disk with them."""
+
+
+class Refusals:
+    """Says now and then that connections brought no header: the setting may be on where no balancer writes one."""
+
+    __slots__ = ("_said_at", "_unsaid")
+
+    def __init__(self) -> None:
+        self._said_at = float("-inf")
+        self._unsaid = 0
+
+    def said(self, client: str, reason: str) -> None:
+        """A connection of ``client`` was closed for ``reason``."""
+        now = monotonic()
+        if now - self._said_at < SAID_EVERY:
+            self._unsaid += 1
+            return
+        more, self._unsaid, self._said_at = self._unsaid, 0, now
+        fields = {"client": client, "reason": reason, "more_like_it": more}
+        log(_log, logging.WARNING, "use-proxy-protocol: a connection without a good PROXY header was closed", **fields)
 
 
 class ProxiedTransport(asyncio.Transport):
@@ -89,7 +115,7 @@ class Proxied(asyncio.Protocol):
         try:
             header = self._reader.feed(data)
         except NotProxiedError as error:
-            self._refuse(f"proxy-protocol-{str(error).replace(' ', '-')}")
+            self._refuse(str(error))
             return
         if header is not None:
             self._hand_over(header)
@@ -112,7 +138,9 @@ class Proxied(asyncio.Protocol):
 
     def _refuse(self, why: str) -> None:
         """Nothing is said to somebody who does not speak the protocol (nginx: it closes too)."""
-        self._listener.serving.traffic.counters[why] += 1
+        peer = self._transport.get_extra_info("peername")
+        self._listener.refusals.said(str(peer[0]) if peer else "", why)
+        self._listener.serving.traffic.counters[f"proxy-protocol-{why.replace(' ', '-')}"] += 1
         self.abort()
 
     def eof_received(self) -> bool:
@@ -125,7 +153,7 @@ class Proxied(asyncio.Protocol):
 
     def expire(self, _now: float) -> None:
         """The header took too long (``proxy-protocol-header-timeout``)."""
-        self._refuse("proxy-protocol-timeout")
+        self._refuse("timeout")
 
     def abort(self) -> None:
         """Close at once."""

@@ -36,9 +36,11 @@ _TAG: Final = "nginx"
 class Outlet(Protocol):
     """Takes lines. ``write`` raises OSError; how many lines went out by then is ``written``.
 
-    ``direct``: another way in, for whoever must not wait; good until ``reopen`` or ``close``.
+    ``place``: where they go, for people. ``direct``: another way in, for whoever must not wait; good until ``reopen``
+    or ``close``.
     """
 
+    place: str
     written: int
     direct: Direct | None
 
@@ -89,7 +91,7 @@ class File:
     """See the module. Made and written by the thread; opened when it is first written to."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self.place = self._path = path
         self._descriptor = -1
         self._fixed = {**dict.fromkeys(STDOUT, 1), **dict.fromkeys(STDERR, 2)}.get(path)
         self._rotates = False
@@ -164,6 +166,7 @@ class Syslog:
     """A datagram per line, in the form of RFC 3164 that nginx sends."""
 
     def __init__(self, host: str, port: int) -> None:
+        self.place = f"syslog {host}:{port}"
         self._address = (host, port)
         self._socket: socket.socket | None = None
         self._host_name = socket.gethostname()

@@ -131,6 +131,7 @@ class Writer:
                     self._done += 1
                     self._close()
                     self._outlet = make()
+                    self._complained_at = float("-inf")
                 case _Reopen():
                     self._done += 1
                     if self._outlet is not None:
@@ -152,11 +153,13 @@ class Writer:
             outlet.write(lines)
         except OSError as error:
             self._failed += len(lines) - outlet.written
-            self._complain(error)
+            self._complain(outlet.place, error)
         self._by_thread += outlet.written
 
-    def _complain(self, error: OSError) -> None:
+    def _complain(self, place: str, error: OSError) -> None:
         now = monotonic()
         if now - self._complained_at >= COMPLAIN_EVERY:
             self._complained_at = now
-            log(_log, logging.ERROR, "lines of the access log are lost", error=str(error))
+            log(
+                _log, logging.ERROR, "lines of the access log are lost", place=place, error=error.strerror or str(error)
+            )

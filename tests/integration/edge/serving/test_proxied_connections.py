@@ -109,6 +109,17 @@ async def test_who_does_not_begin_with_a_header_is_not_answered(data: bytes) -> 
         assert any(name.startswith("proxy-protocol-") for name in running.serving.traffic.counters)
 
 
+async def test_that_headers_are_missing_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with edge(host(), ON) as running, asyncio.timeout(10):
+        for _ in range(3):
+            async with connection(running.http) as (reader, writer):
+                writer.write(request())
+                with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+                    await reader.readexactly(1)
+        (record,) = [record for record in caplog.records if "use-proxy-protocol" in record.message]
+        assert record.__dict__["fields"] == {"client": "127.0.0.1", "reason": "no header", "more_like_it": 0}
+
+
 async def test_a_header_that_takes_too_long_ends_the_connection() -> None:
     slow = settings(use_proxy_protocol=True, proxy_protocol_header_timeout=0.2)
     async with (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -14,12 +15,14 @@ from services.contract.variables.registry import VARIABLES
 from services.edge.access.clock import Times, common_log_time, iso_time, syslog_time
 from services.edge.access.escape import ESCAPES
 from services.edge.access.headers import Blocks, cookie, header
-from services.edge.access.outlet import Direct
+from services.edge.access.outlet import Direct, File
 from services.edge.access.rows import Rows
 from services.edge.access.values import column_of, header_of
+from services.edge.access.writer import Writer
 from services.edge.core.plan import RouteLabels
 from services.edge.strangers import AT_MOST, Strangers
 from services.edge.traffic import Record
+from tests.support.waiting import eventually
 
 
 def test_rows_are_the_columns_of_records() -> None:
@@ -83,6 +86,23 @@ def test_a_pipe_takes_whole_lines_in_pieces_or_nothing() -> None:
     os.close(reading)
     assert direct.write(lines) == 0
     os.close(writing)
+
+
+async def test_lines_that_are_lost_are_said_once_for_each_place(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = Writer()
+    for name in ("absent/one.log", "absent/two.log"):
+        writer.change(lambda path=str(tmp_path / name): File(path))  # type: ignore[misc]
+        writer.write([b"a\n"], 2)
+        writer.write([b"b\n"], 2)
+    writer.end()
+    await eventually(lambda: writer.ended)
+    assert writer.lost == 4
+    assert [record.__dict__["fields"] for record in caplog.records] == [
+        {"place": str(tmp_path / name), "error": "No such file or directory"}
+        for name in ("absent/one.log", "absent/two.log")
+    ]
 
 
 def test_times(monkeypatch: pytest.MonkeyPatch) -> None:
