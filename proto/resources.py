@@ -248,6 +248,9 @@ class Settings(Struct, frozen=True, omit_defaults=True):
     custom_http_errors: tuple[int, ...] = ()
     disable_proxy_intercept_errors: bool = False
     proxy_add_original_uri_header: bool = False
+    whitelist_source_range: tuple[str, ...] = ()
+    denylist_source_range: tuple[str, ...] = ()
+    block_cidrs: tuple[str, ...] = ()
     default_upstream: str = ""
     default_certificate: str = ""
 

@@ -6,6 +6,7 @@ does not know answers that route with 503 (``proto.codec.decode_virtual_host``):
 
 from __future__ import annotations
 
+from proto.policies.access import RateLimit, SourceRanges
 from proto.policies.proxying import (
     AccessLog,
     BackendProtocol,
@@ -15,8 +16,8 @@ from proto.policies.proxying import (
     RequestBody,
     ResponseBuffering,
 )
-from proto.policies.routing import CustomErrors, Moved, RedirectForm, Rewrite, SSLRedirect, UpstreamHost
 from proto.policies.responses import CORS
+from proto.policies.routing import CustomErrors, Moved, RedirectForm, Rewrite, SSLRedirect, UpstreamHost
 
 Policy = (
     SSLRedirect
@@ -32,6 +33,7 @@ Policy = (
     | RedirectForm
     | UpstreamHost
     | CustomErrors
+    | SourceRanges
     | CORS
 )
 
@@ -45,10 +47,12 @@ __all__ = [
     "NextUpstream",
     "Policy",
     "ProxyTimeouts",
+    "RateLimit",
     "RedirectForm",
     "RequestBody",
     "ResponseBuffering",
     "Rewrite",
     "SSLRedirect",
+    "SourceRanges",
     "UpstreamHost",
 ]

@@ -111,7 +111,8 @@ _ALL = (
     Code(
         "configmap-denied",
         "error",
-        "A key of the ConfigMap that guards access is not honoured yet. The routes that it would guard answer 503.",
+        "A key of the ConfigMap that guards access is not honoured yet or cannot be read. The routes that it would "
+        "guard answer 503.",
     ),
     # An Ingress is taken over, and something in it has no effect, or another than expected.
     Code("annotation-invalid", "warning", "An annotation cannot be read. Its default holds."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from services.contract.annotations.entry import Annotation
+from services.contract.annotations.guards import parse_networks
 
 AUTHENTICATION: Final = (
     Annotation(
@@ -196,16 +197,20 @@ ADDRESSES: Final = (
         type="cidrs",
         risk="medium",
         on_failure="deny",
-        state="guarded",
-        doc="Only these client addresses may pass.",
+        state="honoured",
+        parse=parse_networks,
+        doc="Only these client addresses and networks may pass; others get 403. "
+        "One bad entry, and the routes answer 503.",
     ),
     Annotation(
         name="denylist-source-range",
         type="cidrs",
         risk="medium",
         on_failure="deny",
-        state="guarded",
-        doc="These client addresses may not pass.",
+        state="honoured",
+        parse=parse_networks,
+        doc="These client addresses and networks get 403, whatever the allow list says. "
+        "One bad entry, and the routes answer 503.",
     ),
 )
 

@@ -48,6 +48,8 @@ class AnnotationSettings(Struct, frozen=True, gc=False):
     proxy_ssl_server_name: str = "off"
     proxy_ssl_protocols: tuple[str, ...] = ("TLSv1.2",)
     proxy_ssl_ciphers: str = "DEFAULT"
+    allowlist_source_range: tuple[str, ...] | None = None
+    denylist_source_range: tuple[str, ...] | None = None
     auth_tls_secret: str = ""
     auth_tls_verify_client: str = "on"
     auth_tls_verify_depth: int = 1

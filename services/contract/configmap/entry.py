@@ -18,6 +18,7 @@ class Key(Struct, frozen=True, kw_only=True):
     ``without-effect``: concerns the inside of nginx, nothing here.
 
     ``choices``: admitted values, if they are few. ``refers_to``: the kind of object that the value names.
+    ``guards``: a value that cannot be read closes every route, for the default would open them.
     """
 
     name: str
@@ -26,4 +27,5 @@ class Key(Struct, frozen=True, kw_only=True):
     state: KeyState = "pending"
     choices: tuple[str, ...] = ()
     refers_to: Literal["secret", "configmap"] | None = None
+    guards: bool = False
     doc: str = ""

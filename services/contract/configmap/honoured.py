@@ -259,26 +259,13 @@ HONOURED: Final = (
 )
 
 GUARDED: Final = (
-    Key(name="block-cidrs", type="list", state="guarded", doc="These client addresses are answered 403."),
     Key(name="block-referers", type="list", state="guarded", doc="These Referers are answered 403."),
     Key(name="block-user-agents", type="list", state="guarded", doc="These User-Agents are answered 403."),
-    Key(
-        name="denylist-source-range",
-        type="list",
-        state="guarded",
-        doc="These client addresses may not pass, on any route.",
-    ),
     Key(
         name="global-auth-url",
         type="string",
         state="guarded",
         doc="Ask this address about every request of every Ingress.",
-    ),
-    Key(
-        name="whitelist-source-range",
-        type="list",
-        state="guarded",
-        doc="Only these client addresses may pass, on every route.",
     ),
 )
 """Ignoring one of these would open a door: the routes it would guard answer 503."""

@@ -18,6 +18,7 @@ from proto.resources import Settings
 from services.contract.annotations.entry import Risk
 from services.contract.annotations.read import RISKS, AnnotationPolicy
 from services.contract.annotations.values import MalformedError, parse_bool, parse_ciphers, parse_conditions, parse_size
+from services.contract.configmap.access import parse_ranges
 from services.contract.configmap.bodies import parse_buffers, parse_switch
 from services.contract.configmap.entry import Key
 from services.contract.configmap.logging import (
@@ -54,8 +55,9 @@ class Controller(Struct, frozen=True):
     """What the ConfigMap says to the compiler.
 
     ``annotations``: which ones are allowed. ``strict_path_types``: report paths that ingress-nginx's admission
-    refuses. ``guarded``: names of keys that guard every route and are not honoured yet; ``guarded_by_auth``: the key
-    that guards all but ``no_auth_locations`` and Ingresses that say ``enable-global-auth: "false"``.
+    refuses. ``guarded``: names of keys that guard every route and are not honoured yet or cannot be read;
+    ``guarded_by_auth``: the key that guards all but ``no_auth_locations`` and Ingresses that say
+    ``enable-global-auth: "false"``.
     ``endpoint_tls_by_path``: what an Ingress says of TLS to endpoints holds for its own paths alone.
     ``service_upstream``: Upstreams are their Services' own addresses, where the Ingress says nothing of it.
     """
@@ -128,13 +130,16 @@ class _Reader:
                 if name == "log-format-upstream":
                     self._look_at_variables(name, value)
             except MalformedError as error:
+                holds = "All routes answer 503" if key.guards else f"The default, {key.default}, holds"
                 self._say(
                     name,
                     text,
-                    "configmap-invalid",
-                    f"The value of {name} {error}. The default, {key.default}, holds.",
+                    "configmap-denied" if key.guards else "configmap-invalid",
+                    f"The value of {name} {error}. {holds}.",
                     f"Write a valid value. {key.doc}",
                 )
+                if key.guards:
+                    self.guarded.append(name)
         elif not _says_nothing(key, text):
             self._not_honoured(key, text)
 
@@ -267,6 +272,9 @@ def _risk(text: str) -> Risk:
 
 
 _SPECIAL: Final = {
+    "block-cidrs": parse_ranges,
+    "denylist-source-range": parse_ranges,
+    "whitelist-source-range": parse_ranges,
     "access-log-path": lambda text: parse_log_path(text) or Settings().access_log_path,
     "http-access-log-path": parse_log_path,
     "log-format-upstream": parse_log_format,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.contract.configmap.access import ACCESS
 from services.contract.configmap.bodies import BODIES
 from services.contract.configmap.entry import Key
 from services.contract.configmap.honoured import GUARDED, HONOURED
@@ -15,6 +16,17 @@ from services.contract.configmap.tls import TLS
 
 KEYS: Final[dict[str, Key]] = {
     key.name: key
-    for key in (*HONOURED, *BODIES, *LOGGING, *ROUTING, *TLS, *GUARDED, *PENDING, *REFUSED, *WITHOUT_EFFECT)
+    for key in (
+        *HONOURED,
+        *ACCESS,
+        *BODIES,
+        *LOGGING,
+        *ROUTING,
+        *TLS,
+        *GUARDED,
+        *PENDING,
+        *REFUSED,
+        *WITHOUT_EFFECT,
+    )
 }
 """Every key of ingress-nginx's ConfigMap by its name."""

@@ -112,10 +112,12 @@ PHASES: Final[tuple[Phase, ...]] = (
     Phase("rewrite", "the path becomes another, or a redirect: 302", _rewrite, plain=True),
     Phase("https", "plain http is sent to https: 308", _https, plain=True),
     Phase("endpoints", "nobody serves: 503", _endpoints, plain=True),
+    Phase("addresses", "the client's address may not pass: 403", addresses.addresses),
     # what the endpoint is told; nothing is refused any more
     Phase("original-uri", "X-Original-URI", request_heads.original_uri),
     Phase("forwarded-prefix", "X-Forwarded-Prefix of rewritten requests", request_heads.forwarded_prefix),
     Phase("upstream-host", "the Host that the endpoint gets", request_heads.upstream_host),
+    # where it goes
 )
 """Every phase, the first to decide first."""
 

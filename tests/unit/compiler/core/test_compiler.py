@@ -137,7 +137,7 @@ class TestWhatAChangeTouches:
         compiler.compile()
         put(compiler, configmap("controller", keep_alive="10"))
         assert touched(compiler.compile()) == ["settings global"]
-        put(compiler, configmap("controller", keep_alive="10", whitelist_source_range="10.0.0.0/8"))
+        put(compiler, configmap("controller", keep_alive="10", whitelist_source_range="all"))
         assert touched(compiler.compile()) == ["virtualhost web.test", "- upstream shop/web:80"]
         put(compiler, configmap("controller", keep_alive="10"))
         assert touched(compiler.compile()) == ["upstream shop/web:80", "virtualhost web.test"]

@@ -32,6 +32,7 @@ def ask(built: Generation, target: str, host: str = HOST, *, https: bool = False
     """``a``, ``a /rewritten``, ``308 location`` or a status."""
     found = built.host(host_key(host.encode()) or "")
     decision = plan(found, target.encode(), Question(host.encode(), https, https), 0)
+        decision = decision.action
     match decision:
         case Forward():
             upstream = built.upstream(decision.upstream)
@@ -152,7 +153,7 @@ ROUTING: dict[str, tuple[list[Ingress], dict[str, str]]] = {
     ),
     "V38 the root carries the first one's guard": (
         [
-            ingress("a", rule(HOST, path("/a", "a:80")), whitelist_source_range="10.0.0.0/8"),
+            ingress("a", rule(HOST, path("/a", "a:80")), whitelist_source_range="nobody"),
             ingress("b", rule(HOST, path("/b", "b:80")), created=200),
         ],
         {"/a": "503", "/b": "b", "/zzz": "503"},

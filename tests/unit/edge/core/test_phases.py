@@ -94,6 +94,7 @@ ORDER = (
     "rewrite",
     "https",
     "endpoints",
+    "addresses",
     "original-uri",
     "forwarded-prefix",
     "upstream-host",

@@ -1,0 +1,42 @@
+"""Keys about who may pass, on every route. A value of one of them that cannot be read closes every route."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.contract.addresses import NoNetworkError, networks
+from services.contract.annotations.values import MalformedError
+from services.contract.configmap.entry import Key
+
+ACCESS: Final = (
+    Key(
+        name="block-cidrs",
+        type="list",
+        state="honoured",
+        guards=True,
+        doc="These client addresses and networks are answered 403, whatever the lists of an Ingress say.",
+    ),
+    Key(
+        name="denylist-source-range",
+        type="list",
+        state="honoured",
+        guards=True,
+        doc="These client addresses and networks are answered 403 by Ingresses that say nothing else.",
+    ),
+    Key(
+        name="whitelist-source-range",
+        type="list",
+        state="honoured",
+        guards=True,
+        doc="Only these client addresses and networks may pass Ingresses that say nothing else.",
+    ),
+)
+
+
+def parse_ranges(text: str) -> tuple[str, ...]:
+    """Addresses and networks. Raises MalformedError."""
+    items = ",".join(item for item in text.split(",") if item.strip())
+    try:
+        return networks(items) if items else ()
+    except NoNetworkError as error:
+        raise MalformedError(str(error)) from None
