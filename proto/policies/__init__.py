@@ -7,6 +7,7 @@ does not know answers that route with 503 (``proto.codec.decode_virtual_host``):
 from __future__ import annotations
 
 from proto.policies.access import RateLimit, SourceRanges
+from proto.policies.balancing import Canary
 from proto.policies.proxying import (
     AccessLog,
     BackendProtocol,
@@ -35,12 +36,14 @@ Policy = (
     | CustomErrors
     | SourceRanges
     | CORS
+    | Canary
 )
 
 __all__ = [
     "CORS",
     "AccessLog",
     "BackendProtocol",
+    "Canary",
     "CustomErrors",
     "EndpointTLS",
     "Moved",

@@ -132,7 +132,12 @@ _ALL = (
         "notice",
         "An annotation under ingress-nginx's prefix that ingress-nginx does not know. It has no effect.",
     ),
-    Code("canary-pending", "warning", "A canary Ingress; canaries are not honoured yet. It gets no traffic."),
+    Code(
+        "canary-without-effect",
+        "warning",
+        "A path of a canary Ingress gets no traffic: no other Ingress has it with this pathType on this host, leads "
+        "elsewhere with it, or an older canary is there already.",
+    ),
     Code(
         "alias-conflict",
         "warning",

@@ -32,12 +32,13 @@ _MAX_HOST: Final = 253
 
 class ClaimedPath(Struct, frozen=True, array_like=True, gc=False):
     """A path with its Upstream's name. ``exact``: pathType Exact; everything else is a prefix. ``field``: where the
-    Ingress says so."""
+    Ingress says so. ``kind``: the pathType as written, by which canaries find their path."""
 
     path: str
     exact: bool
     upstream: str
     field: str
+    kind: str = "Prefix"
 
 
 class HostClaim(Struct, frozen=True, array_like=True, gc=False):
@@ -212,7 +213,7 @@ class _Reader:
         upstream = self._backend(path.backend, f"{field}.backend")
         if upstream is None:
             return None
-        return ClaimedPath(text, kind == "Exact", upstream, field)
+        return ClaimedPath(text, kind == "Exact", upstream, field, kind or "ImplementationSpecific")
 
     def _backend(self, backend: IngressBackend | None, field: str) -> str | None:
         """The Upstream's name, or None for a backend that is none."""

@@ -12,9 +12,10 @@ from msgspec import Struct
 from proto.codec import decode_resource, encode, record_of
 from proto.diagnostics import Diagnostic
 from proto.handshakes import Handshake
-from proto.policies import CustomErrors, EndpointTLS
+from proto.policies import Canary, CustomErrors, EndpointTLS
 from proto.resources import Forward, ResourceRecord, Route, RouteGroup, VirtualHost
 from services.compiler.core.aliases import Wish, wishes_of
+from services.compiler.core.canaries import attach_canaries
 from services.compiler.core.certificates import HostTLS
 from services.compiler.core.claims import Claim
 from services.compiler.core.endpoint_tls import StateOf, judge_endpoint_tls
@@ -58,14 +59,16 @@ def compile_host(
     tls: HostTLS | None,
     controller: Controller,
     state_of: StateOf,
+    canaries: Sequence[Claim] = (),
 ) -> CompiledHost:
     """Compile ``host``, which is claimed by ``claims``, or by ``catch_alls`` if it is the catch-all host.
 
     Both are in order (``claims.in_order``); one of them is not empty. ``tls``: what was decided for the host, or for
-    its wildcard parent. ``state_of``: what a Secret is good for.
+    its wildcard parent. ``state_of``: what a Secret is good for. ``canaries``: in order, those that name the host.
     """
     findings: list[Diagnostic] = []
     locations = locations_of(host, claims, catch_alls, findings)
+    attach_canaries(host, canaries, locations, findings)
     endpoint_tls = judge_endpoint_tls((*claims, *catch_alls[:1]), state_of, controller, findings)
     if uses_patterns(locations):
         routes = pattern_routes(locations, controller, endpoint_tls, findings)
@@ -115,6 +118,8 @@ def _upstreams(routes: Sequence[Route]) -> dict[str, int]:
         for policy in route.policies:
             if isinstance(policy, CustomErrors) and policy.backend:
                 found.setdefault(policy.backend, 0)
+            elif isinstance(policy, Canary):
+                found.setdefault(policy.upstream, 0)
     return found
 
 

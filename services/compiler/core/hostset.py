@@ -15,6 +15,7 @@ from proto.diagnostics import Diagnostic
 from proto.resources import ResourceKey, ResourceRecord, VirtualHost
 from services.compiler.core.admit import internal_error
 from services.compiler.core.aliases import AliasSet
+from services.compiler.core.canaries import alone
 from services.compiler.core.certificates import HostTLS, certificate_of, choose_tls
 from services.compiler.core.claims import Claim, in_order
 from services.compiler.core.credentials import CredentialsSet
@@ -108,6 +109,7 @@ class HostSet:
                 self._replace(host, compiled)
             else:
                 self._replace(host, None)
+                self._findings.set_host(host, alone(host, self._index.canaries_of(host)))
         self._dirty = set()
         for secret in self._dirty_secrets:
             self._aliases.touch(self._index.hosts_of_secret(secret))
@@ -124,7 +126,8 @@ class HostSet:
             others = [other for other in self._index.claims_of(host) if other.name != claim.name]
             if len(others) < PREVIEWED_AT_MOST:
                 claims, tls = in_order([*others, claim]), self._tls_of(host)
-                compiled = compile_host(host, claims, [], tls, controller, self._credentials.state)
+                canaries = self._index.canaries_of(host)
+                compiled = compile_host(host, claims, [], tls, controller, self._credentials.state, canaries)
                 found.extend(compiled.diagnostics.get(claim.name, ()))
         return tuple(found)
 
@@ -186,7 +189,8 @@ class HostSet:
         catch_alls = self._index.catch_alls() if host == CATCH_ALL_HOST else []
         tls = self._tls_of(host)
         try:
-            compiled = compile_host(host, claims, catch_alls, tls, controller, self._credentials.state)
+            canaries = self._index.canaries_of(host)
+            compiled = compile_host(host, claims, catch_alls, tls, controller, self._credentials.state, canaries)
         except Exception:
             return self._without_poison(host, claims, catch_alls, controller)
         self._poisoned.pop(host, None)
@@ -195,7 +199,8 @@ class HostSet:
     def _without_poison(
         self, host: str, claims: Sequence[Claim], catch_alls: Sequence[Claim], controller: Controller
     ) -> CompiledHost:
-        """Take the claims in one by one, leaving out (or replacing by its last good version) each that fails."""
+        """Take the claims in one by one, leaving out (or replacing by its last good version) each that fails; canaries
+        are left out."""
         good: list[Claim] = []
         good_catch_alls: list[Claim] = []
         compiled = None

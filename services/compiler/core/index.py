@@ -18,6 +18,7 @@ class ClaimIndex:
     def __init__(self) -> None:
         self.claims: dict[str, Claim] = {}
         self._hosts: dict[str, set[str]] = {}
+        self._canaries: dict[str, set[str]] = {}
         self._catch_alls: set[str] = set()
         self._secrets: dict[str, set[str]] = {}
         self._credentials: dict[str, set[str]] = {}
@@ -42,6 +43,11 @@ class ClaimIndex:
     def naming(self, host: str) -> list[Claim]:
         """The claims that name ``host``, in order, canaries too."""
         return in_order([self.claims[name] for name in self._naming.get(host, ())])
+
+    def canaries_of(self, host: str) -> list[Claim]:
+        """The canaries that name ``host``, in order."""
+        names = self._canaries.get(host)
+        return in_order([self.claims[name] for name in names]) if names else []
 
     def catch_alls(self) -> list[Claim]:
         """The claims without rules, in order."""
@@ -91,7 +97,9 @@ class ClaimIndex:
         for host in claim.hosts:
             self._naming.setdefault(host, set()).add(claim.name)
         if claim.settings.canary:
-            return set()
+            for host in claim.hosts:
+                self._canaries.setdefault(host, set()).add(claim.name)
+            return set(claim.hosts)
         for host in claim.hosts:
             self._hosts.setdefault(host, set()).add(claim.name)
             parent = parent_of(host)
@@ -113,7 +121,9 @@ class ClaimIndex:
         for host in claim.hosts:
             _discard(self._naming, host, claim.name)
         if claim.settings.canary:
-            return set()
+            for host in claim.hosts:
+                _discard(self._canaries, host, claim.name)
+            return set(claim.hosts)
         for host in claim.hosts:
             _discard(self._hosts, host, claim.name)
             parent = parent_of(host)

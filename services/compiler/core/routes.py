@@ -179,7 +179,8 @@ def _policies(location: Location, action: Action, tls: HostEndpointTLS) -> tuple
     claim = location.claim
     if claim is None:
         return _NO_REDIRECT if location.bare else ()
-    return (*(_NO_REDIRECT if location.bare else claim.redirects), *claim.policies, *tls.policies(claim))
+    policies = (*(_NO_REDIRECT if location.bare else claim.redirects), *claim.policies, *tls.policies(claim))
+    return policies if location.canary is None else (*policies, location.canary)
 
 
 @lru_cache(maxsize=8192)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.contract.annotations.balancing import BALANCING
 from services.contract.annotations.entry import Annotation
 
 PROXYING: Final = (
@@ -205,112 +206,6 @@ UPSTREAM_TLS: Final = (
         scope="host",
         state="honoured",
         doc="The server's order of ciphers holds, not the client's.",
-    ),
-)
-
-BALANCING: Final = (
-    Annotation(
-        name="load-balance",
-        type="switch",
-        values=("round_robin", "ewma"),
-        default="round_robin",
-        scope="upstream",
-        doc="How an endpoint is chosen.",
-    ),
-    Annotation(
-        name="upstream-hash-by",
-        type="string",
-        scope="upstream",
-        risk="high",
-        on_failure="reject",
-        doc="Choose the endpoint by a hash of this.",
-    ),
-    Annotation(
-        name="upstream-hash-by-subset",
-        type="bool",
-        default="false",
-        scope="upstream",
-        doc="Hash to groups of endpoints.",
-    ),
-    Annotation(
-        name="upstream-hash-by-subset-size", type="int", default="3", scope="upstream", doc="How large such a group is."
-    ),
-    Annotation(
-        name="affinity", type="switch", values=("cookie",), scope="upstream", doc="Clients stay with an endpoint."
-    ),
-    Annotation(
-        name="affinity-mode",
-        type="switch",
-        values=("balanced", "persistent"),
-        default="balanced",
-        scope="upstream",
-        risk="medium",
-        doc="Whether clients may be moved to balance load.",
-    ),
-    Annotation(
-        name="affinity-canary-behavior",
-        type="switch",
-        values=("sticky", "legacy"),
-        default="sticky",
-        scope="upstream",
-        doc="Whether clients also stay with a canary.",
-    ),
-    Annotation(
-        name="session-cookie-name",
-        type="string",
-        default="INGRESSCOOKIE",
-        scope="upstream",
-        risk="medium",
-        doc="The name of that cookie.",
-    ),
-    Annotation(name="session-cookie-path", type="string", scope="upstream", risk="medium", doc="Its Path."),
-    Annotation(name="session-cookie-domain", type="string", scope="upstream", risk="medium", doc="Its Domain."),
-    Annotation(
-        name="session-cookie-expires", type="int", scope="upstream", risk="medium", doc="Its Expires, from now."
-    ),
-    Annotation(name="session-cookie-max-age", type="int", scope="upstream", risk="medium", doc="Its Max-Age."),
-    Annotation(
-        name="session-cookie-samesite",
-        type="switch",
-        values=("None", "Lax", "Strict"),
-        scope="upstream",
-        doc="Its SameSite.",
-    ),
-    Annotation(
-        name="session-cookie-conditional-samesite-none",
-        type="bool",
-        default="false",
-        scope="upstream",
-        doc="No SameSite=None for browsers that misread it.",
-    ),
-    Annotation(
-        name="session-cookie-secure", type="bool", scope="upstream", doc="Its Secure; absent: as the request came."
-    ),
-    Annotation(
-        name="session-cookie-change-on-failure",
-        type="bool",
-        default="false",
-        scope="upstream",
-        doc="A new cookie when the endpoint fails.",
-    ),
-    Annotation(
-        name="canary", type="bool", default="false", scope="ingress", doc="This Ingress is an alternative of another."
-    ),
-    Annotation(name="canary-weight", type="int", default="0", scope="ingress", doc="Its share of requests."),
-    Annotation(
-        name="canary-weight-total", type="int", default="100", scope="ingress", doc="What the share is a part of."
-    ),
-    Annotation(
-        name="canary-by-header", type="string", scope="ingress", risk="medium", doc="The header that chooses it."
-    ),
-    Annotation(
-        name="canary-by-header-value", type="string", scope="ingress", risk="medium", doc="The value that chooses it."
-    ),
-    Annotation(
-        name="canary-by-header-pattern", type="regex", scope="ingress", risk="medium", doc="Values that choose it."
-    ),
-    Annotation(
-        name="canary-by-cookie", type="string", scope="ingress", risk="medium", doc="The cookie that chooses it."
     ),
 )
 

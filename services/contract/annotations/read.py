@@ -177,10 +177,7 @@ class _Reader:
             self._take(name, entry, text)
         if same_value(entry, text):
             return
-        if entry.name == "canary":
-            if self.fields.get("canary"):
-                self._say(name, "canary-pending", "Canaries are not honoured yet. This Ingress gets no traffic.", "")
-        elif entry.name != "enable-global-auth":
+        if entry.name != "enable-global-auth":
             self._say(name, "annotation-pending", f"{name} is not honoured yet. It has no effect.", "")
 
     def _say(self, name: str, code: str, message: str, remedy: str) -> None:

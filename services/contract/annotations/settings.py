@@ -81,6 +81,12 @@ class AnnotationSettings(Struct, frozen=True, gc=False):
     access_log: bool = True
     global_auth: bool = True
     canary: bool = False
+    canary_weight: int = 0
+    canary_weight_total: int = 100
+    canary_by_header: str = ""
+    canary_by_header_value: str = ""
+    canary_by_header_pattern: str = ""
+    canary_by_cookie: str = ""
     denied: bool = False
     host_denied: bool = False
     clients_denied: bool = False

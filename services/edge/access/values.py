@@ -163,6 +163,10 @@ def _upstream_names(rows: Rows) -> Iterable[bytes]:
     return map(attrgetter("upstream"), rows.labels)
 
 
+def _alternative_names(rows: Rows) -> Iterable[bytes]:
+    return map(attrgetter("alternative"), rows.labels)
+
+
 def _ready(escape: Escape) -> dict[str, Column]:
     """Variables whose values stand as they are."""
     return {
@@ -187,7 +191,7 @@ def _ready(escape: Escape) -> dict[str, Column]:
         "pass_port": lambda rows: [b"443" if link.tls else b"%d" % link.server_port for link in rows.link],
         "proxy_upstream_name": _upstream_names,
         "proxy_host": _upstream_names,
-        "proxy_alternative_upstream_name": _constant(b""),
+        "proxy_alternative_upstream_name": _alternative_names,
         "hostname": _constant(socket.gethostname().encode()),
         "nginx_version": _constant(software().encode()),
         "pid": _constant(b"%d" % os.getpid()),

@@ -25,7 +25,7 @@ from services.edge.core.plan import (
     rewrite,
     to_https,
 )
-from services.edge.core.policies import cors, places, request_heads
+from services.edge.core.policies import addresses, balancing, cors, places, request_heads
 from services.edge.core.proxying import Proxying
 
 
@@ -118,6 +118,7 @@ PHASES: Final[tuple[Phase, ...]] = (
     Phase("forwarded-prefix", "X-Forwarded-Prefix of rewritten requests", request_heads.forwarded_prefix),
     Phase("upstream-host", "the Host that the endpoint gets", request_heads.upstream_host),
     # where it goes
+    Phase("canary", "some requests go to another Upstream", balancing.canary),
 )
 """Every phase, the first to decide first."""
 

@@ -25,7 +25,8 @@ HEALTH_PATH = "/healthz"
 class RouteLabels(Struct, frozen=True, gc=False):
     """What metrics and log lines call a route. Empty strings where nobody declared it.
 
-    ``upstream``: the Upstream as ingress-nginx names it in lines; ``logged``: whether there are lines at all.
+    ``upstream``: the Upstream as ingress-nginx names it in lines; ``logged``: whether there are lines at all;
+    ``alternative``: the canary's Upstream, of requests that went there.
     """
 
     host: str = ""
@@ -36,6 +37,7 @@ class RouteLabels(Struct, frozen=True, gc=False):
     path: str = ""
     upstream: bytes = b""
     logged: bool = True
+    alternative: bytes = b""
 
 
 NO_LABELS = RouteLabels()
@@ -282,6 +284,13 @@ def to_https(host: HostPlan, route: RoutePlan, target: bytes, question: Question
 def sent_to(forward: Forward, target: bytes) -> Forward:
     """``forward`` with another target."""
     return Forward(forward.labels, forward.upstream, forward.lane, forward.fallback, target, forward.proxying)
+
+
+def name_in_lines(upstream: str) -> bytes:
+    """An Upstream (``namespace/service:port``) as ingress-nginx calls it."""
+    namespace, _, rest = upstream.partition("/")
+    service, _, port = rest.rpartition(":")
+    return f"{namespace}-{service}-{port}".encode()
 
 
 def without_port(authority: bytes) -> bytes:

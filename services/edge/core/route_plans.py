@@ -23,6 +23,7 @@ from services.edge.core.plan import (
     RouteLabels,
     RoutePlan,
     Settled,
+    name_in_lines,
 )
 from services.edge.core.proxying import Proxying, proxying_for
 from services.edge.core.transport import USUAL, Transport, Transports, lane_of
@@ -34,9 +35,9 @@ def labels_of(host: str, route: Route, settings: Settings) -> RouteLabels:
     service = port = ""
     upstream = NO_UPSTREAM
     if isinstance(route.action, resources.Forward):
-        owner, _, rest = route.action.upstream.partition("/")
+        _, _, rest = route.action.upstream.partition("/")
         service, _, port = rest.rpartition(":")
-        upstream = f"{owner}-{service}-{port}".encode()
+        upstream = name_in_lines(route.action.upstream)
     elif route.action == resources.Respond(404):
         upstream = DEFAULT_UPSTREAM
     logged = not any(isinstance(policy, AccessLog) and not policy.enabled for policy in route.policies)

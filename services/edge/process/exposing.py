@@ -74,7 +74,8 @@ class Exposing:
         """The labels of a series; None: requests for hosts that nobody declared are not shown, as in ingress-nginx."""
         options, route = self._options, seen.labels
         status = f"{seen.status // 100}xx" if options.status_classes else str(seen.status)
-        labels = (status, seen.method, route.path, route.namespace, route.ingress, route.service, "")
+        canary = route.alternative.decode()
+        labels = (status, seen.method, route.path, route.namespace, route.ingress, route.service, canary)
         if not options.per_host:
             return labels
         host = _host_of(route)

@@ -189,11 +189,10 @@ def test_other_prefixes_are_none_of_ours() -> None:
     assert read_annotations(found) == (NOTHING_SET, ())
 
 
-def test_a_canary_gets_no_traffic() -> None:
-    settings, found = read_annotations(ingress("i", canary="true"))
-    assert settings.canary
-    assert [diagnostic.code for diagnostic in found] == ["canary-pending"]
-    assert codes(canary="false") == []
+def test_a_broken_pattern_of_a_canary_is_named_and_kept() -> None:
+    settings, found = read_annotations(ingress("i", canary="true", canary_by_header_pattern="[", canary_weight="10%"))
+    assert (settings.canary, settings.canary_by_header_pattern, settings.canary_weight) == (True, "[", 0)
+    assert [diagnostic.code for diagnostic in found] == ["annotation-invalid", "annotation-invalid"]
 
 
 def test_the_registry_is_complete_and_consistent() -> None:

@@ -9,7 +9,7 @@ from services.compiler.core.compiler import Compiler
 from services.compiler.core.options import CompileOptions
 from services.contract.hosts import host_key
 from services.edge.core.generation import Generation
-from services.edge.core.plan import Forward, Question, Redirect, plan
+from services.edge.core.plan import Forward, Policed, Question, Redirect, plan
 from tests.support.objects import NGINX, configmap, endpoints, ingress, path, rule, secret, service
 
 HOST = "h.test"
@@ -32,6 +32,7 @@ def ask(built: Generation, target: str, host: str = HOST, *, https: bool = False
     """``a``, ``a /rewritten``, ``308 location`` or a status."""
     found = built.host(host_key(host.encode()) or "")
     decision = plan(found, target.encode(), Question(host.encode(), https, https), 0)
+    if isinstance(decision, Policed):
         decision = decision.action
     match decision:
         case Forward():
