@@ -225,7 +225,8 @@ class Hub:
             if kind in ("ingress", "ingressclass") or (gone > FEW and gone > counts[kind])
         }
         if kinds:
-            _log.warning("%s: a list lacks %s: looking again soon", self._source, dict(inferred))
+            gone = ", ".join(f"{count} {kind}" for kind, count in sorted(inferred.items()))
+            _log.warning("%s: gone from the list: %s; looking again soon", self._source, gone)
             self._look_again(frozenset(kinds))
             self._announce()
 

@@ -91,9 +91,10 @@ class File:
     """See the module. Made and written by the thread; opened when it is first written to."""
 
     def __init__(self, path: str) -> None:
-        self.place = self._path = path
+        self._path = path
         self._descriptor = -1
         self._fixed = {**dict.fromkeys(STDOUT, 1), **dict.fromkeys(STDERR, 2)}.get(path)
+        self.place = {None: path, 1: "standard output", 2: "standard error"}[self._fixed]
         self._rotates = False
         self._piece = _ANY
         self.direct: Direct | None = None

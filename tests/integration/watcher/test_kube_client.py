@@ -59,6 +59,12 @@ async def connected(config: str) -> AsyncIterator[Client]:
         await found.close()
 
 
+async def test_a_kubeconfig_that_is_not_there_is_named() -> None:
+    client = Client("/nonexistent/config", "")
+    with pytest.raises(ConfigError, match=r"^/nonexistent/config: no such file$"):
+        await client.connect()
+
+
 async def test_a_failure_carries_the_servers_words_and_its_wish(tmp_path: Path) -> None:
     async def refuse(request: web.Request) -> web.Response:
         assert request.headers["Authorization"] == "Bearer t0"

@@ -219,12 +219,18 @@ async def _configure(configuration: Any, kubeconfig: str, context: str) -> None:
     if not kubeconfig and not context and _in_cluster():
         config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         return
+    if kubeconfig and not await asyncio.to_thread(_any_exists, kubeconfig):
+        raise ConfigError("no such file")  # the library would take it for an empty one
     await config.load_kube_config(  # type: ignore[no-untyped-call]
         config_file=kubeconfig or None,
         context=context or None,
         client_configuration=configuration,
         persist_config=False,
     )
+
+
+def _any_exists(kubeconfig: str) -> bool:
+    return any(Path(file).exists() for file in kubeconfig.split(os.pathsep))
 
 
 def _in_cluster() -> bool:
