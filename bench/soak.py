@@ -27,6 +27,8 @@ _CROWD = 40
 """Connections at a time that are used badly."""
 _QUIET = 20.0
 """Seconds at most until what was left behind is gone."""
+_STEADY = 5.0
+"""Seconds without a change after which what is left after the first round is taken to stay; idle ones go after 2."""
 _GROWTH = 24.0
 """MiB that memory may have grown by: the allocator's habits."""
 _SETTINGS = {
@@ -113,6 +115,16 @@ class Soak:
         return pid
 
 
+def _steady(pid: int, wanted: int) -> int:
+    """How many descriptors are left once there are no more than ``wanted``, or none goes any more."""
+    least, since = _descriptors(pid), time.monotonic()
+    while least > wanted and time.monotonic() - since < _STEADY:
+        time.sleep(0.1)
+        if (left := _descriptors(pid)) < least:
+            least, since = left, time.monotonic()
+    return least
+
+
 def _settled(pid: int, wanted: int) -> int:
     """How many descriptors are left once there are no more than ``wanted``, or after a time."""
     with contextlib.suppress(TimeoutError):
@@ -134,7 +146,7 @@ async def _soak(folder: Path, seconds: float, results: Results, children: list[C
     pid = await soak.worker()
     at_start = _descriptors(pid)
     await soak.round(min(30.0, max(4.0, seconds / 10)))
-    warm = await asyncio.to_thread(_settled, pid, at_start)
+    warm = await asyncio.to_thread(_steady, pid, at_start)
     memory, threads = rss_of(pid), _threads(pid)
     say(f"warm: {warm} descriptors, {threads} threads, {memory / 2**20:.0f} MiB")
     await soak.round(seconds)
