@@ -248,6 +248,14 @@ class Settings(Struct, frozen=True, omit_defaults=True):
     custom_http_errors: tuple[int, ...] = ()
     disable_proxy_intercept_errors: bool = False
     proxy_add_original_uri_header: bool = False
+    add_headers: tuple[tuple[str, str], ...] = ()
+    hide_headers: tuple[str, ...] = ()
+    proxy_set_headers: tuple[tuple[str, str], ...] = ()
+    proxy_redirect_from: str = "off"
+    proxy_redirect_to: str = "off"
+    proxy_cookie_domain: tuple[str, ...] = ()
+    proxy_cookie_path: tuple[str, ...] = ()
+    proxy_http_version: str = "1.1"
     whitelist_source_range: tuple[str, ...] = ()
     denylist_source_range: tuple[str, ...] = ()
     block_cidrs: tuple[str, ...] = ()

@@ -17,7 +17,8 @@ from proto.policies.proxying import (
     RequestBody,
     ResponseBuffering,
 )
-from proto.policies.responses import CORS
+from proto.policies.requests import RequestHop
+from proto.policies.responses import CORS, CustomHeaders, EndpointResponse
 from proto.policies.routing import CustomErrors, Moved, RedirectForm, Rewrite, SSLRedirect, UpstreamHost
 
 Policy = (
@@ -36,6 +37,9 @@ Policy = (
     | CustomErrors
     | SourceRanges
     | CORS
+    | CustomHeaders
+    | EndpointResponse
+    | RequestHop
     | Canary
 )
 
@@ -45,6 +49,8 @@ __all__ = [
     "BackendProtocol",
     "Canary",
     "CustomErrors",
+    "CustomHeaders",
+    "EndpointResponse",
     "EndpointTLS",
     "Moved",
     "NextUpstream",
@@ -53,6 +59,7 @@ __all__ = [
     "RateLimit",
     "RedirectForm",
     "RequestBody",
+    "RequestHop",
     "ResponseBuffering",
     "Rewrite",
     "SSLRedirect",

@@ -18,3 +18,22 @@ class CORS(Struct, frozen=True, array_like=True, tag="cors", gc=False):
     exposed: str = ""
     credentials: bool = True
     max_age: int = 1728000
+
+
+class CustomHeaders(Struct, frozen=True, array_like=True, tag="custom-headers", gc=False):
+    """Headers of every response, name and value as they are (``custom-headers``)."""
+
+    headers: tuple[tuple[str, str], ...]
+
+
+class EndpointResponse(Struct, frozen=True, array_like=True, tag="endpoint-response", gc=False):
+    """What becomes of heads that endpoints send; None: the global setting holds.
+
+    ``redirect_from``, ``redirect_to``: the beginning of Location and what stands there instead (``proxy-redirect-*``),
+    or ``off``; ``cookie_domain``, ``cookie_path``: (what cookies say, what they say instead), empty: as they are.
+    """
+
+    redirect_from: str | None = None
+    redirect_to: str | None = None
+    cookie_domain: tuple[str, ...] | None = None
+    cookie_path: tuple[str, ...] | None = None

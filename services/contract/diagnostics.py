@@ -122,6 +122,11 @@ _ALL = (
         "An annotation of ingress-nginx that Limen does not honour yet. It has no effect.",
     ),
     Code(
+        "headers-unusable",
+        "warning",
+        "A ConfigMap of headers for all hosts does not exist, or holds a line that is no header. It is left out.",
+    ),
+    Code(
         "cors-credentials",
         "notice",
         "CORS lets pages of all origins ask with credentials, as ingress-nginx does by default. Browsers refuse it.",

@@ -183,7 +183,7 @@ class Policing:
         return self._client.respond(self._dressed(head), body, complete)
 
     def _dressed(self, head: ResponseHead) -> ResponseHead:
-        return dressed_head(head, self.course.dressed) if self.course.dresses else head
+        return dressed_head(head, self.course.passed_on) if self.course.dresses else head
 
     def body(self, data: bytes) -> int:
         """More of the body."""

@@ -24,7 +24,7 @@ from services.compiler.core.options import CompileOptions
 from services.compiler.core.preview import preview_removals
 from services.compiler.core.result import Compiled, Orphan, Rejected
 from services.compiler.core.review import Reviewed, Standing, review
-from services.compiler.core.settings import compile_settings, read_controller
+from services.compiler.core.settings import compile_settings, configmaps_of, read_controller
 from services.compiler.core.store import ObjectStore
 from services.compiler.core.table import CompiledTable
 from services.compiler.core.upstreamset import UpstreamSet
@@ -158,8 +158,9 @@ class Compiler:
             case "secret":
                 return self._touch_secret(name)
             case "configmap":
-                self._settings_dirty |= name == self._options.configmap
-                return name == self._options.configmap
+                concerns = name in configmaps_of(self._options, self._reading)
+                self._settings_dirty |= concerns
+                return concerns
             case _:
                 return False
 

@@ -1,4 +1,4 @@
-"""What an Ingress' annotations say of heads of responses: settings -> policies of its routes.
+"""What an Ingress' annotations say of heads of requests and responses: settings -> policies of its routes.
 
 Pure. Must not know hosts or paths, nor whether what they name exists.
 """
@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from proto.diagnostics import Diagnostic
 from proto.objects import ObjectKey
-from proto.policies import CORS, Policy
+from proto.policies import CORS, EndpointResponse, Policy, RequestHop
 from services.contract.annotations.entry import PREFIX
 from services.contract.annotations.settings import AnnotationSettings
 from services.contract.diagnostics import annotation_field, finding
 
 
 def responses_of(settings: AnnotationSettings) -> list[Policy]:
-    """The policies about responses that every route of the Ingress carries."""
+    """The policies about heads that every route of the Ingress carries."""
     policies: list[Policy] = []
     if settings.enable_cors:
         policies.append(
@@ -27,6 +27,17 @@ def responses_of(settings: AnnotationSettings) -> list[Policy]:
                 settings.cors_max_age,
             )
         )
+    response = EndpointResponse(
+        settings.proxy_redirect_from,
+        settings.proxy_redirect_to,
+        settings.proxy_cookie_domain,
+        settings.proxy_cookie_path,
+    )
+    if response != EndpointResponse():
+        policies.append(response)
+    hop = RequestHop(settings.proxy_http_version or None, settings.connection_proxy_header)
+    if hop != RequestHop():
+        policies.append(hop)
     return policies
 
 

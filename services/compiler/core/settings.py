@@ -12,6 +12,7 @@ from proto.diagnostics import Diagnostic
 from proto.objects import ObjectKey
 from proto.resources import Settings
 from services.compiler.core.claims import first_port_upstream
+from services.compiler.core.named_headers import configmap_name, headers_for_all
 from services.compiler.core.options import CompileOptions
 from services.compiler.core.store import ObjectStore
 from services.compiler.core.upstreams import compile_upstream
@@ -51,13 +52,25 @@ def compile_settings(options: CompileOptions, reading: Reading, store: ObjectSto
     findings = list(reading.diagnostics)
     certificate = _default_certificate(options.default_ssl_certificate, store, findings)
     upstream, serves = _default_upstream(options, store, findings)
+    controller, maps = reading.controller, store.configmaps
     settings = msgspec.structs.replace(
         reading.settings,
+        add_headers=headers_for_all("add-headers", controller.add_headers, options.configmap, maps, findings),
+        proxy_set_headers=headers_for_all(
+            "proxy-set-headers", controller.proxy_set_headers, options.configmap, maps, findings
+        ),
         default_certificate=certificate,
         default_upstream=upstream if serves else "",
         sealed_dh_param=_dh_param(reading.settings.ssl_dh_param, store, findings),
     )
     return CompiledSettings(settings, {upstream: 0} if serves else {}, tuple(findings))
+
+
+def configmaps_of(options: CompileOptions, reading: Reading) -> set[str]:
+    """The ConfigMaps that the Settings depend on: the controller's, and those that it names."""
+    namespace = options.configmap.partition("/")[0]
+    named = (reading.controller.add_headers, reading.controller.proxy_set_headers)
+    return {options.configmap, *(configmap_name(text, namespace) for text in named if text)}
 
 
 def _default_certificate(name: str, store: ObjectStore, findings: list[Diagnostic]) -> str:

@@ -30,9 +30,6 @@ PROXYING: Final = (
         doc="The longest pause between two writes of a request.",
     ),
     Annotation(
-        name="proxy-http-version", type="switch", values=("1.0", "1.1"), default="1.1", doc="HTTP version to endpoints."
-    ),
-    Annotation(
         name="proxy-next-upstream",
         type="conditions",
         default="error timeout",
@@ -56,17 +53,6 @@ PROXYING: Final = (
         state="honoured",
         doc="Seconds after which no other endpoint is tried; 0: any time.",
     ),
-    Annotation(
-        name="proxy-cookie-domain", type="string", default="off", risk="medium", doc="Rewrite the Domain of cookies."
-    ),
-    Annotation(
-        name="proxy-cookie-path", type="string", default="off", risk="medium", doc="Rewrite the Path of cookies."
-    ),
-    Annotation(
-        name="proxy-redirect-from", type="string", default="off", risk="medium", doc="What to replace in Location."
-    ),
-    Annotation(name="proxy-redirect-to", type="string", default="off", risk="medium", doc="What to put there."),
-    Annotation(name="connection-proxy-header", type="string", doc="The Connection header to endpoints."),
     Annotation(
         name="backend-protocol",
         type="word",

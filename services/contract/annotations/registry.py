@@ -8,11 +8,12 @@ from services.contract.annotations.access import ACCESS
 from services.contract.annotations.bodies import BODIES
 from services.contract.annotations.cors import CORS
 from services.contract.annotations.entry import PREFIX, Annotation
+from services.contract.annotations.heads import HEADS
 from services.contract.annotations.proxying import PASSING_ON
 from services.contract.annotations.routing import ROUTING
 
 REGISTRY: Final[dict[str, Annotation]] = {
-    entry.name: entry for entry in (*ROUTING, *ACCESS, *CORS, *BODIES, *PASSING_ON)
+    entry.name: entry for entry in (*ROUTING, *ACCESS, *CORS, *BODIES, *HEADS, *PASSING_ON)
 }
 """Every annotation of ingress-nginx by its name without the prefix (aliases stand in their entry)."""
 

@@ -71,6 +71,12 @@ class AnnotationSettings(Struct, frozen=True, gc=False):
     proxy_next_upstream: tuple[str, ...] | None = None
     proxy_next_upstream_tries: int | None = None
     proxy_next_upstream_timeout: int | None = None
+    proxy_http_version: str = ""
+    proxy_cookie_domain: tuple[str, ...] | None = None
+    proxy_cookie_path: tuple[str, ...] | None = None
+    proxy_redirect_from: str | None = None
+    proxy_redirect_to: str | None = None
+    connection_proxy_header: str = ""
     enable_cors: bool = False
     cors_allow_origin: tuple[str, ...] = ("*",)
     cors_allow_methods: str = DEFAULT_METHODS

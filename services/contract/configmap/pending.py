@@ -7,7 +7,6 @@ from typing import Final
 from services.contract.configmap.entry import Key
 
 PENDING: Final = (
-    Key(name="add-headers", type="string", refers_to="configmap"),
     Key(name="allow-backend-server-header", type="bool", default="false"),
     Key(name="allow-snippet-annotations", type="bool", default="false"),
     Key(name="bind-address", type="list"),
@@ -59,7 +58,6 @@ PENDING: Final = (
             "image/svg+xml image/x-icon text/css text/javascript text/plain text/x-component"
         ),
     ),
-    Key(name="hide-headers", type="list"),
     Key(name="ignore-invalid-headers", type="bool", default="true"),
     Key(name="limit-conn-status-code", type="int", default="503"),
     Key(name="limit-rate", type="int", default="0"),
@@ -83,12 +81,6 @@ PENDING: Final = (
     Key(name="otel-service-name", type="string", default="nginx"),
     Key(name="otlp-collector-host", type="string"),
     Key(name="otlp-collector-port", type="int", default="4317"),
-    Key(name="proxy-cookie-domain", type="string", default="off"),
-    Key(name="proxy-cookie-path", type="string", default="off"),
-    Key(name="proxy-http-version", type="string", default="1.1"),
-    Key(name="proxy-redirect-from", type="string", default="off"),
-    Key(name="proxy-redirect-to", type="string", default="off"),
-    Key(name="proxy-set-headers", type="string", refers_to="configmap"),
     Key(name="proxy-stream-next-upstream", type="bool", default="true"),
     Key(name="proxy-stream-next-upstream-timeout", type="duration", default="600s"),
     Key(name="proxy-stream-next-upstream-tries", type="int", default="3"),

@@ -18,7 +18,6 @@ from proto.resources import Settings
 from services.contract.annotations.entry import Risk
 from services.contract.annotations.read import RISKS, AnnotationPolicy
 from services.contract.annotations.values import MalformedError, parse_bool, parse_ciphers, parse_conditions, parse_size
-from services.contract.configmap.access import parse_ranges
 from services.contract.configmap.bodies import parse_buffers, parse_switch
 from services.contract.configmap.entry import Key
 from services.contract.configmap.logging import (
@@ -32,6 +31,7 @@ from services.contract.configmap.registry import KEYS
 from services.contract.configmap.routing import parse_statuses
 from services.contract.configmap.tls import parse_cache_size, parse_curve, parse_secret_name, parse_versions
 from services.contract.diagnostics import RAW, finding
+from services.contract.header_values import parse_header_list, parse_redirect_part, parse_replacement, parse_version
 
 _NUMBER: Final = re.compile(r"[0-9]{1,10}")
 _DURATION: Final = re.compile(r"(?:[0-9]{1,10}+(?![0-9])(?:ms|[smhdwMy])?\s*+)++")
@@ -59,6 +59,7 @@ class Controller(Struct, frozen=True):
     ``guarded_by_auth``: the key that guards all but ``no_auth_locations`` and Ingresses that say
     ``enable-global-auth: "false"``.
     ``endpoint_tls_by_path``: what an Ingress says of TLS to endpoints holds for its own paths alone.
+    ``add_headers``, ``proxy_set_headers``: the ConfigMaps that hold these, empty: none.
     ``service_upstream``: Upstreams are their Services' own addresses, where the Ingress says nothing of it.
     """
 
@@ -69,6 +70,8 @@ class Controller(Struct, frozen=True):
     no_auth_locations: tuple[str, ...] = ("/.well-known/acme-challenge",)
     endpoint_tls_by_path: bool = False
     service_upstream: bool = False
+    add_headers: str = ""
+    proxy_set_headers: str = ""
 
 
 class Reading(Struct, frozen=True):
@@ -99,6 +102,8 @@ def read_configmap(key: ObjectKey, data: dict[str, str]) -> Reading:
         no_auth_locations=values.pop("no-auth-locations", Controller().no_auth_locations),
         endpoint_tls_by_path=values.pop("proxy-ssl-location-only", False),
         service_upstream=values.pop("service-upstream", False),
+        add_headers=values.pop("add-headers", ""),
+        proxy_set_headers=values.pop("proxy-set-headers", ""),
     )
     settings = Settings(**{name.replace("-", "_"): value for name, value in values.items()})
     return Reading(settings, controller, tuple(reader.findings))
@@ -289,6 +294,12 @@ _SPECIAL: Final = {
     "worker-shutdown-timeout": _own_time,
     "annotations-risk-level": _risk,
     "custom-http-errors": parse_statuses,
+    "hide-headers": parse_header_list,
+    "proxy-cookie-domain": parse_replacement,
+    "proxy-cookie-path": parse_replacement,
+    "proxy-http-version": parse_version,
+    "proxy-redirect-from": parse_redirect_part,
+    "proxy-redirect-to": parse_redirect_part,
     "ssl-ciphers": lambda text: parse_ciphers(text.strip()),
     "ssl-dh-param": parse_secret_name,
     "ssl-ecdh-curve": parse_curve,

@@ -7,6 +7,7 @@ from typing import Final
 from services.contract.configmap.access import ACCESS
 from services.contract.configmap.bodies import BODIES
 from services.contract.configmap.entry import Key
+from services.contract.configmap.heads import HEADS
 from services.contract.configmap.honoured import GUARDED, HONOURED
 from services.contract.configmap.logging import LOGGING
 from services.contract.configmap.never import REFUSED, WITHOUT_EFFECT
@@ -20,6 +21,7 @@ KEYS: Final[dict[str, Key]] = {
         *HONOURED,
         *ACCESS,
         *BODIES,
+        *HEADS,
         *LOGGING,
         *ROUTING,
         *TLS,

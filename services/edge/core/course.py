@@ -5,7 +5,7 @@ Owns what phases have changed of one request. Pure: whoever drives it answers it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from services.contract.regex import RegexTimeoutError
 from services.edge.core.asked import Asked
 from services.edge.core.edits import RequestEdit, ResponseEdit, edit_response
-from services.edge.core.outcomes import Answer, Ask, Outcome, Pass
+from services.edge.core.outcomes import Answer, Ask, Dressing, Outcome, Pass
 from services.edge.core.phases import answer_of
 from services.edge.core.plan import Forward, Policed
 
@@ -70,13 +70,20 @@ class Course:
 
     def dressed(self, status: int, lines: bytes) -> bytes:
         """Lines of a response's head as they go to the client, whoever answers."""
-        edits = [edit for dressing in self.policed.dressings if (edit := dressing(self.asked)) is not None]
+        return self._edited(self.policed.dressings, status, lines)
+
+    def passed_on(self, status: int, lines: bytes) -> bytes:
+        """Lines of the head of an endpoint's response as they go to the client."""
+        return self._edited((*self.policed.of_endpoints, *self.policed.dressings), status, lines)
+
+    def _edited(self, dressings: Iterable[Dressing], status: int, lines: bytes) -> bytes:
+        edits = [edit for dressing in dressings if (edit := dressing(self.asked)) is not None]
         return edit_response(status, lines, [*edits, *self._response])
 
     @property
     def dresses(self) -> bool:
         """Whether heads of responses are edited at all."""
-        return bool(self.policed.dressings or self._response)
+        return bool(self.policed.dressings or self.policed.of_endpoints or self._response)
 
     def _noted(self, outcome: Outcome) -> Answer | Ask | None:
         if not isinstance(outcome, Pass):

@@ -25,11 +25,12 @@ _unclean: Final = re.compile(rb"[^\t\x20-\x7e\x80-\xff]")
 
 class RequestEdit(Struct, frozen=True, gc=False):
     """``removed``: names, in lower case, of lines that do not go on; ``lines``: those that are added, each with its
-    CRLF; ``host``: what the endpoint gets as Host, empty: as it was."""
+    CRLF; ``host``: what the endpoint gets as Host, empty: as it was; ``old``: it is spoken to in HTTP/1.0."""
 
     removed: frozenset[bytes] = frozenset()
     lines: bytes = b""
     host: bytes = b""
+    old: bool = False
 
 
 class ResponseEdit(Struct, frozen=True):
@@ -91,6 +92,8 @@ def edit_request(head: bytes, edits: Iterable[RequestEdit]) -> bytes:
             lines = without(lines, edit.removed)
         if edit.host:
             lines = b"Host: %b\r\n%b" % (edit.host, without(lines, _HOST))
+        if edit.old:
+            first = first.replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n")
         lines += edit.lines
     return b"%b%b\r\n" % (first, lines)
 

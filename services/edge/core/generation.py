@@ -34,6 +34,7 @@ from services.edge.core.layered import Layered
 from services.edge.core.plan import (
     HostPlan,
 )
+from services.edge.core.policies.response_headers import added_lines
 from services.edge.core.proxying import Proxying, proxying_of
 from services.edge.core.request_head import HeadLimits
 from services.edge.core.tls_options import TLSOptions, tls_options
@@ -64,6 +65,7 @@ class Generation:
         "_planned",
         "_upstream_bodies",
         "_upstreams",
+        "added_lines",
         "digest",
         "epoch",
         "head_limits",
@@ -97,6 +99,7 @@ class Generation:
         self.tls_options: TLSOptions = tls_options(settings)
         self.proxying: Proxying = proxying_of(settings)
         self.security_line: bytes = security_line(settings)
+        self.added_lines: bytes = added_lines(settings)
         number, size = settings.large_client_header_buffers
         self.head_limits = HeadLimits(size, number * size)
         whole = settings.client_header_timeout
@@ -329,7 +332,7 @@ def own_lines(generation: Generation | None, tls: bool) -> bytes:
     """The lines that an answer of the edge itself carries besides what every page has."""
     if generation is None:
         return b""
-    lines = generation.security_line if tls else b""
+    lines = generation.added_lines + generation.security_line if tls else generation.added_lines
     return lines + b"Server: limen\r\n" if generation.settings.server_tokens else lines
 
 

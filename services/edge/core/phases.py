@@ -25,7 +25,15 @@ from services.edge.core.plan import (
     rewrite,
     to_https,
 )
-from services.edge.core.policies import addresses, balancing, cors, places, request_heads
+from services.edge.core.policies import (
+    addresses,
+    balancing,
+    cors,
+    endpoint_responses,
+    places,
+    request_heads,
+    response_headers,
+)
 from services.edge.core.proxying import Proxying
 
 
@@ -114,16 +122,29 @@ PHASES: Final[tuple[Phase, ...]] = (
     Phase("endpoints", "nobody serves: 503", _endpoints, plain=True),
     Phase("addresses", "the client's address may not pass: 403", addresses.addresses),
     # what the endpoint is told; nothing is refused any more
+    Phase("hop", "the version and the Connection header that the endpoint gets", request_heads.hop),
     Phase("original-uri", "X-Original-URI", request_heads.original_uri),
     Phase("forwarded-prefix", "X-Forwarded-Prefix of rewritten requests", request_heads.forwarded_prefix),
     Phase("upstream-host", "the Host that the endpoint gets", request_heads.upstream_host),
+    Phase("set-headers", "`proxy-set-headers`", request_heads.set_headers),
     # where it goes
     Phase("canary", "some requests go to another Upstream", balancing.canary),
 )
 """Every phase, the first to decide first."""
 
-DRESSINGS: Final[tuple[Callable[[Context], Dressing | None], ...]] = (cors.told,)
+DRESSINGS: Final[tuple[Callable[[Context], Dressing | None], ...]] = (
+    response_headers.added,
+    cors.told,
+    response_headers.custom,
+)
 """What edits heads of responses, of endpoints and of the edge itself, in the order in which it is done."""
+
+OF_ENDPOINTS: Final[tuple[Callable[[Context], Dressing | None], ...]] = (
+    endpoint_responses.hidden,
+    endpoint_responses.redirects,
+    endpoint_responses.cookies,
+)
+"""What edits heads of endpoints alone, before all that."""
 
 
 def policed(context: Context) -> RoutePlan:
@@ -136,12 +157,13 @@ def policed(context: Context) -> RoutePlan:
         if phase.compile is not None and (check := phase.compile(context)) is not None
     ]
     dressings = tuple(dressing for make in DRESSINGS if (dressing := make(context)) is not None)
+    of_endpoints = tuple(dressing for make in OF_ENDPOINTS if (dressing := make(context)) is not None)
     errors = places.custom_errors(context)
-    if not dressings and errors is None and all(phase.plain for phase, _ in compiled):
+    if not dressings and not of_endpoints and errors is None and all(phase.plain for phase, _ in compiled):
         return plan
     names = tuple(phase.name for phase, _ in compiled)
     checks = tuple(check for _, check in compiled)
-    course = Policed(plan.labels, names, checks, plan.action, plan.over_tls, dressings, errors)
+    course = Policed(plan.labels, names, checks, plan.action, plan.over_tls, dressings, errors, of_endpoints)
     too_large = replace(course, names=("body-size",), checks=(_too_large,))
     if isinstance(plan.action, Respond) and plan.action.status == 503:
         course = replace(course, names=("denied",), checks=())

@@ -91,7 +91,7 @@ class Policed(Struct, frozen=True):
 
     ``checks`` are asked in their order, ``names`` says which phase each is; if all let the request pass, ``action``
     follows (``over_tls`` for requests that came by TLS, where it is another). ``dressings`` edit the head of whatever
-    is answered; ``errors``: which answers are replaced.
+    is answered, ``of_endpoints`` those of endpoints before that; ``errors``: which answers are replaced.
     """
 
     labels: RouteLabels
@@ -101,6 +101,7 @@ class Policed(Struct, frozen=True):
     over_tls: Forward | Redirect | Respond | None = None
     dressings: tuple[Dressing, ...] = ()
     errors: CustomErrors | None = None
+    of_endpoints: tuple[Dressing, ...] = ()
 
 
 class RedirectForm(Struct, frozen=True, gc=False):

@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from proto.policies import NextUpstream, Policy, ProxyTimeouts, RequestBody, ResponseBuffering
+from proto.policies import NextUpstream, Policy, ProxyTimeouts, RequestBody, RequestHop, ResponseBuffering
 from proto.resources import Settings
 from services.edge.core.grammar import RESPONSE_LIMIT
 from services.edge.core.transport import PLAIN, Transport
@@ -67,7 +67,7 @@ def proxying_of(settings: Settings) -> Proxying:
         tries=settings.proxy_next_upstream_tries,
         next_upstream_timeout=settings.proxy_next_upstream_timeout,
         body_limit=settings.proxy_body_size or UNLIMITED,
-        request_buffering=settings.proxy_request_buffering,
+        request_buffering=settings.proxy_request_buffering or settings.proxy_http_version == "1.0",
         body_memory=settings.client_body_buffer_size,
     )
     proxying = _with_buffering(proxying, ResponseBuffering(), settings)
@@ -102,7 +102,13 @@ def proxying_for(policies: Iterable[Policy], shared: Proxying, settings: Setting
             )
             if policy.conditions is not None:
                 proxying = _with_conditions(proxying, policy.conditions, settings.retry_non_idempotent)
-    return proxying
+    return replace(proxying, request_buffering=True) if _old(policies, settings) else proxying
+
+
+def _old(policies: Iterable[Policy], settings: Settings) -> bool:
+    """Whether endpoints are spoken to in HTTP/1.0, which has no chunks: then a body's length has to be known."""
+    hops = (policy.version for policy in policies if isinstance(policy, RequestHop) and policy.version)
+    return next(hops, settings.proxy_http_version) == "1.0"
 
 
 def _own(own: float | None, shared: float) -> float:

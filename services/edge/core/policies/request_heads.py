@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proto.policies import Rewrite, UpstreamHost
+from msgspec.structs import replace
+
+from proto.policies import RequestHop, Rewrite, UpstreamHost
 from services.contract.rewrite import Captured
 from services.edge.core.asked import Asked
 from services.edge.core.asked_values import filled
 from services.edge.core.edits import request_edit
 from services.edge.core.outcomes import Check, Outcome, Pass
+from services.edge.core.policies.response_headers import values_of
 
 if TYPE_CHECKING:
     from services.edge.core.phases import Context
@@ -54,3 +57,26 @@ def original_uri(context: Context) -> Check | None:
 
 
 _PREFIX = b"X-Forwarded-Prefix"
+
+
+def set_headers(context: Context) -> Check | None:
+    """``proxy-set-headers``: for all endpoints, with variables filled in; an empty value takes a header out."""
+    headers = context.settings.proxy_set_headers
+    if not headers:
+        return None
+    host = next((filled(value) for name, value in headers if name.lower() == "host"), None)
+    values = values_of(headers)
+    return lambda asked: Pass(request=request_edit(values(asked), host=b"" if host is None else host(asked)))
+
+
+def hop(context: Context) -> Check | None:
+    """``proxy-http-version`` and ``connection-proxy-header``."""
+    policy = next((policy for policy in context.route.policies if isinstance(policy, RequestHop)), None)
+    version = context.settings.proxy_http_version
+    version = version if policy is None or policy.version is None else policy.version
+    connection = b"" if policy is None else policy.connection.encode()
+    if version != "1.0" and not connection:
+        return None
+    edit = request_edit({b"Connection": connection} if connection else {})
+    passed = Pass(request=replace(edit, old=version == "1.0"))
+    return lambda _asked: passed

@@ -1,0 +1,61 @@
+"""ConfigMaps that hold headers: what each line of them comes to, and what is said of one that cannot be used.
+
+Pure. Owns the reading of them for the whole instance (``add-headers``, ``proxy-set-headers``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from proto.diagnostics import Diagnostic
+from proto.objects import ConfigMap, ObjectKey
+from services.contract.annotations.places import check_template
+from services.contract.annotations.values import MalformedError
+from services.contract.diagnostics import finding
+from services.contract.header_values import header_problem
+
+Headers = tuple[tuple[str, str], ...]
+
+
+def configmap_name(text: str, namespace: str) -> str:
+    """``namespace/name`` of what ``name`` or ``namespace/name`` names from there."""
+    first, slash, second = text.strip().partition("/")
+    return f"{first}/{second}" if slash else f"{namespace}/{first}"
+
+
+def headers_for_all(
+    key: str, text: str, controller_map: str, configmaps: Mapping[str, ConfigMap], findings: list[Diagnostic]
+) -> Headers:
+    """The headers in the ConfigMap that ``key`` of the controller's ConfigMap names by ``text``, sorted by name; those
+    that cannot be are named and left out. An empty value stands for itself: it takes a header out."""
+    if not text:
+        return ()
+    namespace, _, own = controller_map.partition("/")
+    name = configmap_name(text, namespace)
+    configmap = configmaps.get(name)
+    if configmap is None:
+        where = ObjectKey("configmap", namespace, own)
+        message = f"ConfigMap {name} does not exist. {key} has no effect."
+        findings.append(finding(where, "headers-unusable", f"data[{key}]", text, message, "Create it."))
+        return ()
+    found = []
+    for header, value in sorted(configmap.data.items()):
+        problem = _problem(header, value)
+        if problem:
+            where = ObjectKey("configmap", configmap.namespace, configmap.name)
+            message = f"{problem}. This header is left out of {key}."
+            findings.append(finding(where, "headers-unusable", f"data[{header}]", value, message, "Correct it."))
+        else:
+            found.append((header, value))
+    return tuple(found)
+
+
+def _problem(header: str, value: str) -> str:
+    problem = header_problem(header, value or "-")
+    if problem:
+        return problem
+    try:
+        check_template(value)
+    except MalformedError as error:
+        return f"The value of {header} {error}"
+    return ""

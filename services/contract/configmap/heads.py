@@ -1,0 +1,67 @@
+"""Keys about heads on their way between endpoints and clients."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.contract.configmap.entry import Key
+
+HEADS: Final = (
+    Key(
+        name="add-headers",
+        type="string",
+        state="honoured",
+        refers_to="configmap",
+        doc="The ConfigMap, as `namespace/name`, of headers that every response gets; values may hold nginx variables.",
+    ),
+    Key(
+        name="hide-headers",
+        type="list",
+        state="honoured",
+        doc="Headers of Services' responses that clients do not get, with commas between.",
+    ),
+    Key(
+        name="proxy-cookie-domain",
+        type="string",
+        default="off",
+        state="honoured",
+        doc="Two words: the Domain of Services' cookies that is replaced, and what it becomes.",
+    ),
+    Key(
+        name="proxy-cookie-path",
+        type="string",
+        default="off",
+        state="honoured",
+        doc="Two words: the beginning of the Path of Services' cookies that is replaced, and what it becomes.",
+    ),
+    Key(
+        name="proxy-http-version",
+        type="string",
+        default="1.1",
+        state="honoured",
+        choices=("1.0", "1.1"),
+        doc="The version of HTTP that endpoints are spoken to in, 1.0 or 1.1.",
+    ),
+    Key(
+        name="proxy-redirect-from",
+        type="string",
+        default="off",
+        state="honoured",
+        doc="The beginning of Services' Location and Refresh that `proxy-redirect-to` replaces.",
+    ),
+    Key(
+        name="proxy-redirect-to",
+        type="string",
+        default="off",
+        state="honoured",
+        doc="What stands there instead.",
+    ),
+    Key(
+        name="proxy-set-headers",
+        type="string",
+        state="honoured",
+        refers_to="configmap",
+        doc="The ConfigMap, as `namespace/name`, of headers that every endpoint gets; values may hold nginx variables. "
+        "An empty value takes a header out.",
+    ),
+)
