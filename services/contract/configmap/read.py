@@ -18,6 +18,7 @@ from proto.resources import Settings
 from services.contract.annotations.entry import Risk
 from services.contract.annotations.read import RISKS, AnnotationPolicy
 from services.contract.annotations.values import MalformedError, parse_bool, parse_ciphers, parse_conditions, parse_size
+from services.contract.configmap.access import parse_ranges
 from services.contract.configmap.bodies import parse_buffers, parse_switch
 from services.contract.configmap.entry import Key
 from services.contract.configmap.logging import (
