@@ -36,6 +36,7 @@ Policy = (
     | UpstreamHost
     | CustomErrors
     | SourceRanges
+    | RateLimit
     | CORS
     | CustomHeaders
     | EndpointResponse

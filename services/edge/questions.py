@@ -10,6 +10,7 @@ from random import randrange
 from typing import TYPE_CHECKING, Any, Final
 
 from services.edge.core.policies.balancing import Draw
+from services.edge.core.policies.limits import MayAsk, MayEnter
 
 if TYPE_CHECKING:
     from services.edge.serving import Serving
@@ -22,5 +23,9 @@ def _draw(_serving: Serving, draw: Draw) -> int:
     return randrange(draw.total)  # noqa: S311 - nobody gains by guessing it
 
 
-ANSWERERS: Final[dict[type, Answerer]] = {Draw: _draw}
+ANSWERERS: Final[dict[type, Answerer]] = {
+    Draw: _draw,
+    MayAsk: lambda serving, question: serving.client_rates.may_ask(question),
+    MayEnter: lambda serving, question: serving.client_rates.may_enter(question),
+}
 """By the type of the question."""

@@ -15,6 +15,7 @@ from typing import Final
 
 from proto.sealing import Sealer
 from services.edge.authorities import Authorities
+from services.edge.client_rates import ClientRates
 from services.edge.contexts import Contexts
 from services.edge.core.generation import Generation
 from services.edge.deadlines import Deadlines
@@ -61,6 +62,7 @@ class Serving:
         self.endpoint_contexts = EndpointContexts(sealer)
         self.health = Health(loop, self.spawn, self.traffic.counters)
         self.limits = Limits(self.traffic.counters, limits)
+        self.client_rates = ClientRates(loop.time)
         self.overload = Overload(self)
         self.limits.clients = self.overload.clients
         self._tasks: set[asyncio.Task[None]] = set()

@@ -5,7 +5,7 @@ Pure. Must not know hosts or paths, nor whether what they name exists.
 
 from __future__ import annotations
 
-from proto.policies import Policy, SourceRanges
+from proto.policies import Policy, RateLimit, SourceRanges
 from services.contract.annotations.settings import AnnotationSettings
 
 
@@ -15,4 +15,14 @@ def guards_of(settings: AnnotationSettings) -> list[Policy]:
     ranges = SourceRanges(settings.allowlist_source_range, settings.denylist_source_range)
     if ranges != SourceRanges():
         policies.append(ranges)
+    if max(settings.limit_rps, settings.limit_rpm, settings.limit_connections) > 0:
+        policies.append(
+            RateLimit(
+                max(0, settings.limit_rps),
+                max(0, settings.limit_rpm),
+                max(0, settings.limit_connections),
+                settings.limit_burst_multiplier,
+                settings.limit_allowlist,
+            )
+        )
     return policies

@@ -216,26 +216,45 @@ ADDRESSES: Final = (
 
 LIMITS: Final = (
     Annotation(
-        name="limit-rps", type="int", default="0", on_failure="reject", doc="Requests a second for one client address."
+        name="limit-rps",
+        type="int",
+        default="0",
+        on_failure="reject",
+        state="honoured",
+        doc="Requests a second of one client address, for all paths of the Ingress together; more are answered "
+        "`limit-req-status-code`. Each worker of an edge counts for itself. 0: any number.",
     ),
     Annotation(
-        name="limit-rpm", type="int", default="0", on_failure="reject", doc="Requests a minute for one client address."
+        name="limit-rpm",
+        type="int",
+        default="0",
+        on_failure="reject",
+        state="honoured",
+        doc="The same for requests a minute. Both may be set.",
     ),
     Annotation(
         name="limit-connections",
         type="int",
         default="0",
         on_failure="reject",
-        doc="Requests at once for one client address.",
+        state="honoured",
+        doc="Requests of one client address that are under way at once; more are answered `limit-conn-status-code`. "
+        "0: any number.",
     ),
     Annotation(
-        name="limit-burst-multiplier", type="int", default="5", doc="How many times the limit may come at once."
+        name="limit-burst-multiplier",
+        type="count",
+        default="5",
+        state="honoured",
+        doc="How many times the limit may come at once, before the first is refused.",
     ),
     Annotation(
         name="limit-allowlist",
         aliases=("limit-whitelist",),
         type="cidrs",
-        doc="Client addresses that no limit holds for.",
+        state="honoured",
+        parse=parse_networks,
+        doc="Client addresses and networks that no limit holds for. With a bad entry, the limits hold for all.",
     ),
     Annotation(name="limit-rate", type="int", default="0", doc="Kilobytes a second of a response."),
     Annotation(

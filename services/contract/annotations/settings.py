@@ -50,6 +50,10 @@ class AnnotationSettings(Struct, frozen=True, gc=False):
     proxy_ssl_ciphers: str = "DEFAULT"
     allowlist_source_range: tuple[str, ...] | None = None
     denylist_source_range: tuple[str, ...] | None = None
+    limit_rps: int = 0
+    limit_rpm: int = 0
+    limit_burst_multiplier: int = 5
+    limit_allowlist: tuple[str, ...] = ()
     auth_tls_secret: str = ""
     auth_tls_verify_client: str = "on"
     auth_tls_verify_depth: int = 1

@@ -1,4 +1,4 @@
-"""Keys about who may pass, on every route. A value of one of them that cannot be read closes every route."""
+"""Keys about who may pass, on every route. A list that guards and cannot be read closes every route."""
 
 from __future__ import annotations
 
@@ -24,6 +24,20 @@ ACCESS: Final = (
         doc="These client addresses and networks are answered 403 by Ingresses that say nothing else.",
     ),
     Key(
+        name="limit-conn-status-code",
+        type="int",
+        default="503",
+        state="honoured",
+        doc="What requests beyond `limit-connections` are answered, 400 to 599.",
+    ),
+    Key(
+        name="limit-req-status-code",
+        type="int",
+        default="503",
+        state="honoured",
+        doc="What requests beyond `limit-rps` and `limit-rpm` are answered, 400 to 599; many set 429.",
+    ),
+    Key(
         name="whitelist-source-range",
         type="list",
         state="honoured",
@@ -40,3 +54,10 @@ def parse_ranges(text: str) -> tuple[str, ...]:
         return networks(items) if items else ()
     except NoNetworkError as error:
         raise MalformedError(str(error)) from None
+
+
+def parse_refusal(text: str) -> int:
+    """The status of those who ask too much (nginx takes 400 to 599). Raises MalformedError."""
+    if not (text.isascii() and text.isdigit() and len(text) == 3 and 400 <= int(text) <= 599):
+        raise MalformedError("is no status between 400 and 599")
+    return int(text)

@@ -59,10 +59,8 @@ PENDING: Final = (
         ),
     ),
     Key(name="ignore-invalid-headers", type="bool", default="true"),
-    Key(name="limit-conn-status-code", type="int", default="503"),
     Key(name="limit-rate", type="int", default="0"),
     Key(name="limit-rate-after", type="int", default="0"),
-    Key(name="limit-req-status-code", type="int", default="503"),
     Key(name="load-balance", type="string", default="round_robin"),
     Key(
         name="log-format-stream",

@@ -18,7 +18,7 @@ from proto.resources import Settings
 from services.contract.annotations.entry import Risk
 from services.contract.annotations.read import RISKS, AnnotationPolicy
 from services.contract.annotations.values import MalformedError, parse_bool, parse_ciphers, parse_conditions, parse_size
-from services.contract.configmap.access import parse_ranges
+from services.contract.configmap.access import parse_ranges, parse_refusal
 from services.contract.configmap.bodies import parse_buffers, parse_switch
 from services.contract.configmap.entry import Key
 from services.contract.configmap.logging import (
@@ -280,6 +280,8 @@ def _risk(text: str) -> Risk:
 _SPECIAL: Final = {
     "block-cidrs": parse_ranges,
     "denylist-source-range": parse_ranges,
+    "limit-conn-status-code": parse_refusal,
+    "limit-req-status-code": parse_refusal,
     "whitelist-source-range": parse_ranges,
     "access-log-path": lambda text: parse_log_path(text) or Settings().access_log_path,
     "http-access-log-path": parse_log_path,

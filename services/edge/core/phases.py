@@ -30,6 +30,7 @@ from services.edge.core.policies import (
     balancing,
     cors,
     endpoint_responses,
+    limits,
     places,
     request_heads,
     response_headers,
@@ -120,6 +121,8 @@ PHASES: Final[tuple[Phase, ...]] = (
     Phase("rewrite", "the path becomes another, or a redirect: 302", _rewrite, plain=True),
     Phase("https", "plain http is sent to https: 308", _https, plain=True),
     Phase("endpoints", "nobody serves: 503", _endpoints, plain=True),
+    Phase("rates", "the client asks more often than it may: 503, or as the ConfigMap says", limits.rates),
+    Phase("at-once", "too many requests of the client are under way: likewise", limits.at_once),
     Phase("addresses", "the client's address may not pass: 403", addresses.addresses),
     # what the endpoint is told; nothing is refused any more
     Phase("hop", "the version and the Connection header that the endpoint gets", request_heads.hop),

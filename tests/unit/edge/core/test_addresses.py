@@ -63,7 +63,8 @@ def test_what_is_blocked_is_blocked_whatever_a_route_allows() -> None:
 def test_redirects_and_missing_endpoints_come_before() -> None:
     nobody = SourceRanges(allow=("10.0.0.0/8",))
     moved = run(generation(route(nobody, HTTP, Moved(301, "http://b.example"))))
-    assert isinstance(moved, Answer) and moved.status == 301
+    assert isinstance(moved, Answer)
+    assert moved.status == 301
     assert run(generation(route(nobody, HTTP), endpoints=0)) == Answer(503)
     assert run(generation(route(nobody, HTTP))) == Answer(403)
     assert isinstance(run(generation(route(SourceRanges(("192.0.2.7/32",)), HTTP))), Onward)
@@ -71,8 +72,11 @@ def test_redirects_and_missing_endpoints_come_before() -> None:
 
 def test_sets_of_networks() -> None:
     some = Networks(("10.0.0.0/8", "10.1.2.3", "fe80::/10", "0.0.0.0/0"))
-    assert "1.2.3.4" in some and "fe80::1" in some and "::1" not in some
-    assert "unix:" not in some and "" not in some
+    assert "1.2.3.4" in some
+    assert "fe80::1" in some
+    assert "::1" not in some
+    assert "unix:" not in some
+    assert "" not in some
     assert not Networks(())
     with pytest.raises(ValueError, match="nonsense"):
         Networks(("nonsense",))

@@ -94,6 +94,8 @@ ORDER = (
     "rewrite",
     "https",
     "endpoints",
+    "rates",
+    "at-once",
     "addresses",
     "original-uri",
     "forwarded-prefix",
