@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "compiler": "Compile objects to snapshots; publish them.",
     "edge": "Take traffic.",
     "lint": "What Limen makes of manifests for ingress-nginx, or of a cluster.",
+    "explain": "What an edge does with a request, and why.",
     "status": "What every process says: versions, sync, diagnostics.",
     "events": "Route events as they happen.",
     "approve": "Let a held mass removal pass.",

@@ -16,8 +16,10 @@ import click
 import msgspec
 from msgspec import Struct
 
+from proto.codec import record_of
 from proto.diagnostics import Diagnostic
-from proto.objects import ConfigMap, Ingress, IngressClass, Object, ObjectKey, Secret, Service, key_of
+from proto.objects import ConfigMap, EndpointSlice, Ingress, IngressClass, Object, ObjectKey, Secret, Service, key_of
+from proto.resources import Endpoint, ResourceRecord, Upstream
 from proto.sealing import Sealer
 from services.compiler.core.compiler import Compiler
 from services.compiler.core.options import CompileOptions
@@ -37,6 +39,8 @@ USUAL_CONFIGMAPS: Final = ("ingress-nginx-controller", "nginx-configuration")
 """What the ConfigMap of ingress-nginx is called by its chart, and was called by its manifests."""
 STDIN: Final = Path("-")
 PAGE: Final = "500"
+PLACEHOLDER: Final = "192.0.2.1"
+"""An address that is nobody's (RFC 5737)."""
 
 
 class CannotReadError(click.ClickException):
@@ -164,9 +168,11 @@ def compile_given(given: Given, options: CompileOptions) -> Compiled:
         values.append(IngressClass(options.ingress_class, options.controller_class))
         notes.append(f"No IngressClass was given: the class {options.ingress_class} is taken for ours.")
     lacking = frozenset(
-        kind for kind, type_ in (("service", Service), ("secret", RawSecret)) if not _any(values, type_)
+        kind
+        for kind, type_ in (("service", Service), ("secret", RawSecret), ("endpointslice", EndpointSlice))
+        if not _any(values, type_)
     )
-    for kind in sorted(lacking):
+    for kind in sorted(lacking - {"endpointslice"}):
         notes.append(f"No {kind.capitalize()} was given: whether those that are named exist is not judged.")
     compiler = Compiler(options)
     for value in _sealed(values, options):
@@ -174,6 +180,18 @@ def compile_given(given: Given, options: CompileOptions) -> Compiled:
     compiler.compile()
     ingresses = tuple(value for value in values if isinstance(value, Ingress))
     return Compiled(compiler, ingresses, given.found, lacking, tuple(notes), options)
+
+
+def records_of(compiled: Compiled) -> list[ResourceRecord]:
+    """What an edge would serve. Where no EndpointSlice was given, each Upstream gets an endpoint of documentation's
+    addresses: what a request comes to should not hang on what a folder of manifests never has."""
+    records = compiled.compiler.records()
+    if "endpointslice" not in compiled.lacking:
+        return records
+    return [
+        record if record.kind != "upstream" else record_of(record.name, Upstream((Endpoint(PLACEHOLDER, 80),)))
+        for record in records
+    ]
 
 
 def _any(values: Iterable[Value], type_: type[Any]) -> bool:

@@ -1,0 +1,340 @@
+"""What an edge would make of one request, step by step: the edge's own pure code, with somebody looking on.
+
+Pure: a generation and a request in, the explanation out. Nothing is sent. What a phase would have to ask somebody (a
+counter, another server, chance) is named, and taken for an answer that lets the request pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from cryptography import x509
+from msgspec import Struct
+from msgspec.structs import replace
+
+from proto.handshakes import ClientCertificates
+from proto.resources import CATCH_ALL, ResourceRecord
+from services.cli.explain_candidates import Candidates, candidates_of, routes_of
+from services.contract.paths import normalise
+from services.edge.core.asked import Asked, Machine
+from services.edge.core.client_certificates import Verified
+from services.edge.core.course import Course, Onward
+from services.edge.core.edits import RequestEdit, edit_request
+from services.edge.core.forwarded import ClientFacts, client_facts
+from services.edge.core.generation import Generation
+from services.edge.core.outcomes import Answer, Ask, Check, Outcome, Pass
+from services.edge.core.phases import PHASES, Context, answer_of
+from services.edge.core.plan import HEALTH_PATH, Decision, Forward, Policed, RoutePlan, plan
+from services.edge.core.prepared import Prepared, prepare
+from services.edge.core.request_head import RefusedError, read_head
+from services.edge.link import Link
+
+REQUEST_ID: Final = b"<32 hexadecimal digits>"
+_MACHINE: Final = Machine("here", 0)
+_BY_NAME: Final = {phase.name: phase for phase in PHASES}
+
+
+class Request(Struct, frozen=True):
+    """A request as a client would send it. ``headers``: further lines (name, value)."""
+
+    method: str
+    host: str
+    target: str
+    tls: bool = False
+    port: int = 80
+    address: str = "127.0.0.1"
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def head(self) -> bytes:
+        """The bytes of its head."""
+        named = {name.lower() for name, _ in self.headers}
+        lines = [] if "host" in named else [f"Host: {self.host}"]
+        lines += [f"{name}: {value}" for name, value in self.headers]
+        text = "\r\n".join((f"{self.method} {self.target} HTTP/1.1", *lines, "", ""))
+        return text.encode("utf-8", "surrogateescape")
+
+
+class Step(Struct, frozen=True):
+    """What a phase said."""
+
+    phase: str
+    said: str
+
+
+class Endpoints(Struct, frozen=True):
+    """Who would be asked. ``rule``: how one is chosen, and what happens when it fails."""
+
+    upstream: str
+    addresses: tuple[str, ...]
+    rule: str
+
+
+class Explanation(Struct, frozen=True):
+    """``refused``: why the request is no request at all. ``host``: whose routes are looked at, and ``by``: how it was
+    found. ``leaves``: the head as the endpoint would get it."""
+
+    request: str
+    refused: str = ""
+    host: str = ""
+    by: str = ""
+    path: str = ""
+    client: str = ""
+    candidates: Candidates = Candidates("plain")
+    steps: tuple[Step, ...] = ()
+    outcome: str = ""
+    status: int = 0
+    leaves: str = ""
+    endpoints: Endpoints | None = None
+
+
+class _NoCertificate(Struct, frozen=True):
+    """A TLS client that was asked for a certificate and has none."""
+
+    server_name: str
+    asked: bool = True
+    shown: tuple[x509.Certificate, ...] = ()
+
+    def verify(self, rules: ClientCertificates, generation: Generation) -> Verified:
+        """There is nothing to verify."""
+        return Verified()
+
+
+def explain(generation: Generation, records: Iterable[ResourceRecord], request: Request) -> Explanation:
+    """What becomes of ``request``."""
+    line = f"{request.method} {request.target} for {request.host}"
+    try:
+        head = read_head(request.head())
+    except RefusedError as error:
+        return Explanation(line, refused=f"{error.status}, {error.reason}: not a request that an edge reads")
+    peer = _NoCertificate(head.headers.host) if request.tls else None
+    facts = client_facts(request.address, request.port, request.tls, peer)
+    prepared = prepare(facts, head.headers, generation, None)
+    standing, target = prepared.standing, head.line.target
+    path = normalise(target.partition(b"?")[0]) or ""
+    host = standing.host.host
+    candidates = candidates_of(*routes_of(records, host), path) if path else Candidates("plain")
+    decision = plan(standing.host, target, standing.question, max(head.headers.length, 0))
+    run = _Run(generation, prepared, facts, head.line.method, target, request)
+    told = run.follow(decision, _route_plan(prepared, path), candidates)
+    return Explanation(
+        line,
+        host=host or "(any host)",
+        by=_how(host, head.headers.host),
+        path=path,
+        client=standing.address,
+        candidates=candidates,
+        steps=tuple(run.steps),
+        outcome=_outcome(told, run.decided_by),
+        status=told.status if isinstance(told, Answer) else 0,
+        leaves=run.leaves(told).decode("latin-1") if isinstance(told, Onward) else "",
+        endpoints=_endpoints(generation, told.forward) if isinstance(told, Onward) else None,
+    )
+
+
+def _how(host: str, asked: str) -> str:
+    if host == CATCH_ALL:
+        return f"nobody declared {asked}"
+    return "by its name" if host == asked else f"{asked} falls under it"
+
+
+def _route_plan(prepared: Prepared, path: str) -> RoutePlan | None:
+    found = prepared.standing.host.routes.find(path) if path else None
+    return found if isinstance(found, RoutePlan) else None
+
+
+class _Run:
+    """One request on its way. ``steps``: what was said; ``decided_by``: the phase that answered, if one did."""
+
+    def __init__(
+        self,
+        generation: Generation,
+        prepared: Prepared,
+        facts: ClientFacts,
+        method: bytes,
+        target: bytes,
+        request: Request,
+    ) -> None:
+        self._generation = generation
+        self._prepared = prepared
+        self._facts = facts
+        self._method, self._target = method, target
+        self._link = Link(request.address, 0, "", request.port, request.tls, request.host if request.tls else "")
+        self.steps: list[Step] = []
+        self.decided_by = ""
+
+    def follow(self, decision: Decision, route: RoutePlan | None, candidates: Candidates) -> Answer | Onward:
+        """The end of it. Phases of routes without policies are shown too, though an edge has their answer ready."""
+        host_phase = self._host_phase(decision, route)
+        if isinstance(decision, Policed):
+            policed = decision
+        elif host_phase or route is None or candidates.route is None:
+            self.decided_by = host_phase or ("closing-slash" if candidates.closing_slash else "no-route")
+            self.steps.append(Step(self.decided_by, _said(_settled(decision))))
+            return _settled(decision)
+        else:
+            policed = self._plain(route, candidates)
+        course = Course(self._watched(policed), self._asked(policed))
+        told = course.run()
+        while isinstance(told, Ask):
+            name = type(told.question).__name__
+            self.steps.append(Step(course.phase, f"asks outside ({name}); taken for an answer that lets it pass"))
+            told = course.run()
+        if isinstance(told, Answer):
+            self.decided_by = course.phase
+        return told if isinstance(decision, Policed) else _agreed(told, _settled(decision))
+
+    def leaves(self, onward: Onward) -> bytes:
+        """The head for the endpoint, as the edge puts it together."""
+        headers = self._prepared.headers
+        made = self._generation.settings.generate_request_id and not headers.request_id
+        target = onward.forward.target or self._target
+        middle, known = self._prepared.middle, REQUEST_ID if made else b""
+        head = b"".join((self._method, b" ", target, middle, known, b"\r\n\r\n"))
+        return edit_request(head, onward.edits) if onward.edits else head
+
+    def _asked(self, policed: Policed) -> Asked:
+        return Asked(
+            self._method,
+            self._target,
+            self._prepared,
+            policed.labels,
+            self._facts,
+            self._link,
+            _MACHINE,
+            minor=1,
+            request_id=self._prepared.headers.request_id or REQUEST_ID,
+            started=0.0,
+        )
+
+    def _host_phase(self, decision: Decision, route: RoutePlan | None) -> str:
+        """The phase before the routes' that decided, if one did."""
+        standing = self._prepared.standing
+        host, question = standing.host, standing.question
+        path = normalise(self._target.partition(b"?")[0])
+        if path is None:
+            return "path"
+        if host.host == CATCH_ALL and path == HEALTH_PATH:
+            return "health"
+        if host.denied:
+            return "host-denied"
+        if host.leads_to:
+            return "www"
+        if question.refused is not None:
+            return "client-certificate"
+        if host.app_root and path == "/":
+            return "app-root"
+        too_large = max(self._prepared.headers.length, 0) > (host.body_limit if route is None else route.body_limit)
+        return "body-size" if too_large and not isinstance(decision, Forward) else ""
+
+    def _plain(self, route: RoutePlan, candidates: Candidates) -> Policed:
+        """The phases that routes without policies have."""
+        found = candidates.route
+        assert found is not None
+        host, generation = self._prepared.standing.host, self._generation
+        context = Context(
+            host.host,
+            host.tls,
+            found,
+            route,
+            generation.settings,
+            generation.proxying,
+            generation.credentials,
+            generation.upstream,
+        )
+        made = [
+            (phase.name, check)
+            for phase in PHASES
+            if phase.plain and phase.compile is not None and (check := phase.compile(context)) is not None
+        ]
+        names, checks = tuple(name for name, _ in made), tuple(check for _, check in made)
+        return Policed(route.labels, names, checks, route.action, route.over_tls)
+
+    def _watched(self, policed: Policed) -> Policed:
+        """``policed`` with somebody who notes what its checks say."""
+
+        def watch(name: str, check: Check) -> Check:
+            def watched(asked: Asked) -> Outcome:
+                outcome = check(asked)
+                if not isinstance(outcome, Ask):
+                    self.steps.append(Step(name, _said(outcome)))
+                return outcome
+
+            return watched
+
+        return replace(policed, checks=tuple(map(watch, policed.names, policed.checks)))
+
+
+def _settled(decision: Decision) -> Answer | Onward:
+    assert not isinstance(decision, Policed)
+    return Onward(decision) if isinstance(decision, Forward) else answer_of(decision)
+
+
+def _agreed(told: Answer | Onward, settled: Answer | Onward) -> Answer | Onward:
+    """What the edge has ready counts; the phases said the same, except that it looks for endpoints later."""
+    if isinstance(told, Answer) and isinstance(settled, Onward) and told.status == 503:
+        return told
+    return settled
+
+
+def _said(outcome: Outcome | Onward) -> str:
+    match outcome:
+        case None:
+            return "passes"
+        case Answer():
+            where = f" to {outcome.location.decode('latin-1')}" if outcome.location else ""
+            return f"answers {outcome.status}{where}"
+        case Pass():
+            return "passes, " + (", ".join(_changes(outcome)) or "unchanged")
+        case Onward():
+            return f"forward to {outcome.forward.upstream}"
+        case _:
+            return "asks outside"
+
+
+def _changes(passed: Pass) -> Iterable[str]:
+    if passed.target:
+        yield f"asks the endpoint for {passed.target.decode('latin-1')}"
+    if passed.forward is not None:
+        yield f"to {passed.forward.upstream}"
+    if passed.request is not None:
+        yield from _edits(passed.request)
+    if passed.response is not None:
+        yield "edits the response's head"
+
+
+def _edits(edit: RequestEdit) -> Iterable[str]:
+    yield "edits the request's head"
+
+
+def _outcome(told: Answer | Onward, decided_by: str) -> str:
+    by = f", by {decided_by}: {_BY_NAME[decided_by].doc}" if decided_by in _BY_NAME else ""
+    return f"{_said(told)}{by}"
+
+
+def _endpoints(generation: Generation, forward: Forward) -> Endpoints:
+    """Where it would go: of the first of these Upstreams that has endpoints."""
+    names = [name for name in (forward.upstream, forward.fallback) if name]
+    chosen = next((name for name in names if generation.has_endpoints(name)), names[0])
+    upstream = generation.upstream(chosen)
+    found: Sequence[str] = () if upstream is None else [f"{each.address}:{each.port}" for each in upstream.endpoints]
+    proxying = forward.proxying
+    how = (
+        "round robin over the endpoints that have not failed of late; names are resolved"
+        if (upstream is not None and upstream.dns)
+        else "round robin over the endpoints that have not failed of late"
+    )
+    tries = f"at most {proxying.tries} are tried" if proxying.tries else "each is tried once"
+    conditions = [
+        word
+        for word, holds in (
+            ("error", proxying.next_on_error),
+            ("timeout", proxying.next_on_timeout),
+            ("invalid_header", proxying.next_on_invalid),
+            *((f"http_{status}", True) for status in sorted(proxying.next_on_status)),
+            ("non_idempotent", proxying.next_non_idempotent),
+        )
+        if holds
+    ]
+    rule = f"{how}; {tries}, after {' '.join(conditions) or 'no failure'}"
+    return Endpoints(chosen, tuple(found), rule)

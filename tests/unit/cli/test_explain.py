@@ -1,0 +1,158 @@
+"""``limen explain`` over manifests: who wins and why, what phases say, what leaves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from services.cli.main import cli
+from services.contract.annotations.entry import PREFIX
+from tests.support.manifests import Manifest, endpoints, ingress, secret, service
+from tests.support.pairs import tls_data
+
+
+def made(name: str, host: str, *paths: tuple[str, str], tls: str = "", **annotations: str) -> Manifest:
+    """An Ingress with these (pathType, path)."""
+    words = {PREFIX + key.replace("_", "-"): value for key, value in annotations.items()}
+    manifest = ingress(name, "shop", host, secret=tls, annotations=words)
+    (rule,) = manifest["spec"]["rules"]
+    (one,) = rule["http"]["paths"]
+    rule["http"]["paths"] = [one | {"pathType": kind, "path": path} for kind, path in paths or [("Prefix", "/")]]
+    return manifest
+
+
+def run(folder: Path, words: list[str], *manifests: Manifest) -> Result:
+    (folder / "all.yaml").write_text("\n---\n".join(json.dumps(manifest) for manifest in manifests))
+    return CliRunner().invoke(cli, ["explain", *words, "--manifests", str(folder)], catch_exceptions=False)
+
+
+def told(folder: Path, words: list[str], *manifests: Manifest) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run(folder, [*words, "--json"], *manifests).stdout)
+    return found
+
+
+def why(found: dict[str, Any]) -> dict[str, str]:
+    return {entry["match"]: entry["why"] for entry in found["candidates"]["routes"]}
+
+
+def said(found: dict[str, Any]) -> dict[str, str]:
+    return {step["phase"]: step["said"] for step in found["steps"]}
+
+
+def test_losers_know_why(tmp_path: Path) -> None:
+    web = made("web", "shop.example", ("Prefix", "/a"), ("Prefix", "/a/b"), ("Exact", "/a/b"), ("Prefix", "/ab"))
+    found = told(tmp_path, ["GET", "http://shop.example/a/b"], web)
+    assert why(found) == {
+        "exact /a/b": "the very path",
+        "prefix /a/b": "matches too, but an exact path goes before prefixes",
+        "prefix /a": "matches too, but an exact path goes before prefixes",
+        "prefix /ab": "the path does not begin with it, element by element",
+        "prefix /": "matches too, but an exact path goes before prefixes",
+    }
+    assert [entry["match"] for entry in found["candidates"]["routes"] if entry["won"]] == ["exact /a/b"]
+    longer = told(tmp_path, ["GET", "shop.example/a/b/c"], web)
+    assert why(longer)["prefix /a/b"] == "the longest prefix"
+    assert why(longer)["prefix /a"] == "matches too, but a longer prefix does as well"
+
+
+def test_patterns_are_tried_in_their_order(tmp_path: Path) -> None:
+    web = made("web", "shop.example", ("ImplementationSpecific", "/a.*"), ("ImplementationSpecific", "/a/[0-9]+$"),
+               use_regex="true")  # fmt: skip
+    found = told(tmp_path, ["GET", "http://shop.example/A/7"], web)
+    assert found["candidates"]["mode"] == "regex"
+    assert sum("first pattern that matches" in reason for reason in why(found).values()) == 1
+    assert any("comes later" in reason for reason in why(found).values())
+
+
+@pytest.mark.parametrize(
+    ("host", "by"),
+    [
+        ("shop.example", "by its name"),
+        ("other.example", "other.example falls under it"),
+        ("elsewhere.test", "nobody declared elsewhere.test"),
+    ],
+)
+def test_how_the_host_was_found(host: str, by: str, tmp_path: Path) -> None:
+    hosts = made("web", "shop.example"), made("any", "*.example")
+    assert told(tmp_path, ["GET", f"http://{host}/"], *hosts)["by"] == by
+
+
+def test_the_request_as_it_leaves(tmp_path: Path) -> None:
+    web = made("web", "shop.example", ("ImplementationSpecific", "/api/(.*)"), rewrite_target="/$1")
+    words = ["POST", "http://shop.example/api/x%20y?q=1", "-H", "X-Forwarded-For: 9.9.9.9", "-H", "X-Own: yes",
+             "-H", "Content-Length: 4", "--client-ip", "203.0.113.9"]  # fmt: skip
+    found = told(tmp_path, words, web)
+    lines = found["leaves"].split("\r\n")
+    assert lines[0] == "POST /x%20y?q=1 HTTP/1.1"
+    assert {
+        "Host: shop.example", "X-Real-IP: 203.0.113.9", "X-Forwarded-For: 203.0.113.9", "X-Own: yes",
+        "X-Original-Forwarded-For: 9.9.9.9", "Content-Length: 4", "X-Request-ID: <32 hexadecimal digits>",
+    } <= set(lines)  # fmt: skip
+    assert said(found)["rewrite"] == "passes, asks the endpoint for /x%20y?q=1"
+    assert found["outcome"] == "forward to shop/web:80"
+
+
+def test_https_app_root_and_body_size_are_decided_where_the_edge_decides_them(tmp_path: Path) -> None:
+    pair = secret("pair", "shop", tls_data("shop.example"))
+    web = made("web", "shop.example", tls="pair", app_root="/home", proxy_body_size="1k")
+    plain = told(tmp_path, ["GET", "http://shop.example/x?y"], web, pair)
+    assert (plain["status"], said(plain)["https"]) == (308, "answers 308 to https://shop.example/x?y")
+    assert told(tmp_path, ["GET", "https://shop.example/x"], web, pair)["status"] == 0
+    root = told(tmp_path, ["GET", "https://shop.example/"], web, pair)
+    assert said(root) == {"app-root": "answers 302 to https://shop.example/home"}
+    large = told(tmp_path, ["PUT", "https://shop.example/x", "-H", "Content-Length: 9999"], web, pair)
+    assert (large["status"], list(said(large))) == (413, ["body-size"])
+
+
+def test_endpoints(tmp_path: Path) -> None:
+    web = made("web", "shop.example")
+    there = told(tmp_path, ["GET", "http://shop.example/"], web, service("web", "shop"),
+                 endpoints("web", "shop", "10.0.0.1", "10.0.0.2"))  # fmt: skip
+    assert there["endpoints"]["addresses"] == ["10.0.0.1:8080", "10.0.0.2:8080"]
+    assert "at most 3 are tried, after error timeout" in there["endpoints"]["rule"]
+    none = told(tmp_path, ["GET", "http://shop.example/"], web, service("web", "shop"),
+                endpoints("other", "shop", "10.0.0.1"))  # fmt: skip
+    assert (none["status"], said(none)["endpoints"]) == (503, "answers 503")
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["GET", "http://shop.example/%00"], 400),
+        (["GET", "http://elsewhere.test/healthz"], 200),
+        (["GET", "http://elsewhere.test/x"], 404),
+    ],
+)
+def test_answers_without_a_route(words: list[str], status: int, tmp_path: Path) -> None:
+    assert told(tmp_path, words, made("web", "shop.example"))["status"] == status
+
+
+def test_what_is_no_request_is_said_so(tmp_path: Path) -> None:
+    result = run(tmp_path, ["TRACE", "http://shop.example/"], made("web", "shop.example"))
+    assert result.exit_code == 1
+    assert "refused: 405" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["GET", "ftp://x/"],
+        ["GET", "http:///x"],
+        ["GET", "http://x:port/"],
+        ["GET", "http://x/", "--client-ip=here"],
+        ["GET", "http://x/", "-H", "no colon"],
+        ["GET"],
+    ],
+)
+def test_what_makes_no_sense(words: list[str], tmp_path: Path) -> None:
+    assert run(tmp_path, words, made("web", "shop.example")).exit_code == 2
+
+
+def test_the_text_names_winner_phases_and_head(tmp_path: Path) -> None:
+    text = run(tmp_path, ["GET", "http://shop.example/"], made("web", "shop.example")).stdout
+    for part in ("wins prefix /  of shop/web", "outcome: forward to shop/web:80", "  GET / HTTP/1.1", "round robin"):
+        assert part in text
