@@ -25,6 +25,7 @@ from services.edge.pools import Balancer, ConnectTimeoutError, EndpointPool
 from services.edge.upstream import UpstreamConnection
 
 if TYPE_CHECKING:
+    from proto.resources import Upstream
     from services.edge.core.generation import Generation
     from services.edge.serving import Serving
 
@@ -117,11 +118,18 @@ class Attempts:
         return balancer
 
     def _balancer_of(self, name: str) -> Balancer | None:
-        upstream = self._generation.upstream(name)
+        upstream = self._upstream(name)
         if upstream is None:
             return None
         balancer = self._serving.pools.balancer(name, upstream, self._forward.proxying.transport)
         return balancer if balancer.pools else None
+
+    def _upstream(self, name: str) -> Upstream | None:
+        """The Upstream as it is now, whatever it was when the request came: balancers are everybody's. One that is gone
+        serves those who began with it."""
+        newest = self._serving.newest
+        upstream = None if newest is None else newest.upstream(name)
+        return self._generation.upstream(name) if upstream is None else upstream
 
     # --- connections --------------------------------------------------------------------------------------------
 
@@ -331,6 +339,7 @@ class Attempts:
         self.endpoint = pool.name
         self._chosen_at = now
         self._connect(pool)
+        self._reused = False  # a session that is shared may be one that has served before: only once is no try
 
 
 def has_ended(transport: BaseTransport) -> bool:

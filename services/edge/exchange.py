@@ -132,7 +132,8 @@ class Exchange(Attempts):
         self.request_sent = last
         connection = self.connection
         if connection is None:
-            self._head += data
+            if not self.answered_at:  # else the endpoint is done, and only the client is not
+                self._head += data
         else:
             self._head = b""
             if not self.answered_at:
@@ -181,6 +182,7 @@ class Exchange(Attempts):
         """The client is gone, or was told otherwise: nothing more is wanted of the endpoint."""
         self._attempt += 1
         connection, self.connection = self.connection, None
+        self.paused_upstream = False
         if connection is not None:
             connection.drop()
         if self.relief is not None:
@@ -296,14 +298,14 @@ class Exchange(Attempts):
 
     def _passed_over(self, status: int, complete: bool) -> bool:
         """Whether another endpoint is asked instead of passing on what this one said."""
-        connection = None if complete else self.connection
-        before = self.paused_upstream, self.request_sent
+        before = self.connection, self.paused_upstream, self.request_sent
+        connection, self.connection = self.connection, None  # it may be another request's before the next one is there
         self.paused_upstream = False
         if self.stored is not None:
             self.request_sent = False  # another endpoint gets all of it
-        if self._pass_over(status, connection):
+        if self._pass_over(status, None if complete else connection):
             return True
-        self.paused_upstream, self.request_sent = before
+        self.connection, self.paused_upstream, self.request_sent = before
         return False
 
     def _throw_away(self, status: int, complete: bool) -> None:

@@ -198,13 +198,15 @@ class Pools:
                 pool.sessions.retire()
 
     def keep(self, connection: UpstreamConnection, now: float) -> None:
-        """Put a connection that is ready for another request back, unless it is old or the worker keeps enough."""
+        """Put a connection that is ready for another request back, unless it is old or the worker keeps enough, or the
+        endpoint answered without taking the request: the next one would wait behind the rest of that."""
         settings = self.settings
         pool = connection.pool
         if (
             connection.requests >= settings.upstream_keepalive_requests
             or now - connection.made_at >= settings.upstream_keepalive_time
             or settings.upstream_keepalive_connections <= 0
+            or connection.congested
             or (pool.noted and pool.answers())
         ):
             connection.drop()

@@ -35,7 +35,8 @@ _HEAD, _LENGTH, _CHUNKS, _CLOSE, _TUNNEL = range(5)
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """See the module. ``exchange`` is None while the connection is idle; ``requests`` counts what it has carried."""
+    """See the module. ``exchange`` is None while the connection is idle; ``requests`` counts what it has carried;
+    ``congested``: the endpoint does not take what is written."""
 
     __slots__ = (
         "_decoder",
@@ -50,6 +51,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_state",
         "_usual",
         "_watched",
+        "congested",
         "deadline",
         "exchange",
         "made_at",
@@ -78,6 +80,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._repeats = False
         self._usual = True
         self._persistent = False
+        self.congested = False
 
     # --- from the event loop ------------------------------------------------------------------------------------
 
@@ -139,11 +142,13 @@ class UpstreamConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The endpoint takes bytes slower than the client sends them."""
+        self.congested = True
         if self.exchange is not None:
             self.exchange.pause_client()
 
     def resume_writing(self) -> None:
         """The endpoint takes bytes again."""
+        self.congested = False
         if self.exchange is not None:
             self.exchange.resume_client()
 
@@ -269,8 +274,9 @@ class UpstreamConnection(asyncio.Protocol):
                 exchange.body(data)
             else:
                 exchange.body(data if left == 0 else data[:left])
-                self._release(self._persistent and left == 0, now)
-                exchange.ended(now)
+                if self.exchange is exchange:  # else it broke off with these bytes
+                    self._release(self._persistent and left == 0, now)
+                    exchange.ended(now)
         elif state == _CHUNKS:
             self._chunks(exchange, data, now)
         else:
@@ -286,7 +292,7 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if payload:
             exchange.body(payload)
-        if decoder.done:
+        if decoder.done and self.exchange is exchange:
             self._release(self._persistent and not decoder.rest, now)
             exchange.ended(now)
 

@@ -130,6 +130,8 @@ class Session(asyncio.Protocol):
         if self.closed or self.transport.is_closing():
             self.transport.abort()
             return
+        if self.pool.retired and not self._leaving:  # since before it was there: only who waited for it was served
+            self.retire()
         late = [stream for stream in self._streams.values() if stream.deadline <= now]
         for stream in late:
             if self.heard_at <= now - stream.read_timeout:  # the whole connection may be dead: nobody else gets it

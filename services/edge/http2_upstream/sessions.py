@@ -82,10 +82,7 @@ class Sessions:
     def opened(self, session: Session) -> None:
         """A session is there."""
         self._pool.open += 1
-        if self._pool.retired:
-            session.retire()
-        else:
-            self._sessions.append(session)
+        self._sessions.append(session)
 
     def leaves(self, session: Session) -> None:
         """A session takes no more requests."""

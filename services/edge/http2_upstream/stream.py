@@ -165,7 +165,7 @@ class EndpointStream:
     def reset(self, event: StreamReset) -> None:
         """The endpoint gave up, or was wrong."""
         unseen = event.remote and event.code == REFUSED_STREAM and not self.answered
-        reason = "reset" if event.remote else event.reason or "protocol"
+        reason = "stream-reset" if event.remote else event.reason or "protocol"  # not "reset": the connection lives on
         self._break(reason, invalid=not event.remote, unseen=unseen)
 
     def opened(self) -> None:
