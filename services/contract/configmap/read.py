@@ -136,7 +136,9 @@ class _Reader:
                 if name == "log-format-upstream":
                     self._look_at_variables(name, value)
             except MalformedError as error:
-                holds = "All routes answer 503" if key.guards else f"The default, {key.default}, holds"
+                holds = f"The default, {key.default}, holds" if key.default else "It is taken for unset"
+                if key.guards:
+                    holds = "All routes answer 503"
                 self._say(
                     name,
                     text,

@@ -77,6 +77,11 @@ def test_a_bad_value_falls_to_its_default(name: str, text: str) -> None:
     assert found.field == f"data[{name.replace('_', '-')}]"
 
 
+def test_a_bad_value_of_a_key_without_a_default_is_taken_for_unset() -> None:
+    (found,) = read(worker_shutdown_timeout="5 parsecs").diagnostics
+    assert "It is taken for unset." in found.message
+
+
 @pytest.mark.parametrize(
     ("name", "text", "code"),
     [
