@@ -122,6 +122,12 @@ _ALL = (
         "An annotation of ingress-nginx that Limen does not honour yet. It has no effect.",
     ),
     Code(
+        "custom-headers-unusable",
+        "error",
+        "The ConfigMap that `custom-headers` names does not exist, or holds a header that is not allowed. The routes "
+        "answer 503.",
+    ),
+    Code(
         "headers-unusable",
         "warning",
         "A ConfigMap of headers for all hosts does not exist, or holds a line that is no header. It is left out.",

@@ -15,6 +15,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 _VALUE: Final = re.compile(r"[A-Za-z0-9_ :;.,\\/\"'?!(){}\[\]@<>=\-+*#$&`|~^%]+")
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9\-._~/:?&=]+")
 _WORD: Final = re.compile(r"[A-Za-z0-9\-._/:]+")
+_REFERENCE: Final = re.compile(r"(?:[a-z0-9][-a-z0-9]*/)?[a-z0-9][-.a-z0-9]*")
 OFF: Final = "off"
 
 
@@ -47,6 +48,13 @@ def parse_redirect_part(text: str) -> str:
     if _ADDRESS.fullmatch(text) is None:
         raise MalformedError("is not an address: letters, digits and -._~/:?&= are admitted")
     return text
+
+
+def parse_reference(text: str) -> str:
+    """``name`` or ``namespace/name`` of an object."""
+    if _REFERENCE.fullmatch(text.strip()) is None:
+        raise MalformedError("is neither name nor namespace/name")
+    return text.strip()
 
 
 def parse_version(text: str) -> str:

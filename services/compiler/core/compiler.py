@@ -160,7 +160,7 @@ class Compiler:
             case "configmap":
                 concerns = name in configmaps_of(self._options, self._reading)
                 self._settings_dirty |= concerns
-                return concerns
+                return self._hosts.touch_configmap(name) or concerns
             case _:
                 return False
 

@@ -18,9 +18,10 @@ from services.compiler.core.aliases import Wish, wishes_of
 from services.compiler.core.canaries import attach_canaries
 from services.compiler.core.certificates import HostTLS
 from services.compiler.core.claims import Claim
-from services.compiler.core.endpoint_tls import StateOf, judge_endpoint_tls
+from services.compiler.core.endpoint_tls import StateOf
 from services.compiler.core.groups import split_routes
 from services.compiler.core.handshakes import handshake_of
+from services.compiler.core.host_objects import ConfigMapOf, judge_objects
 from services.compiler.core.locations import Location, locations_of, owners
 from services.compiler.core.routes import pattern_routes, plain_routes, uses_patterns
 from services.contract.configmap.read import Controller
@@ -59,23 +60,25 @@ def compile_host(
     tls: HostTLS | None,
     controller: Controller,
     state_of: StateOf,
+    configmap_of: ConfigMapOf,
     canaries: Sequence[Claim] = (),
 ) -> CompiledHost:
     """Compile ``host``, which is claimed by ``claims``, or by ``catch_alls`` if it is the catch-all host.
 
     Both are in order (``claims.in_order``); one of them is not empty. ``tls``: what was decided for the host, or for
-    its wildcard parent. ``state_of``: what a Secret is good for. ``canaries``: in order, those that name the host.
+    its wildcard parent. ``state_of``: what a Secret is good for;
+    ``configmap_of``: a ConfigMap by its name. ``canaries``: in order, those that name the host.
     """
     findings: list[Diagnostic] = []
     locations = locations_of(host, claims, catch_alls, findings)
     attach_canaries(host, canaries, locations, findings)
-    endpoint_tls = judge_endpoint_tls((*claims, *catch_alls[:1]), state_of, controller, findings)
+    objects = judge_objects((*claims, *catch_alls[:1]), state_of, configmap_of, controller, findings)
     if uses_patterns(locations):
-        routes = pattern_routes(locations, controller, endpoint_tls, findings)
+        routes = pattern_routes(locations, controller, objects, findings)
         _name_spread(host, locations, findings)
         mode = "regex"
     else:
-        routes = plain_routes(locations, controller, endpoint_tls)
+        routes = plain_routes(locations, controller, objects)
         mode = "plain"
     handshake = handshake_of((*claims, *catch_alls[:1]), state_of, findings)
     inline, groups = split_routes(host, routes)

@@ -92,6 +92,12 @@ class HostSet:
             self._dirty |= dependent
         return bool(hosts or dependent)
 
+    def touch_configmap(self, name: str) -> bool:
+        """A ConfigMap changed. Returns whether routes of a host depend on it."""
+        hosts = self._index.hosts_of_configmap(name)
+        self._dirty |= hosts
+        return bool(hosts)
+
     def poisoned(self) -> set[str]:
         """The Ingresses that make a host fail."""
         return {name for names in self._poisoned.values() for name in names}
@@ -127,7 +133,9 @@ class HostSet:
             if len(others) < PREVIEWED_AT_MOST:
                 claims, tls = in_order([*others, claim]), self._tls_of(host)
                 canaries = self._index.canaries_of(host)
-                compiled = compile_host(host, claims, [], tls, controller, self._credentials.state, canaries)
+                compiled = compile_host(
+                    host, claims, [], tls, controller, self._credentials.state, self._store.configmaps.get, canaries
+                )
                 found.extend(compiled.diagnostics.get(claim.name, ()))
         return tuple(found)
 
@@ -190,7 +198,9 @@ class HostSet:
         tls = self._tls_of(host)
         try:
             canaries = self._index.canaries_of(host)
-            compiled = compile_host(host, claims, catch_alls, tls, controller, self._credentials.state, canaries)
+            compiled = compile_host(
+                host, claims, catch_alls, tls, controller, self._credentials.state, self._store.configmaps.get, canaries
+            )
         except Exception:
             return self._without_poison(host, claims, catch_alls, controller)
         self._poisoned.pop(host, None)
@@ -212,7 +222,15 @@ class HostSet:
                     continue
                 kept.append(candidate)
                 try:
-                    compiled = compile_host(host, good, good_catch_alls, tls, controller, self._credentials.state)
+                    compiled = compile_host(
+                        host,
+                        good,
+                        good_catch_alls,
+                        tls,
+                        controller,
+                        self._credentials.state,
+                        self._store.configmaps.get,
+                    )
                     break
                 except Exception as error:
                     kept.pop()

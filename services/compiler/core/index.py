@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from services.compiler.core.claims import Claim, in_order
+from services.compiler.core.host_objects import custom_headers_map
 
 CATCH_ALL_HOST = ""
 
@@ -22,6 +23,7 @@ class ClaimIndex:
         self._catch_alls: set[str] = set()
         self._secrets: dict[str, set[str]] = {}
         self._credentials: dict[str, set[str]] = {}
+        self._configmaps: dict[str, set[str]] = {}
         self._upstreams: dict[str, set[str]] = {}
         self._children: dict[str, set[str]] = {}
         self._naming: dict[str, set[str]] = {}
@@ -74,6 +76,11 @@ class ClaimIndex:
         claims = [self.claims[name] for name in self._credentials.get(secret, ())]
         return {host for claim in claims for host in claim.hosts or (CATCH_ALL_HOST,)}
 
+    def hosts_of_configmap(self, configmap: str) -> set[str]:
+        """The hosts whose routes depend on what ``configmap`` (``namespace/name``) holds."""
+        claims = [self.claims[name] for name in self._configmaps.get(configmap, ())]
+        return {host for claim in claims for host in claim.hosts or (CATCH_ALL_HOST,)}
+
     def users_of(self, upstream: str) -> Iterable[str]:
         """The Ingresses that name an Upstream."""
         return self._upstreams.get(upstream, ())
@@ -92,6 +99,8 @@ class ClaimIndex:
             self._secrets.setdefault(secret, set()).add(claim.name)
         for secret in _credentials(claim):
             self._credentials.setdefault(secret, set()).add(claim.name)
+        if claim.settings.custom_headers:
+            self._configmaps.setdefault(custom_headers_map(claim), set()).add(claim.name)
         for upstream in claim.upstreams():
             self._upstreams.setdefault(upstream, set()).add(claim.name)
         for host in claim.hosts:
@@ -116,6 +125,8 @@ class ClaimIndex:
             _discard(self._secrets, secret, claim.name)
         for secret in _credentials(claim):
             _discard(self._credentials, secret, claim.name)
+        if claim.settings.custom_headers:
+            _discard(self._configmaps, custom_headers_map(claim), claim.name)
         for upstream in claim.upstreams():
             _discard(self._upstreams, upstream, claim.name)
         for host in claim.hosts:

@@ -12,7 +12,7 @@ from proto.diagnostics import Diagnostic
 from proto.policies import Policy, Rewrite, SSLRedirect
 from proto.resources import Action, Forward, PathMatch, Respond, Route
 from services.compiler.core.claims import Claim
-from services.compiler.core.endpoint_tls import HostEndpointTLS
+from services.compiler.core.host_objects import HostObjects
 from services.compiler.core.locations import ROOT, Location
 from services.contract import regex
 from services.contract.annotations.entry import PREFIX
@@ -43,16 +43,16 @@ def uses_patterns(locations: Sequence[Location]) -> bool:
     return False
 
 
-def plain_routes(locations: Sequence[Location], controller: Controller, tls: HostEndpointTLS) -> list[Route]:
+def plain_routes(locations: Sequence[Location], controller: Controller, objects: HostObjects) -> list[Route]:
     """The routes of a host without patterns. No location of it rewrites."""
     routes = []
     for location in locations:
-        action = _action(location, controller, tls)
+        action = _action(location, controller, objects)
         routes.append(
             Route(
                 PathMatch("exact" if location.exact else "prefix", location.path),
                 action,
-                _policies(location, action, tls),
+                _policies(location, action, objects),
                 "" if location.claim is None else location.claim.name,
                 location.path,
                 location.synthetic,
@@ -62,7 +62,7 @@ def plain_routes(locations: Sequence[Location], controller: Controller, tls: Hos
 
 
 def pattern_routes(
-    locations: Sequence[Location], controller: Controller, tls: HostEndpointTLS, findings: list[Diagnostic]
+    locations: Sequence[Location], controller: Controller, objects: HostObjects, findings: list[Diagnostic]
 ) -> list[Route]:
     """The routes of a host whose paths are patterns; one that is none, or is never reached, is named and left out."""
     exact = {location.path for location in locations if location.exact}
@@ -79,7 +79,7 @@ def pattern_routes(
                 _no_pattern(location, problem, findings)
                 continue
             seen.add(match)
-            routes.append(_pattern_route(location, match, rewritten, controller, tls, findings))
+            routes.append(_pattern_route(location, match, rewritten, controller, objects, findings))
     return routes
 
 
@@ -113,11 +113,11 @@ def _pattern_route(
     match: str,
     rewritten: str,
     controller: Controller,
-    tls: HostEndpointTLS,
+    objects: HostObjects,
     findings: list[Diagnostic],
 ) -> Route:
-    action = _action(location, controller, tls)
-    policies = _policies(location, action, tls)
+    action = _action(location, controller, objects)
+    policies = _policies(location, action, objects)
     if rewritten and action is not DENIED:
         problem = _rewrite_problem(rewritten, location.rewrite_target)
         if not problem:
@@ -154,9 +154,9 @@ def _prefix(location: Location, pattern: str, findings: list[Diagnostic]) -> str
     return prefix
 
 
-def _action(location: Location, controller: Controller, tls: HostEndpointTLS) -> Action:
+def _action(location: Location, controller: Controller, objects: HostObjects) -> Action:
     claim = location.claim
-    if controller.guarded or (claim is not None and (claim.settings.denied or claim.name in tls.denied)):
+    if controller.guarded or (claim is not None and (claim.settings.denied or claim.name in objects.denied)):
         return DENIED
     if controller.guarded_by_auth and not _free_of_auth(location, claim, controller):
         return DENIED
@@ -172,14 +172,14 @@ def _free_of_auth(location: Location, claim: Claim | None, controller: Controlle
     return any(location.path.startswith(prefix) for prefix in controller.no_auth_locations)
 
 
-def _policies(location: Location, action: Action, tls: HostEndpointTLS) -> tuple[Policy, ...]:
+def _policies(location: Location, action: Action, objects: HostObjects) -> tuple[Policy, ...]:
     """A denied path answers before anything else is asked (contract section 1.7)."""
     if action is DENIED:
         return ()
     claim = location.claim
     if claim is None:
         return _NO_REDIRECT if location.bare else ()
-    policies = (*(_NO_REDIRECT if location.bare else claim.redirects), *claim.policies, *tls.policies(claim))
+    policies = (*(_NO_REDIRECT if location.bare else claim.redirects), *claim.policies, *objects.policies(claim))
     return policies if location.canary is None else (*policies, location.canary)
 
 

@@ -5,9 +5,20 @@ from __future__ import annotations
 from typing import Final
 
 from services.contract.annotations.entry import Annotation
-from services.contract.header_values import parse_redirect_part, parse_replacement
+from services.contract.header_values import parse_redirect_part, parse_reference, parse_replacement
 
 HEADS: Final = (
+    Annotation(
+        name="custom-headers",
+        type="string",
+        parse=parse_reference,
+        risk="medium",
+        on_failure="deny",
+        state="honoured",
+        refers_to="configmap",
+        doc="The ConfigMap of headers that every response gets, as `namespace/name`; values are taken as they "
+        "are. Each has to stand in the ConfigMap's `global-allowed-response-headers`, else the routes answer 503.",
+    ),
     Annotation(
         name="proxy-http-version",
         type="switch",

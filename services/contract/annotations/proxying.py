@@ -87,14 +87,6 @@ PROXYING: Final = (
         doc="The ConfigMap of FastCGI parameters.",
     ),
     Annotation(
-        name="custom-headers",
-        type="string",
-        risk="medium",
-        on_failure="deny",
-        refers_to="configmap",
-        doc="The ConfigMap of headers added to responses.",
-    ),
-    Annotation(
         name="mirror-target", type="url", scope="ingress", risk="high", doc="Where a copy of each request goes."
     ),
     Annotation(

@@ -75,6 +75,7 @@ class AnnotationSettings(Struct, frozen=True, gc=False):
     proxy_next_upstream: tuple[str, ...] | None = None
     proxy_next_upstream_tries: int | None = None
     proxy_next_upstream_timeout: int | None = None
+    custom_headers: str = ""
     proxy_http_version: str = ""
     proxy_cookie_domain: tuple[str, ...] | None = None
     proxy_cookie_path: tuple[str, ...] | None = None

@@ -15,6 +15,12 @@ HEADS: Final = (
         doc="The ConfigMap, as `namespace/name`, of headers that every response gets; values may hold nginx variables.",
     ),
     Key(
+        name="global-allowed-response-headers",
+        type="list",
+        state="honoured",
+        doc="Headers that Ingresses may give to responses by `custom-headers`, with commas between.",
+    ),
+    Key(
         name="hide-headers",
         type="list",
         state="honoured",

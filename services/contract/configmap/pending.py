@@ -34,7 +34,6 @@ PENDING: Final = (
     Key(name="enable-underscores-in-headers", type="bool", default="false"),
     Key(name="forwarded-for-proxy-protocol-header", type="string", default="X-Forwarded-For-Proxy-Protocol"),
     Key(name="forwarded-host-header", type="string", default="X-Forwarded-Host"),
-    Key(name="global-allowed-response-headers", type="list"),
     Key(name="global-auth-always-set-cookie", type="bool", default="false"),
     Key(name="global-auth-cache-duration", type="string", default="200 202 401 5m"),
     Key(name="global-auth-cache-key", type="string"),

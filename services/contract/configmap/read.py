@@ -60,6 +60,7 @@ class Controller(Struct, frozen=True):
     ``guarded_by_auth``: the key that guards all but ``no_auth_locations`` and Ingresses that say
     ``enable-global-auth: "false"``.
     ``endpoint_tls_by_path``: what an Ingress says of TLS to endpoints holds for its own paths alone.
+    ``allowed_response_headers``: those that ``custom-headers`` may give.
     ``add_headers``, ``proxy_set_headers``: the ConfigMaps that hold these, empty: none.
     ``service_upstream``: Upstreams are their Services' own addresses, where the Ingress says nothing of it.
     """
@@ -71,6 +72,7 @@ class Controller(Struct, frozen=True):
     no_auth_locations: tuple[str, ...] = ("/.well-known/acme-challenge",)
     endpoint_tls_by_path: bool = False
     service_upstream: bool = False
+    allowed_response_headers: tuple[str, ...] = ()
     add_headers: str = ""
     proxy_set_headers: str = ""
 
@@ -103,6 +105,7 @@ def read_configmap(key: ObjectKey, data: dict[str, str]) -> Reading:
         no_auth_locations=values.pop("no-auth-locations", Controller().no_auth_locations),
         endpoint_tls_by_path=values.pop("proxy-ssl-location-only", False),
         service_upstream=values.pop("service-upstream", False),
+        allowed_response_headers=values.pop("global-allowed-response-headers", ()),
         add_headers=values.pop("add-headers", ""),
         proxy_set_headers=values.pop("proxy-set-headers", ""),
     )
@@ -299,6 +302,7 @@ _SPECIAL: Final = {
     "worker-shutdown-timeout": _own_time,
     "annotations-risk-level": _risk,
     "custom-http-errors": parse_statuses,
+    "global-allowed-response-headers": parse_header_list,
     "hide-headers": parse_header_list,
     "proxy-cookie-domain": parse_replacement,
     "proxy-cookie-path": parse_replacement,

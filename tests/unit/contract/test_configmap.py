@@ -117,6 +117,7 @@ def test_every_honoured_key_has_its_place_and_words() -> None:
         "allow-cross-namespace-resources",
         "proxy-ssl-location-only",
         "service-upstream",
+        "global-allowed-response-headers",
     }
     fields = set(Settings.__struct_fields__) - {"default_upstream", "default_certificate", "sealed_dh_param"}
     honoured = {key.name for key in KEYS.values() if key.state == "honoured"}

@@ -1,0 +1,96 @@
+"""What the Secrets and ConfigMaps that a host's Ingresses name come to on its routes: policies, or 503.
+
+Pure. Owns which headers ``custom-headers`` gives (contract section 1.2): all of a ConfigMap or none, each allowed by
+``global-allowed-response-headers``. TLS to endpoints is ``endpoint_tls``'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from proto.diagnostics import Diagnostic
+from proto.objects import ConfigMap
+from proto.policies import CustomHeaders, Policy
+from services.compiler.core.claims import Claim
+from services.compiler.core.endpoint_tls import HostEndpointTLS, StateOf, judge_endpoint_tls
+from services.compiler.core.named_headers import configmap_name
+from services.contract.annotations.entry import PREFIX
+from services.contract.configmap.read import Controller
+from services.contract.diagnostics import annotation_field, finding
+from services.contract.header_values import header_problem
+
+ConfigMapOf = Callable[[str], ConfigMap | None]
+
+
+class HostObjects(Struct, frozen=True, gc=False):
+    """What holds on one host. ``headers``: by Ingress; ``denied``: Ingresses whose objects are not usable."""
+
+    tls: HostEndpointTLS
+    headers: dict[str, CustomHeaders]
+    denied: frozenset[str]
+
+    def policies(self, claim: Claim) -> tuple[Policy, ...]:
+        """What the routes of ``claim`` carry for the objects that it names."""
+        headers = self.headers.get(claim.name)
+        return self.tls.policies(claim) if headers is None else (*self.tls.policies(claim), headers)
+
+
+def judge_objects(
+    claims: Sequence[Claim],
+    state_of: StateOf,
+    configmap_of: ConfigMapOf,
+    controller: Controller,
+    findings: list[Diagnostic],
+) -> HostObjects:
+    """What holds on the host that ``claims`` (in order) name. ``state_of``: what a Secret is good for."""
+    tls = judge_endpoint_tls(claims, state_of, controller, findings)
+    headers: dict[str, CustomHeaders] = {}
+    denied: set[str] = set()
+    for claim in claims:
+        if not claim.settings.custom_headers:
+            continue
+        name = custom_headers_map(claim)
+        configmap = configmap_of(name)
+        problem = _problem(claim, name, configmap, controller)
+        if problem or configmap is None:
+            denied.add(claim.name)
+            findings.append(_unusable(claim, problem))
+        else:
+            headers[claim.name] = CustomHeaders(tuple(sorted(configmap.data.items())))
+    return HostObjects(tls, headers, tls.denied | denied)
+
+
+def custom_headers_map(claim: Claim) -> str:
+    """The ConfigMap (``namespace/name``) that ``custom-headers`` names; empty: none."""
+    text = claim.settings.custom_headers
+    return configmap_name(text, claim.key.namespace) if text else ""
+
+
+def _problem(claim: Claim, name: str, configmap: ConfigMap | None, controller: Controller) -> str:
+    """Why the ConfigMap cannot be used, as a sentence without its stop; empty: it can."""
+    namespace = name.partition("/")[0]
+    if namespace != claim.key.namespace and not controller.annotations.cross_namespace:
+        return "It is in another namespace, which allow-cross-namespace-resources forbids"
+    if configmap is None:
+        return f"ConfigMap {name} does not exist"
+    allowed = {header.lower() for header in controller.allowed_response_headers}
+    for header, value in sorted(configmap.data.items()):
+        problem = header_problem(header, value)
+        if not problem and header.lower() not in allowed:
+            problem = f"The header {header} is not in global-allowed-response-headers"
+        if problem:
+            return problem
+    return ""
+
+
+def _unusable(claim: Claim, problem: str) -> Diagnostic:
+    return finding(
+        claim.key,
+        "custom-headers-unusable",
+        annotation_field(f"{PREFIX}custom-headers"),
+        claim.settings.custom_headers,
+        f"{problem}. The routes of this Ingress answer 503.",
+        "Create or correct the ConfigMap, or add its headers to global-allowed-response-headers.",
+    )
