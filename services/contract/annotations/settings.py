@@ -52,6 +52,7 @@ class AnnotationSettings(Struct, frozen=True, gc=False):
     denylist_source_range: tuple[str, ...] | None = None
     limit_rps: int = 0
     limit_rpm: int = 0
+    limit_connections: int = 0
     limit_burst_multiplier: int = 5
     limit_allowlist: tuple[str, ...] = ()
     auth_tls_secret: str = ""
