@@ -363,6 +363,7 @@ class ClientConnection(Answering):
                 self.transport.write(LAST)
                 self._exchange.sent += len(LAST)
             self._let_go()
+            self._read(True)  # it may have been stopped for a body that waited, and then was not wanted
         self._exchange.record(now)
         if self._persistent and not self._half_closed and not self._congested:
             generation = self._generation

@@ -54,7 +54,8 @@ class Deadlines:
         self._next = (self._next + 1) % _SLOTS
         for timed in [timed for timed in slot if timed.deadline <= now]:
             try:
-                timed.expire(now)
+                if timed.deadline <= now and timed in slot:  # else one before it has ended it, or put it off
+                    timed.expire(now)
             except Exception:  # whoever it is, the others' time goes on
                 timed.deadline = NEVER
                 _log.exception("what waited too long could not be ended")

@@ -56,7 +56,7 @@ class Listener:
         if serving.limits.full() or serving.overload.turns_away:
             serving.overload.shed()
             return TurnedAway(self)
-        generation = serving.generation
+        generation = serving.newest  # balancers say who the client is whether it is served or not
         if generation is not None and generation.settings.use_proxy_protocol:
             return Proxied(self, self._client)
         return Gate(self, self._client) if serving.limits.per_source else self._client()

@@ -99,7 +99,7 @@ class Proxied(asyncio.Protocol):
         self._inner = inner
         self._reader = HeaderReader()
         self._transport = cast(asyncio.Transport, None)
-        generation = listener.serving.generation
+        generation = listener.serving.newest
         self.deadline = monotonic() + (
             generation.settings.proxy_protocol_header_timeout if generation is not None else 0.0
         )
@@ -124,7 +124,7 @@ class Proxied(asyncio.Protocol):
         self._unwatch()
         real = self._transport
         peer = real.get_extra_info("peername")
-        generation = self._listener.serving.generation
+        generation = self._listener.serving.newest
         believed = generation is not None and believes_balancer(generation.trust, str(peer[0]) if peer else "")
         told = ProxiedTransport(real, header) if header.address and believed else real
         client = told.get_extra_info("peername")

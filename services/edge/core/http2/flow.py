@@ -154,6 +154,8 @@ class Flow:
             return 0
         if stream.local_ended:
             raise MisuseError(f"trailers on stream {stream_id} after its end")
+        if not block:
+            return self._end_data(stream)
         if stream.queued:
             stream.local_ended = True
             stream.trailers = block

@@ -11,6 +11,8 @@ from msgspec import Struct
 from proto.policies import CustomErrors, Moved, RequestBody, UpstreamHost
 from proto.resources import Respond, Route
 from services.edge import questions
+from services.edge.client import ClientConnection
+from services.edge.connection import PIPELINE_LIMIT
 from services.edge.core import phases
 from services.edge.core.asked import Asked
 from services.edge.core.edits import request_edit, response_edit
@@ -127,6 +129,27 @@ async def test_bodies_wait_while_it_is_decided(gate: Gate, size: int, streamed: 
         assert bodies == sorted([0, size, min(size, 65535)])
         assert all(body.startswith(seen.body) for seen in web.seen)
     assert gate.ended == 3
+
+
+async def test_a_connection_that_was_stopped_for_a_body_nobody_wanted_is_read_again(gate: Gate) -> None:
+    gate.verdict = lambda: False
+    body = bytes(PIPELINE_LIMIT + 5)
+    async with (
+        origin() as web,
+        edge(PLAIN, upstream(web.port)) as running,
+        connection(running.http) as (reader, writer),
+    ):
+        writer.write(request("POST", "/wait", body=body)[:-10])
+        (client,) = await eventually(lambda: running.listeners[0].each[0].connections)
+        assert isinstance(client, ClientConnection)
+        await eventually(lambda: len(client._pending) == len(body) - 10)
+        writer.write(body[-10:])
+        await eventually(lambda: len(client._pending) == len(body))
+        gate.open.set()
+        async with asyncio.timeout(5):
+            assert (await read_reply(reader)).status == 403
+            writer.write(request("GET", "/now"))
+            assert (await read_reply(reader)).status == 403
 
 
 async def test_a_client_that_waits_for_100_continue_hears_of_it_when_it_may_send(gate: Gate) -> None:

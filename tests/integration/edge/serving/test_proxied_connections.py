@@ -183,3 +183,11 @@ async def test_the_client_is_the_rightmost_that_is_not_trusted(words: dict[str, 
         believed = bool(words.get("use_forwarded_headers")) and client != b"127.0.0.1"
         assert seen.value("X-Forwarded-Proto") == (b"https" if believed else b"http")
         assert seen.value("X-Forwarded-Host") == (b"other.example" if believed else b"t.example")
+
+
+async def test_headers_are_read_while_the_worker_refuses_requests() -> None:
+    async with origin() as web, edge(host(), upstream(web.port), ON) as running:
+        running.serving.refuse(True)
+        assert (await say(running, V1 + request())).status == 503
+        running.serving.refuse(False)
+        assert (await say(running, V1 + request())).status == 200

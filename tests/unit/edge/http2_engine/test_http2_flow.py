@@ -93,6 +93,16 @@ def test_bodies_share_the_connection_s_window_a_frame_each() -> None:
     assert sum(length for _, length, _ in lengths(peer.got())) == 140_000 - 65_535 - 50_000
 
 
+def test_trailers_without_fields_end_the_stream_all_the_same() -> None:
+    peer = requested(window=3)
+    peer.connection.send_head(1, OK, b"abcde")
+    assert peer.connection.send_trailers(1, b"") == 2
+    assert lengths(peer.got()) == [(1, 3, 0)]
+    assert peer.send(number(8, 1, 100)) == [WindowOpened(1)]
+    assert lengths(peer.got()) == [(1, 2, 1)]
+    assert not peer.connection.open_streams
+
+
 def test_trailers_wait_for_the_body() -> None:
     peer = requested(window=3)
     peer.connection.send_head(1, OK, b"abcdef")
