@@ -62,7 +62,7 @@ class Serving:
         self.endpoint_contexts = EndpointContexts(sealer)
         self.health = Health(loop, self.spawn, self.traffic.counters)
         self.limits = Limits(self.traffic.counters, limits)
-        self.client_rates = ClientRates(loop.time)
+        self.client_rates: ClientRates = ClientRates(loop.time)
         self.overload = Overload(self)
         self.limits.clients = self.overload.clients
         self._tasks: set[asyncio.Task[None]] = set()
