@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import click
 
 from services.cli.client import CHANGES, OPTIONS, connected, run_client
-from services.cli.lint import READ_OPTIONS
-from services.cli.nginx_flags import NginxCommand
+from services.cli.lint import READ_OPTIONS, ReadingCommand
+from services.cli.option_entry import extra
 from services.cli.option_types import ANY_PATH
 from services.cli.options import with_options
 from services.cli.running import find
@@ -27,19 +27,17 @@ HEARD_WITHIN: Final = 5.0
 """Seconds for the bus to give the newest snapshot."""
 
 
-@click.command("explain", cls=NginxCommand)
+@click.command("explain", cls=ReadingCommand)
 @click.argument("method")
 @click.argument("url")
-@click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header of the request.")
-@click.option("--client-ip", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Who sends it.")
-@click.option("--manifests", multiple=True, type=ANY_PATH, metavar="DIR", help="Take these manifests; repeatable.")
-@click.option("--kube", is_flag=True, help="Take the objects of a cluster. [default: what edges serve right now]")
-@click.option("--kubeconfig", default="", metavar="FILE", help="How to reach it. [default: as kubectl]")
-@click.option("--context", default="", metavar="NAME", help="Context of the kubeconfig.")
-@click.option(
-    "--verify-key", type=ANY_PATH, default=None, metavar="FILE", help="Of what edges serve. [default: of `limen up`]"
-)
-@click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
+@extra("header", "-H", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header of the request.")
+@extra("client-ip", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Who sends it.")
+@extra("manifests", multiple=True, type=ANY_PATH, metavar="DIR", help="Take these manifests; repeatable.")
+@extra("kube", is_flag=True, help="Take the objects of a cluster. [default: what edges serve right now]")
+@extra("kubeconfig", default="", metavar="FILE", help="How to reach it. [default: as kubectl]")
+@extra("context", default="", metavar="NAME", help="Context of the kubeconfig.")
+@extra("verify-key", type=ANY_PATH, default=None, metavar="FILE", help="Of what edges serve. [default: of `limen up`]")
+@extra("json", "as_json", is_flag=True, help="JSON, for programs.")
 @with_options((*READ_OPTIONS, *OPTIONS), **CHANGES)
 def command(method: str, url: str, headers: tuple[str, ...], client_ip: str, **values: Any) -> None:
     """Say what an edge does with a request, and why: which route wins and which lose, what each phase decides, the

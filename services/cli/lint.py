@@ -9,8 +9,10 @@ from typing import Any, Final
 
 import click
 
-from services.cli.nginx_flags import NginxCommand
+from services.cli.nginx_flags import NginxCommand, separate
 from services.cli.nginx_options import NGINX
+from services.cli.option_entry import extra
+from services.cli.option_table import EDGE, METRICS
 from services.cli.option_types import ANY_PATH
 from services.cli.options import with_options
 
@@ -30,19 +32,29 @@ _COMPILED: Final = frozenset(
 )
 READ_OPTIONS: Final = tuple(option for option in NGINX if option.key in _COMPILED)
 """The flags that say what is compiled: what `lint` and `explain` take of ingress-nginx's command line."""
+_SERVING: Final = [option for option in (*NGINX, *EDGE, *METRICS) if option.key not in _COMPILED]
 FAILS: Final = {"error": ("error",), "warning": ("error", "warning"), "notice": ("error", "warning", "notice")}
 
 
-@click.command("lint", cls=NginxCommand)
+class ReadingCommand(NginxCommand):
+    """A command that serves nothing: what ingress-nginx's command line says of serving is passed over."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        others = {option.name: "nothing is served here" for option in _SERVING}
+        switches = [option.name for option in _SERVING if option.kind is bool]
+        return super().parse_args(ctx, separate(args, others, switches)[0])
+
+
+@click.command("lint", cls=ReadingCommand)
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path, allow_dash=True), metavar="[FILE|DIR|-]...")
-@click.option("--kube", is_flag=True, help="Read the cluster; needs to list what the watcher lists.")
-@click.option("--kubeconfig", default="", metavar="FILE", help="How to reach it. [default: as kubectl]")
-@click.option("--context", default="", metavar="NAME", help="Context of the kubeconfig.")
-@click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
-@click.option("--html", type=ANY_PATH, default=None, metavar="FILE", help="Also write a page that needs nothing else.")
-@click.option("--all", "everything", is_flag=True, help="Name Ingresses without a finding too.")
-@click.option(
-    "--fail-on", type=click.Choice(list(FAILS)), default="error", show_default=True, help="What makes the exit code 1."
+@extra("kube", is_flag=True, help="Read the cluster; needs to list what the watcher lists.")
+@extra("kubeconfig", default="", metavar="FILE", help="How to reach it. [default: as kubectl]")
+@extra("context", default="", metavar="NAME", help="Context of the kubeconfig.")
+@extra("json", "as_json", is_flag=True, help="JSON, for programs.")
+@extra("html", type=ANY_PATH, default=None, metavar="FILE", help="Also write a page that needs nothing else.")
+@extra("all", "everything", is_flag=True, help="Name Ingresses without a finding too.")
+@extra(
+    "fail-on", type=click.Choice(list(FAILS)), default="error", show_default=True, help="What makes the exit code 1."
 )
 @with_options(READ_OPTIONS)
 def command(paths: tuple[Path, ...], kube: bool, **values: Any) -> None:

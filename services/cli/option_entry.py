@@ -47,6 +47,12 @@ class Option(Struct, frozen=True, kw_only=True):
         return click.option(f"--{self.name}", self.key, **settings)(function)
 
 
+def extra(name: str, *others: str, **settings: Any) -> Callable[[F], F]:
+    """An option of one command alone, with its environment variable; ``others``: further names."""
+    variable = f"LIMEN_{name.upper().replace('-', '_')}"
+    return click.option(f"--{name}", *others, envvar=variable, show_envvar=True, **settings)
+
+
 def of(*roles: str) -> frozenset[str]:
     """The roles that take an option."""
     return frozenset(roles)

@@ -13,9 +13,27 @@ from click.testing import CliRunner
 
 from services.cli import option_table, options
 from services.cli.main import COMMANDS, cli
-from services.cli.nginx_flags import WITHOUT_EFFECT, NginxCommand, separate
+from services.cli.nginx_flags import CALLED_OTHERWISE, WITHOUT_EFFECT, NginxCommand, separate
 from services.cli.up import CHANGES, OPTIONS
 from services.runtime.settings import HostPort
+
+ALL_FLAGS = """
+    alsologtostderr annotations-prefix apiserver-host bind-addresses bucket-factor certificate-authority configmap
+    controller-class deep-inspect default-backend-service default-server-port default-ssl-certificate disable-catch-all
+    disable-full-test disable-leader-election disable-svc-external-name disable-sync-events
+    dynamic-configuration-retries election-id election-ttl enable-annotation-validation enable-dynamic-configuration
+    enable-metrics enable-ssl-chain-completion enable-ssl-passthrough enable-topology-aware-routing
+    exclude-socket-metrics force-namespace-isolation health-check-path health-check-timeout healthz-host healthz-port
+    http-port https-port ingress-class ingress-class-by-name internal-logger-address kubeconfig length-buckets
+    log_backtrace_at log_dir logtostderr max-buckets maxmind-edition-ids maxmind-license-key maxmind-mirror
+    maxmind-retries-count maxmind-retries-timeout metrics-per-host metrics-per-undefined-host monitor-max-batch-size
+    post-shutdown-grace-period profiler-address profiler-port profiling publish-service publish-status-address
+    report-node-internal-ip-address report-status-classes shutdown-grace-period size-buckets sort-backends
+    ssl-passthrough-proxy-port status-port status-update-interval stderrthreshold stream-port sync-period
+    sync-rate-limit tcp-services-configmap time-buckets udp-services-configmap update-status update-status-on-shutdown
+    v validating-webhook validating-webhook-certificate validating-webhook-key vmodule watch-ingress-without-class
+    watch-namespace watch-namespace-selector
+"""
 
 
 def _up(*words: str, env: dict[str, str] | None = None) -> dict[str, Any]:
@@ -120,19 +138,50 @@ def test_a_bus_that_can_never_be_reached_is_refused(words: list[str], error: str
 
 
 def test_flags_without_effect_are_said_and_passed_over() -> None:
-    words = ["--sync-period=1s", "--http-port", "1080", "--enable-topology-aware-routing", "--kube", "-v=3", "--v", "2"]
+    words = [
+        "--sync-period=1s",
+        "--stream-port",
+        "1080",
+        "--skip_headers",
+        "--kube",
+        "-v=3",
+        "--v",
+        "2",
+    ]
     left, notices = separate(words)
     assert left == ["--kube"]
     assert [notice.split()[0] for notice in notices] == [
         "--sync-period",
-        "--http-port",
-        "--enable-topology-aware-routing",
+        "--stream-port",
+        "--skip_headers",
         "--v",
         "--v",
     ]
     values = _up(*words)
     assert values["kube"] is True
-    assert "notice: --http-port has no effect: use --http" in values["output"]
+    assert "notice: --stream-port has no effect: there is no inner server" in values["output"]
+
+
+def test_ports_are_options_here() -> None:
+    values = _up("--http-port=1080", "--https-port", "1443", "-healthz-port=1254", "--healthz-host=::1")
+    assert (values["http"], values["https"]) == ((HostPort("", 1080),), (HostPort("", 1443),))
+    assert values["admin"] == HostPort("::1", 1254)
+    given = _up("--http=10.0.0.1:80", "--http-port=1080")
+    assert given["http"] == (HostPort("10.0.0.1", 80),)
+    assert "--http-port has no effect: --http says so already" in given["output"]
+
+
+def test_another_prefix_of_annotations_is_not_passed_over() -> None:
+    assert _up("--annotations-prefix=nginx.ingress.kubernetes.io")["kube"] is False
+    result = CliRunner().invoke(cli, ["up", "--kube", "--annotations-prefix", "example.com"])
+    assert result.exit_code == 2
+    assert "could leave open what they guard" in result.output
+
+
+def test_all_flags_of_ingress_nginx_are_taken() -> None:
+    """Those of its last release, and of old ones whose command lines are still about."""
+    known = {option.name for option in (*option_table.ROLE_OPTIONS, *OPTIONS)} | WITHOUT_EFFECT.keys()
+    assert set(ALL_FLAGS.split()) <= known | CALLED_OTHERWISE.keys()
 
 
 def test_no_flag_is_both_known_and_without_effect() -> None:

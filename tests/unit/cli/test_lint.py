@@ -123,6 +123,7 @@ def test_flags_of_ingress_nginx_are_taken_as_they_are(tmp_path: Path) -> None:
     own = annotated("own")
     own["spec"]["ingressClassName"] = "internal"
     words = ("--ingress-class=internal", "--controller-class=example.com/internal", "--v=2")
+    words += ("--publish-service", "a/b", "--enable-metrics=false", "--http-port=80")
     result = lint(tmp_path, own, words=words)
     assert result.exit_code == 0
     assert "1 served fully" in result.stdout
