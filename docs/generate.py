@@ -15,7 +15,7 @@ from typing import Final
 
 from proto.event_examples import EXAMPLES, example_event
 from proto.reports import to_json
-from services.cli.nginx_flags import WITHOUT_EFFECT
+from services.cli.nginx_flags import CALLED_OTHERWISE, WITHOUT_EFFECT
 from services.cli.nginx_options import NGINX
 from services.cli.option_entry import Option
 from services.cli.option_table import ADMIN, COMMON, EDGE, KEYS, METRICS, NAME, SOURCES
@@ -119,8 +119,11 @@ def configuration() -> str:
             ["flag", "environment", "roles", "default", "what it does"],
             _option_rows((*COMMON, NAME, ADMIN, *KEYS, *SOURCES, *NGINX, *EDGE, *METRICS)),
         ),
+        "### Flags of ingress-nginx that are called otherwise here",
+        table(["flag", "here"], ([code(f"--{name}"), code(f"--{here}")] for name, here in CALLED_OTHERWISE.items())),
         "### Flags of ingress-nginx without effect here",
-        "They are accepted, and a notice says why they do nothing.",
+        "They are accepted, and a notice says why they do nothing; but `--annotations-prefix` with another prefix is an "
+        "error.",
         table(["flag", "why"], ([code(f"--{name}"), why] for name, why in sorted(WITHOUT_EFFECT.items()))),
         "## Diagnostics",
         "What can be found about an object: in `limen status`, Kubernetes Events, and route events. Codes are stable.",

@@ -11,7 +11,7 @@ from typing import Literal
 from msgspec import Struct
 
 from proto.handshakes import Handshake
-from proto.policies import Policy
+from proto.policies import Balancing, Policy
 
 ResourceKind = Literal["virtualhost", "routegroup", "alias", "upstream", "certificate", "credentials", "settings"]
 
@@ -126,11 +126,12 @@ class Upstream(Struct, frozen=True, array_like=True):
     """A named pool of endpoints, sorted, without duplicates.
 
     Its name is ``namespace/service:port`` with the port as the Ingress wrote it. ``dns``: the endpoints' addresses are
-    names that the edge resolves (ExternalName).
+    names that the edge resolves (ExternalName). ``balancing``: how they take turns; None: as everywhere.
     """
 
     endpoints: tuple[Endpoint, ...] = ()
     dns: bool = False
+    balancing: Balancing | None = None
 
 
 class Certificate(Struct, frozen=True, array_like=True):
@@ -150,13 +151,14 @@ class Credentials(Struct, frozen=True, array_like=True):
 
     ``chain`` (DER, leaf first) and ``sealed_key`` as in ``TLSMaterial``; both empty: no pair. ``sealed_authority``:
     ``ca.crt`` (PEM), sealed for ``secret/<namespace>/<name>/ca.crt``; ``sealed_revoked``: ``ca.crl``, sealed for its
-    place; empty: none.
+    place; empty: none. ``sealed_entries``: all others, each sealed for its place (names and hashes of passwords).
     """
 
     chain: tuple[bytes, ...] = ()
     sealed_key: bytes = b""
     sealed_authority: bytes = b""
     sealed_revoked: bytes = b""
+    sealed_entries: dict[str, bytes] = {}
 
 
 class Settings(Struct, frozen=True, omit_defaults=True):
@@ -248,6 +250,7 @@ class Settings(Struct, frozen=True, omit_defaults=True):
     custom_http_errors: tuple[int, ...] = ()
     disable_proxy_intercept_errors: bool = False
     proxy_add_original_uri_header: bool = False
+    load_balance: str = "round_robin"
     add_headers: tuple[tuple[str, str], ...] = ()
     hide_headers: tuple[str, ...] = ()
     proxy_set_headers: tuple[tuple[str, str], ...] = ()
@@ -256,6 +259,29 @@ class Settings(Struct, frozen=True, omit_defaults=True):
     proxy_cookie_domain: tuple[str, ...] = ()
     proxy_cookie_path: tuple[str, ...] = ()
     proxy_http_version: str = "1.1"
+    use_gzip: bool = False
+    gzip_level: int = 1
+    gzip_min_length: int = 256
+    gzip_types: tuple[str, ...] = (
+        "application/atom+xml",
+        "application/javascript",
+        "application/x-javascript",
+        "application/json",
+        "application/rss+xml",
+        "application/vnd.ms-fontobject",
+        "application/x-font-ttf",
+        "application/x-web-app-manifest+json",
+        "application/xhtml+xml",
+        "application/xml",
+        "font/opentype",
+        "image/svg+xml",
+        "image/x-icon",
+        "text/css",
+        "text/javascript",
+        "text/plain",
+        "text/x-component",
+    )
+    gzip_disable: str = ""
     whitelist_source_range: tuple[str, ...] = ()
     denylist_source_range: tuple[str, ...] = ()
     block_cidrs: tuple[str, ...] = ()

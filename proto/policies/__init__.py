@@ -6,8 +6,8 @@ does not know answers that route with 503 (``proto.codec.decode_virtual_host``):
 
 from __future__ import annotations
 
-from proto.policies.access import RateLimit, SourceRanges
-from proto.policies.balancing import Canary
+from proto.policies.access import BasicAuth, RateLimit, SatisfyAny, SourceRanges
+from proto.policies.balancing import Affinity, Balancing, Canary
 from proto.policies.proxying import (
     AccessLog,
     BackendProtocol,
@@ -37,17 +37,23 @@ Policy = (
     | CustomErrors
     | SourceRanges
     | RateLimit
+    | BasicAuth
+    | SatisfyAny
     | CORS
     | CustomHeaders
     | EndpointResponse
     | RequestHop
     | Canary
+    | Affinity
 )
 
 __all__ = [
     "CORS",
     "AccessLog",
+    "Affinity",
     "BackendProtocol",
+    "Balancing",
+    "BasicAuth",
     "Canary",
     "CustomErrors",
     "CustomHeaders",
@@ -64,6 +70,7 @@ __all__ = [
     "ResponseBuffering",
     "Rewrite",
     "SSLRedirect",
+    "SatisfyAny",
     "SourceRanges",
     "UpstreamHost",
 ]

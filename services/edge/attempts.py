@@ -12,6 +12,7 @@ from asyncio import BaseTransport
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from services.edge.choosing import Chooser, chosen
 from services.edge.clients import Client
 from services.edge.connecting import connect
 from services.edge.core.fallback import for_fallback
@@ -21,7 +22,7 @@ from services.edge.core.tried import Tried
 from services.edge.health import is_ours
 from services.edge.http2_upstream.sessions import Sessions
 from services.edge.http2_upstream.stream import EndpointStream
-from services.edge.pools import Balancer, ConnectTimeoutError, EndpointPool
+from services.edge.pools import ConnectTimeoutError, EndpointPool
 from services.edge.upstream import UpstreamConnection
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Attempts:
     def _start(self, now: float) -> None:
         """Offer the request to the first endpoint; the client is told where there is none."""
         forward = self._forward
-        balancer = self._serving.pools.balancers.get(forward.lane)
+        balancer: Chooser | None = self._serving.pools.balancers.get(forward.lane)
         if balancer is None or not balancer.pools:
             balancer = self._balancer()
         if balancer is None:
@@ -106,7 +107,7 @@ class Attempts:
 
     # --- who ----------------------------------------------------------------------------------------------------
 
-    def _balancer(self) -> Balancer | None:
+    def _balancer(self) -> Chooser | None:
         """Who may serve: the upstream, or the fallback while it has no endpoints; None: nobody."""
         forward = self._forward
         balancer = self._balancer_of(forward.upstream)
@@ -117,12 +118,15 @@ class Attempts:
                 self._head = for_fallback(self._head, self.target, forward.labels)
         return balancer
 
-    def _balancer_of(self, name: str) -> Balancer | None:
+    def _balancer_of(self, name: str) -> Chooser | None:
         upstream = self._upstream(name)
         if upstream is None:
             return None
         balancer = self._serving.pools.balancer(name, upstream, self._forward.proxying.transport)
-        return balancer if balancer.pools else None
+        if not balancer.pools:
+            return None
+        choice = self._forward.choice
+        return balancer if choice is None else chosen(choice, balancer)
 
     def _upstream(self, name: str) -> Upstream | None:
         """The Upstream as it is now, whatever it was when the request came: balancers are everybody's. One that is gone
@@ -317,7 +321,7 @@ class Attempts:
         self.connected_at = self.answered_at = 0.0
         self.upstream_length = 0
 
-    def _send(self, balancer: Balancer, now: float) -> None:
+    def _send(self, balancer: Chooser, now: float) -> None:
         pool = balancer.other([tried.endpoint for tried in self.earlier])
         self.endpoint = pool.name
         self._chosen_at = now

@@ -14,14 +14,17 @@ from collections.abc import Awaitable
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Final, Protocol
 
+from services.edge.choosing import ended
 from services.edge.clients import Client
 from services.edge.core.asked import Asked, Machine
+from services.edge.core.choices import ByLatency
 from services.edge.core.course import Course, Onward
 from services.edge.core.edits import edit_request
 from services.edge.core.fallback import for_error
 from services.edge.core.http2.events import Fields
 from services.edge.core.outcomes import Answer, Ask
 from services.edge.core.plan import Forward, Policed, Respond
+from services.edge.core.policies.compression import Packer
 from services.edge.core.prepared import Prepared
 from services.edge.core.response_head import ResponseHead, dressed_head
 from services.edge.questions import ANSWERERS
@@ -56,7 +59,18 @@ class Patient(Client, Protocol):
 class Policing:
     """See the module. ``course`` knows what the phases said. One per request; ``close`` when that is over."""
 
-    __slots__ = ("_client", "_closed", "_exchange", "_replaced", "_serving", "_task", "course", "prepared")
+    __slots__ = (
+        "_client",
+        "_closed",
+        "_exchange",
+        "_packer",
+        "_replaced",
+        "_serving",
+        "_task",
+        "_timed",
+        "course",
+        "prepared",
+    )
 
     def __init__(
         self,
@@ -74,6 +88,8 @@ class Policing:
         self.prepared = prepared
         self._closed = False
         self._replaced = False
+        self._packer: Packer | None = None
+        self._timed: ByLatency | None = None
         self._task: asyncio.Task[None] | None = None
         asked = Asked(
             exchange.method,
@@ -108,6 +124,8 @@ class Policing:
         if self._task is not None:
             self._task.cancel()
         self._exchange.police(self._client, None)
+        if self._timed is not None:
+            ended(self._timed, self._exchange.endpoint, self._exchange.connected_at)
         for callback in self.course.at_end:
             callback()
 
@@ -140,6 +158,8 @@ class Policing:
             if not self._replaces(said.status):
                 self._client.answer(said)
         elif said is not None:
+            choice = said.forward.choice
+            self._timed = choice if isinstance(choice, ByLatency) else None
             self._client.proceed(said.forward, self.prepared, self._head(said))
 
     def _head(self, onward: Onward) -> bytes:
@@ -180,22 +200,34 @@ class Policing:
 
     def respond(self, head: ResponseHead, body: bytes, complete: bool) -> int:
         """The response's head, dressed."""
-        return self._client.respond(self._dressed(head), body, complete)
+        head = self._dressed(head)
+        compression = self.course.policed.compression
+        if compression is None:
+            return self._client.respond(head, body, complete)
+        packer = self._packer = Packer(compression, self.course.asked, head, self._exchange.bodiless)
+        return self._client.respond(packer.head, packer.end(body) if complete else packer.pack(body), complete)
 
     def _dressed(self, head: ResponseHead) -> ResponseHead:
         return dressed_head(head, self.course.passed_on) if self.course.dresses else head
 
     def body(self, data: bytes) -> int:
         """More of the body."""
-        return self._client.body(data)
+        return self._client.body(data if self._packer is None else self._packer.pack(data))
 
     def trailers(self, fields: Fields) -> None:
         """Fields behind the body."""
+        self._pack_end()
         self._client.trailers(fields)
 
     def finish(self, now: float) -> None:
         """The body is complete."""
+        self._pack_end()
         self._client.finish(now)
+
+    def _pack_end(self) -> None:
+        packer = self._packer
+        if packer is not None and (data := packer.end()):
+            self._exchange.sent += self._client.body(data)
 
     def fail(self, status: int) -> None:
         """No endpoint answered."""

@@ -16,6 +16,7 @@ from services.edge.core.retries import RetryBudget
 from services.edge.core.transport import PLAIN, Transport, lane_of
 
 if TYPE_CHECKING:
+    from services.edge.choosing import Places
     from services.edge.http2_upstream.sessions import Sessions
     from services.edge.upstream import UpstreamConnection
 
@@ -27,13 +28,16 @@ class EndpointPool:
 
     ``resting``: why it is left out for a while (``refusing``, ``slow``), empty while it is not; ``timeouts``: requests
     that timed out with none answered between them, the last at ``timed_out_at``; ``noted``: it is retired, or there are
-    such (one look tells that nothing is to be done).
+    such (one look tells that nothing is to be done). ``latency``: in seconds, as of ``latency_at``, where requests
+    choose by it (``choosing``).
     """
 
     __slots__ = (
         "address",
         "homes",
         "idle",
+        "latency",
+        "latency_at",
         "name",
         "noted",
         "open",
@@ -60,6 +64,7 @@ class EndpointPool:
         self.resting = ""
         self.timeouts = 0
         self.timed_out_at = 0.0
+        self.latency = self.latency_at = 0.0
 
     def answers(self) -> bool:
         """The endpoint does answer (to be said while it is ``noted``); whether its connections are kept no more."""
@@ -70,9 +75,10 @@ class EndpointPool:
 
 class Balancer:
     """Round robin over the endpoints of the Upstream ``name``, spoken to in one way; made anew when the Upstream
-    changes, beginning anywhere. ``turn``: the endpoints that are not left out; ``retries``: what failures may cost."""
+    changes, beginning anywhere. ``turn``: the endpoints that are not left out; ``retries``: what failures may cost;
+    ``places``: what choosing by hash needs, once it was asked for."""
 
-    __slots__ = ("_at", "name", "pools", "retries", "transport", "turn", "upstream")
+    __slots__ = ("_at", "name", "places", "pools", "retries", "transport", "turn", "upstream")
 
     def __init__(
         self, name: str, upstream: Upstream, transport: Transport, pools: list[EndpointPool], retries: RetryBudget
@@ -83,6 +89,7 @@ class Balancer:
         self.pools = pools
         self.turn = pools
         self.retries = retries
+        self.places: Places | None = None
         self._at = int.from_bytes(os.urandom(2)) % len(pools) if pools else 0
 
     def next(self) -> EndpointPool:

@@ -152,7 +152,9 @@ def _resource(resource: Resource, groups: dict[str, RouteGroup]) -> Any:
             said = "redirected to" if resource.redirects else "served as"
             return f"{said} {resource.host}" + (f", tls {resource.certificate}" if resource.tls else "")
         case Upstream():
-            return [f"{endpoint.address}:{endpoint.port}" for endpoint in resource.endpoints]
+            said = {} if resource.balancing is None else asdict(resource.balancing)
+            balancing = [f"{name} {value}" for name, value in said.items() if value]
+            return [*balancing, *(f"{endpoint.address}:{endpoint.port}" for endpoint in resource.endpoints)]
         case Certificate():
             return list(resource.names)
         case Credentials():

@@ -56,6 +56,9 @@ ANNOTATIONS = st.dictionaries(
             "force-ssl-redirect",
             "default-backend",
             "canary",
+            "load-balance",
+            "upstream-hash-by",
+            "affinity",
             "auth-type",
             "auth-tls-secret",
             "backend-protocol",
@@ -65,7 +68,24 @@ ANNOTATIONS = st.dictionaries(
             "made-up",
         ]
     ).map(lambda name: PREFIX + name),
-    st.sampled_from(["true", "false", "/", "/foo", "/$1", "/$nope", "web", "yes", "", "GRPCS", "a/cert-0"]),
+    st.sampled_from(
+        [
+            "true",
+            "false",
+            "/",
+            "/foo",
+            "/$1",
+            "/$nope",
+            "web",
+            "yes",
+            "",
+            "GRPCS",
+            "a/cert-0",
+            "ewma",
+            "$host",
+            "cookie",
+        ]
+    ),
     max_size=2,
 )
 TLS_TO_ENDPOINTS = {PREFIX + "backend-protocol": "HTTPS", PREFIX + "proxy-ssl-secret": "a/cert-0"}

@@ -62,6 +62,7 @@ def canary_of(settings: AnnotationSettings, upstream: str) -> Canary:
         "" if broken else pattern,
         settings.canary_by_cookie,
         broken,
+        settings.affinity_canary_behavior != "legacy",
     )
 
 

@@ -13,8 +13,10 @@ from msgspec import Struct
 from proto.codec import record_of
 from proto.diagnostics import Diagnostic
 from proto.objects import EndpointSlice, Ingress, Object, ObjectKey
+from proto.policies import Balancing
 from proto.resources import SETTINGS_NAME, ResourceKey, ResourceRecord
 from services.compiler.core.admit import Admission
+from services.compiler.core.balancing import balancing_of
 from services.compiler.core.claims import Claim
 from services.compiler.core.credentials import CredentialsSet
 from services.compiler.core.findings import Findings
@@ -53,7 +55,11 @@ class Compiler:
         self._table = CompiledTable()
         self._reading = read_controller(options, self._store)
         self._upstreams = UpstreamSet(
-            self._store, self._table, self._goes_to_service, external_names=not options.disable_svc_external_name
+            self._store,
+            self._table,
+            self._goes_to_service,
+            self._balancing,
+            external_names=not options.disable_svc_external_name,
         )
         self._findings = Findings(self._index, self._upstreams.problem)
         self._credentials = CredentialsSet(self._store, self._table)
@@ -196,6 +202,11 @@ class Compiler:
         claim = self._index.first_user(upstream)
         own = None if claim is None else claim.settings.service_upstream
         return self._reading.controller.service_upstream if own is None else own
+
+    def _balancing(self, upstream: str) -> Balancing | None:
+        """How an Upstream's endpoints take turns, where an Ingress says so."""
+        claim = self._index.first_user(upstream)
+        return None if claim is None else balancing_of(claim.settings)
 
     def _reindex_class(self, name: str, before: Ingress | None, after: Object | None) -> None:
         old = before.class_name if before is not None else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from services.compiler.core.balancing import balancing_of
 from services.compiler.core.claims import Claim, in_order
 from services.compiler.core.host_objects import custom_headers_map
 
@@ -93,7 +94,7 @@ class ClaimIndex:
         return next(iter(in_order([self.claims[name] for name in self._upstreams.get(upstream, ())])), None)
 
     def _put_in(self, claim: Claim) -> set[str]:
-        if claim.settings.service_upstream is not None:
+        if claim.settings.service_upstream is not None or balancing_of(claim.settings) is not None:
             self._speaking.add(claim.name)
         for secret in _secrets(claim):
             self._secrets.setdefault(secret, set()).add(claim.name)

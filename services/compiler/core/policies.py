@@ -17,6 +17,7 @@ from proto.policies import (
     ResponseBuffering,
 )
 from services.compiler.core.answers import answers_of
+from services.compiler.core.balancing import affinity_of
 from services.compiler.core.guards import guards_of
 from services.compiler.core.responses import responses_of
 from services.contract.annotations.settings import AnnotationSettings
@@ -25,7 +26,7 @@ from services.contract.annotations.settings import AnnotationSettings
 def policies_of(settings: AnnotationSettings, fallback: str = "") -> tuple[Policy, ...]:
     """The policies that every route of the Ingress carries; none for what it says nothing of. ``fallback``: the
     Upstream of ``default-backend``."""
-    policies = [*answers_of(settings, fallback), *responses_of(settings), *guards_of(settings)]
+    policies = [*answers_of(settings, fallback), *affinity_of(settings), *responses_of(settings), *guards_of(settings)]
     timeouts = ProxyTimeouts(
         _seconds(settings.proxy_connect_timeout),
         _seconds(settings.proxy_read_timeout),

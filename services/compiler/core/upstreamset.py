@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from msgspec.structs import replace
+
 from proto.codec import record_of
+from proto.policies import Balancing
 from proto.resources import ResourceKey
 from services.compiler.core.store import ObjectStore
 from services.compiler.core.table import CompiledTable
@@ -18,12 +21,20 @@ class UpstreamSet:
     """Upstreams by name. ``count`` and ``endpoint_count`` are those of the last compile."""
 
     def __init__(
-        self, store: ObjectStore, table: CompiledTable, by_service: Callable[[str], bool], *, external_names: bool
+        self,
+        store: ObjectStore,
+        table: CompiledTable,
+        by_service: Callable[[str], bool],
+        balancing: Callable[[str], Balancing | None],
+        *,
+        external_names: bool,
     ) -> None:
-        """``by_service``: whether requests for an Upstream go to its Service's own address."""
+        """``by_service``: whether requests for an Upstream go to its Service's own address; ``balancing``: how its
+        endpoints take turns."""
         self._store = store
         self._table = table
         self._goes_to_service = by_service
+        self._balancing = balancing
         self._external_names = external_names
         self._leaning: dict[str, dict[str, int]] = {}
         self._used_by: dict[str, int] = {}
@@ -133,7 +144,9 @@ class UpstreamSet:
             self._changed_problems.add(name)
         self.endpoint_count += len(compiled.upstream.endpoints) - endpoints
         self._compiled[name] = (len(compiled.upstream.endpoints), compiled.problem)
-        self._table.put(record_of(name, compiled.upstream))
+        balancing = self._balancing(name)
+        upstream = compiled.upstream if balancing is None else replace(compiled.upstream, balancing=balancing)
+        self._table.put(record_of(name, upstream))
 
     def _safely(self, name: str) -> CompiledUpstream:
         namespace, service_name, port = parse_name(name)

@@ -7,8 +7,12 @@ from typing import Final
 
 from services.contract import regex
 from services.contract.annotations.entry import Annotation
-from services.contract.annotations.values import MalformedError
+from services.contract.annotations.places import check_template
+from services.contract.annotations.values import MalformedError, parse_int
 
+_LONGEST: Final = 10**10
+_COOKIE_PATH: Final = re.compile(r"/[!-:<-~]*")
+_COOKIE_DOMAIN: Final = re.compile(r"[A-Za-z0-9.-]{1,253}")
 _NAME: Final = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 
 
@@ -32,6 +36,34 @@ def _as_it_is(text: str) -> str:
     return text
 
 
+def parse_seconds(text: str) -> int:
+    """Seconds from now; a negative number lies in the past."""
+    seconds = parse_int(text)
+    if abs(seconds) > _LONGEST:
+        raise MalformedError("is too large")
+    return seconds
+
+
+def parse_cookie_path(text: str) -> str:
+    """A Path of a cookie."""
+    if _COOKIE_PATH.fullmatch(text) is None:
+        raise MalformedError("is no path that a cookie can have")
+    return text
+
+
+def parse_cookie_domain(text: str) -> str:
+    """A Domain of a cookie."""
+    if _COOKIE_DOMAIN.fullmatch(text) is None:
+        raise MalformedError("is no domain that a cookie can have")
+    return text
+
+
+def parse_hash_by(text: str) -> str:
+    """What an endpoint is chosen by: text with nginx variables."""
+    check_template(text)
+    return text
+
+
 BALANCING: Final = (
     Annotation(
         name="load-balance",
@@ -39,7 +71,9 @@ BALANCING: Final = (
         values=("round_robin", "ewma"),
         default="round_robin",
         scope="upstream",
-        doc="How an endpoint is chosen.",
+        state="honoured",
+        doc="How an endpoint is chosen: by turns, or (`ewma`) the one of two that answered faster of late. The oldest "
+        "Ingress that names the Service by a port says so for all. Unset: as in the ConfigMap.",
     ),
     Annotation(
         name="upstream-hash-by",
@@ -47,20 +81,35 @@ BALANCING: Final = (
         scope="upstream",
         risk="high",
         on_failure="reject",
-        doc="Choose the endpoint by a hash of this.",
+        state="honoured",
+        parse=parse_hash_by,
+        doc="The endpoint is chosen by a consistent hash of this, which may hold nginx variables. The oldest Ingress "
+        "that names the Service by a port says so for all.",
     ),
     Annotation(
         name="upstream-hash-by-subset",
         type="bool",
         default="false",
         scope="upstream",
-        doc="Hash to groups of endpoints.",
+        state="honoured",
+        doc="The hash chooses a group of endpoints, and chance one of it.",
     ),
     Annotation(
-        name="upstream-hash-by-subset-size", type="int", default="3", scope="upstream", doc="How large such a group is."
+        name="upstream-hash-by-subset-size",
+        type="int",
+        default="3",
+        scope="upstream",
+        state="honoured",
+        doc="How large such a group is.",
     ),
     Annotation(
-        name="affinity", type="switch", values=("cookie",), scope="upstream", doc="Clients stay with an endpoint."
+        name="affinity",
+        type="switch",
+        values=("cookie",),
+        scope="upstream",
+        state="honoured",
+        doc="`cookie`: clients stay with an endpoint, by a cookie that they get. It goes before `upstream-hash-by` and "
+        "`load-balance`.",
     ),
     Annotation(
         name="affinity-mode",
@@ -69,7 +118,8 @@ BALANCING: Final = (
         default="balanced",
         scope="upstream",
         risk="medium",
-        doc="Whether clients may be moved to balance load.",
+        state="honoured",
+        doc="`persistent`: until the endpoint is gone; `balanced`: some clients are moved to endpoints that are new.",
     ),
     Annotation(
         name="affinity-canary-behavior",
@@ -77,7 +127,8 @@ BALANCING: Final = (
         values=("sticky", "legacy"),
         default="sticky",
         scope="upstream",
-        doc="Whether clients also stay with a canary.",
+        state="honoured",
+        doc="On a canary's Ingress. `sticky`: clients also stay with the canary and its endpoints.",
     ),
     Annotation(
         name="session-cookie-name",
@@ -85,19 +136,52 @@ BALANCING: Final = (
         default="INGRESSCOOKIE",
         scope="upstream",
         risk="medium",
+        state="honoured",
+        parse=parse_name,
         doc="The name of that cookie.",
     ),
-    Annotation(name="session-cookie-path", type="string", scope="upstream", risk="medium", doc="Its Path."),
-    Annotation(name="session-cookie-domain", type="string", scope="upstream", risk="medium", doc="Its Domain."),
     Annotation(
-        name="session-cookie-expires", type="int", scope="upstream", risk="medium", doc="Its Expires, from now."
+        name="session-cookie-path",
+        type="string",
+        scope="upstream",
+        risk="medium",
+        state="honoured",
+        parse=parse_cookie_path,
+        doc="Its Path. Unset: the path as the Ingress writes it, so `use-regex` needs this.",
     ),
-    Annotation(name="session-cookie-max-age", type="int", scope="upstream", risk="medium", doc="Its Max-Age."),
+    Annotation(
+        name="session-cookie-domain",
+        type="string",
+        scope="upstream",
+        risk="medium",
+        state="honoured",
+        parse=parse_cookie_domain,
+        doc="Its Domain.",
+    ),
+    Annotation(
+        name="session-cookie-expires",
+        type="int",
+        scope="upstream",
+        risk="medium",
+        state="honoured",
+        parse=parse_seconds,
+        doc="Its Expires, in seconds from now.",
+    ),
+    Annotation(
+        name="session-cookie-max-age",
+        type="int",
+        scope="upstream",
+        risk="medium",
+        state="honoured",
+        parse=parse_seconds,
+        doc="Its Max-Age, in seconds.",
+    ),
     Annotation(
         name="session-cookie-samesite",
         type="switch",
         values=("None", "Lax", "Strict"),
         scope="upstream",
+        state="honoured",
         doc="Its SameSite.",
     ),
     Annotation(
@@ -105,17 +189,23 @@ BALANCING: Final = (
         type="bool",
         default="false",
         scope="upstream",
+        state="honoured",
         doc="No SameSite=None for browsers that misread it.",
     ),
     Annotation(
-        name="session-cookie-secure", type="bool", scope="upstream", doc="Its Secure; absent: as the request came."
+        name="session-cookie-secure",
+        type="bool",
+        scope="upstream",
+        state="honoured",
+        doc="It is Secure even without TLS; with TLS it always is.",
     ),
     Annotation(
         name="session-cookie-change-on-failure",
         type="bool",
         default="false",
         scope="upstream",
-        doc="A new cookie when the endpoint fails.",
+        state="honoured",
+        doc="A client whose endpoint fails stays with the one that served it instead.",
     ),
     Annotation(
         name="canary",

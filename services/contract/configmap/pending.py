@@ -44,23 +44,9 @@ PENDING: Final = (
     Key(name="global-auth-signin", type="string"),
     Key(name="global-auth-signin-redirect-param", type="string", default="rd"),
     Key(name="grpc-buffer-size-kb", type="int", default="0"),
-    Key(name="gzip-disable", type="string"),
-    Key(name="gzip-level", type="int", default="1"),
-    Key(name="gzip-min-length", type="int", default="256"),
-    Key(
-        name="gzip-types",
-        type="string",
-        default=(
-            "application/atom+xml application/javascript application/x-javascript application/json "
-            "application/rss+xml application/vnd.ms-fontobject application/x-font-ttf "
-            "application/x-web-app-manifest+json application/xhtml+xml application/xml font/opentype "
-            "image/svg+xml image/x-icon text/css text/javascript text/plain text/x-component"
-        ),
-    ),
     Key(name="ignore-invalid-headers", type="bool", default="true"),
     Key(name="limit-rate", type="int", default="0"),
     Key(name="limit-rate-after", type="int", default="0"),
-    Key(name="load-balance", type="string", default="round_robin"),
     Key(
         name="log-format-stream",
         type="string",
@@ -89,5 +75,4 @@ PENDING: Final = (
     Key(name="upstream-hash-by", type="string"),
     Key(name="upstream-hash-by-subset", type="bool", default="false"),
     Key(name="upstream-hash-by-subset-size", type="int", default="3"),
-    Key(name="use-gzip", type="bool", default="false"),
 )

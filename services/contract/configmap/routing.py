@@ -22,6 +22,14 @@ ROUTING: Final = (
         doc="Services' own errors pass, whatever `custom-http-errors` says.",
     ),
     Key(
+        name="load-balance",
+        type="string",
+        default="round_robin",
+        choices=("round_robin", "ewma"),
+        state="honoured",
+        doc="How endpoints are chosen: by turns, or (`ewma`) the one of two that answered faster of late.",
+    ),
+    Key(
         name="preserve-trailing-slash",
         type="bool",
         default="false",

@@ -12,6 +12,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from proto.codec import decode_resource
+from proto.policies import Balancing
 from proto.resources import (
     CATCH_ALL,
     SETTINGS_NAME,
@@ -147,12 +148,14 @@ class Generation:
         aliases = self._aliases.changed(touched["alias"]) if "alias" in touched else self._aliases
         return Generation(bodies, epoch, version, digest, settings, plans, self._upstreams, aliases)
 
-    def _plans_left(self, touched: Mapping[ResourceKind, Mapping[str, object]]) -> dict[str, HostPlan]:
+    def _plans_left(self, touched: Mapping[ResourceKind, Mapping[str, bytes | None]]) -> dict[str, HostPlan]:
         """The plans that a change leaves right: a host's own record, its groups, and its wildcard's TLS count.
 
         The same dict where all stay right: what either generation plans later serves the other too.
         """
         if "settings" in touched or "routegroup" in touched or "credentials" in touched:
+            return {}
+        if "upstream" in touched and any(self._balanced_anew(name, body) for name, body in touched["upstream"].items()):
             return {}
         hosts = touched.get("virtualhost", {})
         aliases = touched.get("alias", {})
@@ -169,6 +172,11 @@ class Generation:
         if any(host.startswith("*.") for host in hosts):
             plans = {name: plan for name, plan in plans.items() if wildcard_of(name) not in hosts}
         return plans
+
+    def _balanced_anew(self, name: str, body: bytes | None) -> bool:
+        """Whether the endpoints of an Upstream are to be chosen in another way: plans of routes hold how."""
+        before = self._upstream_bodies.get(name)
+        return _balancing_in(name, before) != _balancing_in(name, body)
 
     def host(self, host: str) -> HostPlan:
         """The plan that answers for a canonical host: exact, else its wildcard, else the catch-all."""
@@ -317,6 +325,14 @@ _KINDS: Final[tuple[ResourceKind, ...]] = (
     "credentials",
     "settings",
 )
+
+
+def _balancing_in(name: str, body: bytes | None) -> Balancing | None:
+    if body is None:
+        return None
+    decoded = decode_resource(ResourceRecord("upstream", name, body))
+    assert isinstance(decoded, Upstream)
+    return decoded.balancing
 
 
 def _settings_in(bodies: Bodies) -> Settings:

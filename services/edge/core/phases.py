@@ -26,15 +26,18 @@ from services.edge.core.plan import (
     to_https,
 )
 from services.edge.core.policies import (
+    access,
     addresses,
     balancing,
     cors,
     endpoint_responses,
     limits,
+    passwords,
     places,
     request_heads,
     response_headers,
 )
+from services.edge.core.policies.compression import compression_of
 from services.edge.core.proxying import Proxying
 
 
@@ -123,15 +126,18 @@ PHASES: Final[tuple[Phase, ...]] = (
     Phase("endpoints", "nobody serves: 503", _endpoints, plain=True),
     Phase("rates", "the client asks more often than it may: 503, or as the ConfigMap says", limits.rates),
     Phase("at-once", "too many requests of the client are under way: likewise", limits.at_once),
-    Phase("addresses", "the client's address may not pass: 403", addresses.addresses),
+    Phase("addresses", "the client's address may not pass: 403", access.each(addresses.addresses)),
+    Phase("password", "the client has no password that is right: 401", access.each(passwords.password)),
+    Phase("any-guard", "of the guards of a route that asks for any one, none agrees: 401 or 403", access.any_of_them),
     # what the endpoint is told; nothing is refused any more
     Phase("hop", "the version and the Connection header that the endpoint gets", request_heads.hop),
+    Phase("authorization", "the name and password stay here", passwords.unsaid),
     Phase("original-uri", "X-Original-URI", request_heads.original_uri),
     Phase("forwarded-prefix", "X-Forwarded-Prefix of rewritten requests", request_heads.forwarded_prefix),
     Phase("upstream-host", "the Host that the endpoint gets", request_heads.upstream_host),
     Phase("set-headers", "`proxy-set-headers`", request_heads.set_headers),
     # where it goes
-    Phase("canary", "some requests go to another Upstream", balancing.canary),
+    Phase("destination", "a canary's Upstream or the route's own, and which endpoint there", balancing.destination),
 )
 """Every phase, the first to decide first."""
 
@@ -162,11 +168,14 @@ def policed(context: Context) -> RoutePlan:
     dressings = tuple(dressing for make in DRESSINGS if (dressing := make(context)) is not None)
     of_endpoints = tuple(dressing for make in OF_ENDPOINTS if (dressing := make(context)) is not None)
     errors = places.custom_errors(context)
-    if not dressings and not of_endpoints and errors is None and all(phase.plain for phase, _ in compiled):
+    compression = compression_of(context.settings)
+    if not (dressings or of_endpoints or errors or compression) and all(phase.plain for phase, _ in compiled):
         return plan
     names = tuple(phase.name for phase, _ in compiled)
     checks = tuple(check for _, check in compiled)
-    course = Policed(plan.labels, names, checks, plan.action, plan.over_tls, dressings, errors, of_endpoints)
+    course = Policed(
+        plan.labels, names, checks, plan.action, plan.over_tls, dressings, errors, of_endpoints, compression
+    )
     too_large = replace(course, names=("body-size",), checks=(_too_large,))
     if isinstance(plan.action, Respond) and plan.action.status == 503:
         course = replace(course, names=("denied",), checks=())

@@ -6,6 +6,8 @@ Routes are compiled once (``compile_route``); a route that needs no decision per
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 
 from proto import resources
@@ -13,10 +15,14 @@ from services.contract.matching import Matcher, SlashRedirect
 from services.contract.paths import normalise
 from services.contract.regex import RegexTimeoutError
 from services.contract.rewrite import CannotRewrite, Redirected, Rewriter
+from services.edge.core.choices import Choice
 from services.edge.core.client_certificates import NO_CERTIFICATE, ClientGuard
 from services.edge.core.outcomes import Check, Dressing
 from services.edge.core.proxying import UNLIMITED, Proxying
 from services.edge.core.tls_options import TLSOptions
+
+if TYPE_CHECKING:
+    from services.edge.core.policies.compression import Compression
 
 HEALTH_PATH = "/healthz"
 """Answered 200 for hosts nobody declared, as ingress-nginx does."""
@@ -51,7 +57,7 @@ _USUAL_PROXYING = Proxying()
 
 class Forward(Struct, frozen=True, gc=False):
     """Send to an Upstream by name. ``lane``: that name together with how its endpoints are spoken to; ``target``: the
-    rewritten request target; empty: as it came."""
+    rewritten request target; empty: as it came. ``choice``: how this request chooses an endpoint; None: by turns."""
 
     labels: RouteLabels
     upstream: str
@@ -59,6 +65,7 @@ class Forward(Struct, frozen=True, gc=False):
     fallback: str = ""
     target: bytes = b""
     proxying: Proxying = _USUAL_PROXYING
+    choice: Choice | None = None
 
 
 class Redirect(Struct, frozen=True, gc=False):
@@ -92,6 +99,7 @@ class Policed(Struct, frozen=True):
     ``checks`` are asked in their order, ``names`` says which phase each is; if all let the request pass, ``action``
     follows (``over_tls`` for requests that came by TLS, where it is another). ``dressings`` edit the head of whatever
     is answered, ``of_endpoints`` those of endpoints before that; ``errors``: which answers are replaced.
+    ``compression``: which responses of endpoints are packed.
     """
 
     labels: RouteLabels
@@ -102,6 +110,7 @@ class Policed(Struct, frozen=True):
     dressings: tuple[Dressing, ...] = ()
     errors: CustomErrors | None = None
     of_endpoints: tuple[Dressing, ...] = ()
+    compression: Compression | None = None
 
 
 class RedirectForm(Struct, frozen=True, gc=False):
