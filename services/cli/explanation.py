@@ -6,7 +6,7 @@ counter, another server, chance) is named, and taken for an answer that lets the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from cryptography import x509
@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from proto.handshakes import ClientCertificates
 from proto.resources import CATCH_ALL, ResourceRecord
 from services.cli.explain_candidates import Candidates, candidates_of, routes_of
+from services.cli.explain_endpoints import Endpoints, endpoints_of
 from services.contract.paths import normalise
 from services.edge.core.asked import Asked, Machine
 from services.edge.core.client_certificates import Verified
@@ -60,14 +61,6 @@ class Step(Struct, frozen=True):
 
     phase: str
     said: str
-
-
-class Endpoints(Struct, frozen=True):
-    """Who would be asked. ``rule``: how one is chosen, and what happens when it fails."""
-
-    upstream: str
-    addresses: tuple[str, ...]
-    rule: str
 
 
 class Explanation(Struct, frozen=True):
@@ -128,7 +121,7 @@ def explain(generation: Generation, records: Iterable[ResourceRecord], request: 
         outcome=_outcome(told, run.decided_by),
         status=told.status if isinstance(told, Answer) else 0,
         leaves=run.leaves(told).decode("latin-1") if isinstance(told, Onward) else "",
-        endpoints=_endpoints(generation, told.forward) if isinstance(told, Onward) else None,
+        endpoints=endpoints_of(generation, told.forward, candidates.route) if isinstance(told, Onward) else None,
     )
 
 
@@ -310,31 +303,3 @@ def _edits(edit: RequestEdit) -> Iterable[str]:
 def _outcome(told: Answer | Onward, decided_by: str) -> str:
     by = f", by {decided_by}: {_BY_NAME[decided_by].doc}" if decided_by in _BY_NAME else ""
     return f"{_said(told)}{by}"
-
-
-def _endpoints(generation: Generation, forward: Forward) -> Endpoints:
-    """Where it would go: of the first of these Upstreams that has endpoints."""
-    names = [name for name in (forward.upstream, forward.fallback) if name]
-    chosen = next((name for name in names if generation.has_endpoints(name)), names[0])
-    upstream = generation.upstream(chosen)
-    found: Sequence[str] = () if upstream is None else [f"{each.address}:{each.port}" for each in upstream.endpoints]
-    proxying = forward.proxying
-    how = (
-        "round robin over the endpoints that have not failed of late; names are resolved"
-        if (upstream is not None and upstream.dns)
-        else "round robin over the endpoints that have not failed of late"
-    )
-    tries = f"at most {proxying.tries} are tried" if proxying.tries else "each is tried once"
-    conditions = [
-        word
-        for word, holds in (
-            ("error", proxying.next_on_error),
-            ("timeout", proxying.next_on_timeout),
-            ("invalid_header", proxying.next_on_invalid),
-            *((f"http_{status}", True) for status in sorted(proxying.next_on_status)),
-            ("non_idempotent", proxying.next_non_idempotent),
-        )
-        if holds
-    ]
-    rule = f"{how}; {tries}, after {' '.join(conditions) or 'no failure'}"
-    return Endpoints(chosen, tuple(found), rule)

@@ -120,6 +120,20 @@ def test_endpoints(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("annotations", "rule"),
+    [
+        ({}, "by turns (round robin), those left out that failed of late; at most 3"),
+        ({"load_balance": "ewma"}, "the quicker of two"),
+        ({"upstream_hash_by": "$request_uri"}, "by the hash of $request_uri"),
+        ({"affinity": "cookie", "affinity_mode": "persistent"}, "the endpoint of the cookie INGRESSCOOKIE, until it"),
+    ],
+)
+def test_how_an_endpoint_is_chosen(annotations: dict[str, str], rule: str, tmp_path: Path) -> None:
+    objects = made("web", "shop.example", **annotations), service("web", "shop"), endpoints("web", "shop", "10.0.0.1")
+    assert told(tmp_path, ["GET", "http://shop.example/"], *objects)["endpoints"]["rule"].startswith(rule)
+
+
+@pytest.mark.parametrize(
     ("words", "status"),
     [
         (["GET", "http://shop.example/%00"], 400),
