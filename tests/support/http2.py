@@ -255,6 +255,11 @@ class Client:
         """Read nothing more."""
         self._task.cancel()
 
+    def resume(self) -> None:
+        """Read on."""
+        self.closed = False
+        self._task = asyncio.create_task(self._read())
+
     async def close(self) -> None:
         """End the connection."""
         self._task.cancel()

@@ -26,7 +26,8 @@ FIRST_TIME: Final = 60.0
 """Seconds until the first request, before a generation says otherwise (nginx: client_header_timeout). PINGs do not
 extend it, nor does a drip of CONTINUATIONs extend the time of a head."""
 LINGER_TIME: Final = 2.0
-"""Seconds to read on after the last word, so that the client gets to read it."""
+"""Seconds to read on after the last word, so that the client gets to read it; as long again while it has not taken
+all that is written, SEND_TIME at most."""
 LAST_WORD_TIME: Final = 1.0
 """Seconds after which the last stream is named though the client has not answered the PING that went before."""
 
@@ -45,6 +46,7 @@ class Lasting(asyncio.Protocol):
     __slots__ = (
         "_announced",
         "_flushing",
+        "_gone_at",
         "_in_head",
         "_last_word",
         "_listener",
@@ -77,6 +79,7 @@ class Lasting(asyncio.Protocol):
         self._made_at = monotonic()
         self._in_head = False
         self._flushing = False
+        self._gone_at = 0.0
         self._announced = False
         self._last_word: asyncio.TimerHandle | None = None
         self._watched: set[Timed] = set()
@@ -122,7 +125,9 @@ class Lasting(asyncio.Protocol):
 
     def expire(self, now: float) -> None:
         """Something took too long; what, the state tells."""
-        if self._state >= LINGER:
+        if self._state == LINGER and now < self._gone_at and self.transport.get_write_buffer_size():
+            self.deadline = now + LINGER_TIME
+        elif self._state >= LINGER:
             self._state = CLOSED
             self.transport.abort()
         elif self.congested:
@@ -225,7 +230,9 @@ class Lasting(asyncio.Protocol):
         if self._state >= LINGER:
             return
         self._state = LINGER
-        self.deadline = monotonic() + LINGER_TIME
+        now = monotonic()
+        self.deadline = now + LINGER_TIME
+        self._gone_at = now + SEND_TIME  # what is written is as much of a response as what came before it
         self._write()
         if self.congested:
             self.transport.close()

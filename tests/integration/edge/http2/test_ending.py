@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from time import monotonic
 
 import pytest
 from hyperframe.frame import ContinuationFrame, GoAwayFrame, HeadersFrame, PingFrame, RstStreamFrame
 
+from services.edge.http2 import lasting
+from services.edge.http2.connection import Http2Connection
 from tests.support.edge import HOST, NO_HTTPS, STREAMED, Seen, edge, host, origin, route, settings, upstream
 from tests.support.http2 import http2
 from tests.support.waiting import eventually
@@ -195,3 +199,35 @@ async def test_nothing_is_left_of_many_connections() -> None:
                 client.request()
         listeners = [listener for each in running.listeners for listener in each.each]
         await eventually(lambda: not any(listener.connections or listener.handshakes for listener in listeners))
+
+
+async def test_a_slow_client_gets_the_rest_of_the_last_response(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lasting, "LINGER_TIME", 0.0)
+    body = bytes(60_000)
+    may = asyncio.Event()
+
+    async def answer(_seen: Seen, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await may.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    async with (
+        origin(answer) as web,
+        edge(PLAIN, upstream(web.port), h2c=True) as running,
+        http2(running.http, tls=False) as client,
+    ):
+        stream = client.request()
+        await eventually(lambda: web.seen)
+        (kept,) = running.listeners[0].each[0].connections
+        assert isinstance(kept, Http2Connection)
+        kept.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.pause()
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        kept._say_last_word()
+        may.set()
+        await eventually(lambda: kept._state == lasting.LINGER)
+        assert kept.transport.get_write_buffer_size() > 10_000
+        kept.expire(monotonic())
+        client.resume()
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        assert len((await client.response(stream)).body) == len(body)
