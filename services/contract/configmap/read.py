@@ -20,6 +20,7 @@ from services.contract.annotations.read import RISKS, AnnotationPolicy
 from services.contract.annotations.values import MalformedError, parse_bool, parse_ciphers, parse_conditions, parse_size
 from services.contract.configmap.access import parse_ranges, parse_refusal
 from services.contract.configmap.bodies import parse_buffers, parse_switch
+from services.contract.configmap.compression import parse_disabled, parse_types
 from services.contract.configmap.entry import Key
 from services.contract.configmap.logging import (
     absent_variables,
@@ -303,6 +304,8 @@ _SPECIAL: Final = {
     "annotations-risk-level": _risk,
     "custom-http-errors": parse_statuses,
     "global-allowed-response-headers": parse_header_list,
+    "gzip-disable": parse_disabled,
+    "gzip-types": parse_types,
     "hide-headers": parse_header_list,
     "proxy-cookie-domain": parse_replacement,
     "proxy-cookie-path": parse_replacement,

@@ -6,6 +6,7 @@ from typing import Final
 
 from services.contract.configmap.access import ACCESS
 from services.contract.configmap.bodies import BODIES
+from services.contract.configmap.compression import COMPRESSION
 from services.contract.configmap.entry import Key
 from services.contract.configmap.heads import HEADS
 from services.contract.configmap.honoured import GUARDED, HONOURED
@@ -21,6 +22,7 @@ KEYS: Final[dict[str, Key]] = {
         *HONOURED,
         *ACCESS,
         *BODIES,
+        *COMPRESSION,
         *HEADS,
         *LOGGING,
         *ROUTING,

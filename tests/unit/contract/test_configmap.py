@@ -85,7 +85,7 @@ def test_a_bad_value_of_a_key_without_a_default_is_taken_for_unset() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "code"),
     [
-        ("use_gzip", "true", "configmap-pending"),
+        ("enable_brotli", "true", "configmap-pending"),
         ("worker_processes", "4", "configmap-without-effect"),
         ("http_snippet", "x", "configmap-refused"),
         ("enable_modsecurity", "true", "configmap-refused"),
