@@ -222,6 +222,7 @@ def ended(choice: ByLatency, endpoint: str, connected_at: float) -> None:
     pool = choice.endpoint
     if pool is None or pool.name != endpoint:
         return
+    choice.endpoint = None  # nothing of a request leads to a pool any longer
     now = monotonic()
     connecting = connected_at - choice.since if connected_at > choice.since else 0.0
     weight = math.exp((pool.latency_at - now) / DECAY)

@@ -124,7 +124,7 @@ class Policing:
         if self._task is not None:
             self._task.cancel()
         self._exchange.police(self._client, None)
-        if self._timed is not None:
+        if self._timed is not None and self._exchange.upstream_status != 101:  # a tunnel's time says nothing
             ended(self._timed, self._exchange.endpoint, self._exchange.connected_at)
         for callback in self.course.at_end:
             callback()

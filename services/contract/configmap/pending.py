@@ -72,7 +72,4 @@ PENDING: Final = (
     Key(name="ssl-early-data", type="bool", default="false"),
     Key(name="ssl-session-ticket-key", type="string"),
     Key(name="stream-access-log-path", type="string"),
-    Key(name="upstream-hash-by", type="string"),
-    Key(name="upstream-hash-by-subset", type="bool", default="false"),
-    Key(name="upstream-hash-by-subset-size", type="int", default="3"),
 )

@@ -14,7 +14,7 @@ from typing import Final
 _ROUNDS: Final = 10
 _POINTS_AT_ONCE: Final = 16
 """Points of 4 bytes in one digest: 160 for a name, as ketama has them."""
-_MANY: Final = 200
+_MANY: Final = 100
 """Names beyond which each has fewer points: a ring is made between requests."""
 
 
