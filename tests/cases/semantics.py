@@ -26,7 +26,8 @@ LIFECYCLE = "steps in words about whole processes over minutes; tests of process
 
 
 class Case(Struct, frozen=True):
-    """One case. ``then``: changes made afterwards, in words, each with its own requests."""
+    """One case. ``then``: changes made afterwards, in words, each with its own requests. ``steps``: what admission is
+    asked, one after the other."""
 
     id: str
     title: str
@@ -39,6 +40,7 @@ class Case(Struct, frozen=True):
     configmap: dict[str, str] = {}
     flags: list[str] = []
     setup: list[str] = []
+    steps: list[Any] = []
 
     def everything_asked(self) -> Iterator[dict[str, Any]]:
         """All requests with what is expected of them."""
