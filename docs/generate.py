@@ -122,8 +122,8 @@ def configuration() -> str:
         "### Flags of ingress-nginx that are called otherwise here",
         table(["flag", "here"], ([code(f"--{name}"), code(f"--{here}")] for name, here in CALLED_OTHERWISE.items())),
         "### Flags of ingress-nginx without effect here",
-        "They are accepted, and a notice says why they do nothing; but `--annotations-prefix` with another prefix is an "
-        "error.",
+        "They are accepted, and a notice says why they do nothing; but `--annotations-prefix` with another prefix is "
+        "an error.",
         table(["flag", "why"], ([code(f"--{name}"), why] for name, why in sorted(WITHOUT_EFFECT.items()))),
         "## Diagnostics",
         "What can be found about an object: in `limen status`, Kubernetes Events, and route events. Codes are stable.",

@@ -278,7 +278,7 @@ def _said(outcome: Outcome | Onward) -> str:
             where = f" to {outcome.location.decode('latin-1')}" if outcome.location else ""
             return f"answers {outcome.status}{where}"
         case Pass():
-            return "passes, " + (", ".join(_changes(outcome)) or "unchanged")
+            return ", ".join(("passes", *_changes(outcome)))
         case Onward():
             return f"forward to {outcome.forward.upstream}"
         case _:
