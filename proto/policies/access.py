@@ -16,6 +16,22 @@ class SourceRanges(Struct, frozen=True, array_like=True, tag="source-ranges", gc
     deny: tuple[str, ...] | None = None
 
 
+class BasicAuth(Struct, frozen=True, array_like=True, tag="basic-auth", gc=False):
+    """A name and a password are asked for (``auth-type: basic``).
+
+    ``credentials``: the name of the Credentials with the hashes; ``by_user``: an entry of it for each user
+    (``auth-secret-type: auth-map``), else one htpasswd file, ``auth``. ``realm``: what browsers show.
+    """
+
+    credentials: str
+    realm: str = ""
+    by_user: bool = False
+
+
+class SatisfyAny(Struct, frozen=True, array_like=True, tag="satisfy-any", gc=False):
+    """Who passes one of the guards (addresses, passwords) need not pass the others (``satisfy: any``)."""
+
+
 class RateLimit(Struct, frozen=True, array_like=True, tag="rate-limit", gc=False):
     """How much one client address may ask of the Ingress; 0: as much as it likes.
 
