@@ -77,6 +77,8 @@ class Records(asyncio.BufferedProtocol):
     def buffer_updated(self, count: int) -> None:
         """Records, whole or in part."""
         if self._shut:
+            if self._established and not self._transport.is_closing():
+                self._inner.data_received(b"")  # it is thrown away, but who lingers for it hears that it still comes
             return
         if self._established:
             self._incoming.write(_buffer[:count])

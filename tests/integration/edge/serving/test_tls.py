@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
+import time
 
 import pytest
 from cryptography import x509
 
 from proto.resources import ResourceKey
+from services.edge import connection as connections
 from services.edge import records, tls
 from tests.support.edge import (
+    HOST,
     ask,
     certificate,
     connection,
@@ -208,3 +212,24 @@ async def test_the_end_is_orderly() -> None:
         writer.write(request("GET", "/", "Connection: close"))
         assert (await read_reply(reader)).status == 200
         assert await reader.read() == b""
+
+
+async def test_who_still_sends_after_being_refused_is_listened_to_as_without_tls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections, "LINGER_PAUSE", 0.6)
+
+    def upload(port: int) -> bytes:
+        with (
+            socket.create_connection(("127.0.0.1", port), 10) as plain,
+            no_verification().wrap_socket(plain, server_hostname=HOST, suppress_ragged_eofs=False) as client,
+        ):
+            client.sendall(request("POST", "/", "Content-Length: 99999999"))
+            for _ in range(20):  # slower than the pause is long, all together
+                client.sendall(bytes(1000))
+                time.sleep(0.1)
+            return client.recv(1000)
+
+    async with origin() as web, edge(host(HOST), upstream(web.port)) as running:
+        reply = await asyncio.to_thread(upload, running.https)
+    assert reply.startswith(b"HTTP/1.1 413 ")
