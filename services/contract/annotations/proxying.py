@@ -99,7 +99,11 @@ PROXYING: Final = (
     ),
     Annotation(name="mirror-host", type="string", scope="ingress", risk="high", doc="The Host header of the copy."),
     Annotation(
-        name="http2-push-preload", type="bool", default="false", doc="Server push, which browsers no longer know."
+        name="http2-push-preload",
+        type="bool",
+        default="false",
+        state="without-effect",
+        doc="Browsers no longer know server push.",
     ),
 )
 
