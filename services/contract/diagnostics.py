@@ -103,6 +103,12 @@ _ALL = (
         "authority that `proxy-ssl-verify` asks for. The routes that it would guard answer 503.",
     ),
     Code(
+        "passwords-unusable",
+        "error",
+        "The Secret of `auth-secret` does not exist, or lacks the file `auth`. The routes that it would guard answer "
+        "503.",
+    ),
+    Code(
         "client-authority-unusable",
         "error",
         "The Secret of `auth-tls-secret` does not exist or holds no usable authority (`ca.crt`, `ca.crl`). The hosts "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from services.edge.core.policies.balancing import Draw
 from services.edge.core.policies.limits import MayAsk, MayEnter
+from services.edge.core.policies.passwords import Login
 
 if TYPE_CHECKING:
     from services.edge.serving import Serving
@@ -27,5 +28,6 @@ ANSWERERS: Final[dict[type, Answerer]] = {
     Draw: _draw,
     MayAsk: lambda serving, question: serving.client_rates.may_ask(question),
     MayEnter: lambda serving, question: serving.client_rates.may_enter(question),
+    Login: lambda serving, question: serving.passwords.check(question),
 }
 """By the type of the question."""

@@ -25,6 +25,7 @@ from services.edge.identifiers import NoRequestIds, RequestIds
 from services.edge.limits import Limits
 from services.edge.options import DEFAULT_LIMITS, DEFAULT_METRICS, LimitOptions, MetricsOptions
 from services.edge.overload import Overload
+from services.edge.passwords import Passwords
 from services.edge.pools import Pools
 from services.edge.spool import Spools
 from services.edge.traffic import Traffic
@@ -63,6 +64,7 @@ class Serving:
         self.health = Health(loop, self.spawn, self.traffic.counters)
         self.limits = Limits(self.traffic.counters, limits)
         self.client_rates: ClientRates = ClientRates(loop.time)
+        self.passwords: Passwords = Passwords(loop, sealer)
         self.overload = Overload(self)
         self.limits.clients = self.overload.clients
         self._tasks: set[asyncio.Task[None]] = set()

@@ -159,7 +159,7 @@ def _resource(resource: Resource, groups: dict[str, RouteGroup]) -> Any:
             return list(resource.names)
         case Credentials():
             held = {"pair": resource.chain, "authority": resource.sealed_authority, "revoked": resource.sealed_revoked}
-            return [name for name, value in held.items() if value]
+            return [name for name, value in held.items() if value] + list(resource.sealed_entries)
         case _:
             raise AssertionError(resource)
 

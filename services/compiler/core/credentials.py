@@ -1,4 +1,4 @@
-"""Credentials in the table: which Secrets are referred to for TLS with somebody at the other end, and what each holds.
+"""Credentials in the table: which Secrets are referred to for telling who is at the other end, and what each holds.
 
 Owns the references of hosts to Credentials. Pure. Must not know what they are used for.
 """
@@ -17,33 +17,38 @@ from services.compiler.core.table import CompiledTable
 
 AUTHORITY = "ca.crt"
 REVOKED = "ca.crl"
+USERS = "auth"
 
 
 class CredentialsState(Struct, frozen=True, gc=False):
     """What a Secret is good for: it has a ``pair`` to show, an ``authority`` to believe. ``problem``: why it is good
-    for nothing, as the end of a sentence about it; empty: it is good for something."""
+    for no TLS, as the end of a sentence about it; empty: it is good for something. ``exists``: there is one; ``users``:
+    with a file of passwords."""
 
     pair: bool = False
     authority: bool = False
     problem: str = ""
+    exists: bool = True
+    users: bool = False
 
 
 def state_of(secret: Secret | None) -> CredentialsState:
     """What ``secret`` is good for."""
     if secret is None:
-        return CredentialsState(problem="does not exist")
+        return CredentialsState(problem="does not exist", exists=False)
+    users = USERS in secret.sealed
     if secret.problem and secret.tls is None:
-        return CredentialsState(problem=f"cannot be used: {secret.problem}")
+        return CredentialsState(problem=f"cannot be used: {secret.problem}", users=users)
     pair, authority = secret.tls is not None, AUTHORITY in secret.sealed
-    if not pair and not authority:
-        return CredentialsState(problem=f"holds neither a pair nor {AUTHORITY}")
-    return CredentialsState(pair, authority)
+    problem = "" if pair or authority else f"holds neither a pair nor {AUTHORITY}"
+    return CredentialsState(pair, authority, problem, users=users)
 
 
 def credentials_of(secret: Secret) -> Credentials:
     """The Credentials resource of ``secret``."""
     chain, key = (secret.tls.chain, secret.tls.sealed_key) if secret.tls is not None else ((), b"")
-    return Credentials(chain, key, secret.sealed.get(AUTHORITY, b""), secret.sealed.get(REVOKED, b""))
+    entries = {name: sealed for name, sealed in secret.sealed.items() if name not in (AUTHORITY, REVOKED)}
+    return Credentials(chain, key, secret.sealed.get(AUTHORITY, b""), secret.sealed.get(REVOKED, b""), entries)
 
 
 class CredentialsSet:

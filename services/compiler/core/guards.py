@@ -5,7 +5,7 @@ Pure. Must not know hosts or paths, nor whether what they name exists.
 
 from __future__ import annotations
 
-from proto.policies import Policy, RateLimit, SourceRanges
+from proto.policies import Policy, RateLimit, SatisfyAny, SourceRanges
 from services.contract.annotations.settings import AnnotationSettings
 
 
@@ -15,6 +15,8 @@ def guards_of(settings: AnnotationSettings) -> list[Policy]:
     ranges = SourceRanges(settings.allowlist_source_range, settings.denylist_source_range)
     if ranges != SourceRanges():
         policies.append(ranges)
+    if settings.satisfy == "any":
+        policies.append(SatisfyAny())
     if max(settings.limit_rps, settings.limit_rpm, settings.limit_connections) > 0:
         policies.append(
             RateLimit(

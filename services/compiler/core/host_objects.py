@@ -1,7 +1,7 @@
 """What the Secrets and ConfigMaps that a host's Ingresses name come to on its routes: policies, or 503.
 
 Pure. Owns which headers ``custom-headers`` gives (contract section 1.2): all of a ConfigMap or none, each allowed by
-``global-allowed-response-headers``. TLS to endpoints is ``endpoint_tls``'s.
+``global-allowed-response-headers``. TLS to endpoints is ``endpoint_tls``'s, passwords are ``passwords``'.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from msgspec import Struct
 
 from proto.diagnostics import Diagnostic
 from proto.objects import ConfigMap
-from proto.policies import CustomHeaders, Policy
+from proto.policies import BasicAuth, CustomHeaders, Policy
 from services.compiler.core.claims import Claim
 from services.compiler.core.endpoint_tls import HostEndpointTLS, StateOf, judge_endpoint_tls
 from services.compiler.core.named_headers import configmap_name
+from services.compiler.core.passwords import judge_passwords
 from services.contract.annotations.entry import PREFIX
 from services.contract.configmap.read import Controller
 from services.contract.diagnostics import annotation_field, finding
@@ -25,16 +26,18 @@ ConfigMapOf = Callable[[str], ConfigMap | None]
 
 
 class HostObjects(Struct, frozen=True, gc=False):
-    """What holds on one host. ``headers``: by Ingress; ``denied``: Ingresses whose objects are not usable."""
+    """What holds on one host. ``headers`` and ``passwords``: by Ingress; ``denied``: Ingresses whose objects are not
+    usable."""
 
     tls: HostEndpointTLS
     headers: dict[str, CustomHeaders]
     denied: frozenset[str]
+    passwords: dict[str, BasicAuth] = {}
 
     def policies(self, claim: Claim) -> tuple[Policy, ...]:
         """What the routes of ``claim`` carry for the objects that it names."""
-        headers = self.headers.get(claim.name)
-        return self.tls.policies(claim) if headers is None else (*self.tls.policies(claim), headers)
+        named = (self.headers.get(claim.name), self.passwords.get(claim.name))
+        return (*self.tls.policies(claim), *(policy for policy in named if policy is not None))
 
 
 def judge_objects(
@@ -59,7 +62,8 @@ def judge_objects(
             findings.append(_unusable(claim, problem))
         else:
             headers[claim.name] = CustomHeaders(tuple(sorted(configmap.data.items())))
-    return HostObjects(tls, headers, tls.denied | denied)
+    passwords, without = judge_passwords(claims, state_of, findings)
+    return HostObjects(tls, headers, tls.denied | denied | without, passwords)
 
 
 def custom_headers_map(claim: Claim) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from proto.diagnostics import Diagnostic
-from proto.policies import Policy, Rewrite, SSLRedirect
+from proto.policies import BasicAuth, Policy, Rewrite, SSLRedirect
 from proto.resources import Action, Forward, PathMatch, Respond, Route
 from services.compiler.core.claims import Claim
 from services.compiler.core.host_objects import HostObjects
@@ -52,7 +52,7 @@ def plain_routes(locations: Sequence[Location], controller: Controller, objects:
             Route(
                 PathMatch("exact" if location.exact else "prefix", location.path),
                 action,
-                _policies(location, action, objects),
+                _policies(location, action, controller, objects),
                 "" if location.claim is None else location.claim.name,
                 location.path,
                 location.synthetic,
@@ -117,7 +117,7 @@ def _pattern_route(
     findings: list[Diagnostic],
 ) -> Route:
     action = _action(location, controller, objects)
-    policies = _policies(location, action, objects)
+    policies = _policies(location, action, controller, objects)
     if rewritten and action is not DENIED:
         problem = _rewrite_problem(rewritten, location.rewrite_target)
         if not problem:
@@ -169,10 +169,15 @@ def _free_of_auth(location: Location, claim: Claim | None, controller: Controlle
     """Whether the ConfigMap's ``global-auth-url`` would not be asked here."""
     if claim is not None and not claim.settings.global_auth:
         return True
+    return _is_exempt(location, controller)
+
+
+def _is_exempt(location: Location, controller: Controller) -> bool:
+    """Whether nobody is asked here who they are (``no-auth-locations``)."""
     return any(location.path.startswith(prefix) for prefix in controller.no_auth_locations)
 
 
-def _policies(location: Location, action: Action, objects: HostObjects) -> tuple[Policy, ...]:
+def _policies(location: Location, action: Action, controller: Controller, objects: HostObjects) -> tuple[Policy, ...]:
     """A denied path answers before anything else is asked (contract section 1.7)."""
     if action is DENIED:
         return ()
@@ -180,6 +185,8 @@ def _policies(location: Location, action: Action, objects: HostObjects) -> tuple
     if claim is None:
         return _NO_REDIRECT if location.bare else ()
     policies = (*(_NO_REDIRECT if location.bare else claim.redirects), *claim.policies, *objects.policies(claim))
+    if objects.passwords and _is_exempt(location, controller):
+        policies = tuple(policy for policy in policies if not isinstance(policy, BasicAuth))
     return policies if location.canary is None else (*policies, location.canary)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from services.contract.annotations.entry import Annotation
-from services.contract.annotations.guards import parse_networks
+from services.contract.annotations.guards import parse_auth_type, parse_networks, parse_realm, parse_secret_name
 
 AUTHENTICATION: Final = (
     Annotation(
@@ -13,17 +13,21 @@ AUTHENTICATION: Final = (
         type="switch",
         values=("basic", "digest"),
         on_failure="deny",
-        state="guarded",
-        doc="Ask for a name and password.",
+        state="honoured",
+        parse=parse_auth_type,
+        doc="`basic`: ask for a name and a password. Needs `auth-secret`; without a usable one, the routes answer 503. "
+        "`digest` is not honoured yet: 503.",
     ),
     Annotation(
         name="auth-secret",
         type="string",
         risk="medium",
         on_failure="deny",
-        state="guarded",
+        state="honoured",
         refers_to="secret",
-        doc="The Secret with names and password hashes.",
+        parse=parse_secret_name,
+        doc="The Secret with names and hashes of passwords, as `name` or `namespace/name`. Without `auth-type`, the "
+        "routes answer 503.",
     ),
     Annotation(
         name="auth-secret-type",
@@ -31,10 +35,17 @@ AUTHENTICATION: Final = (
         values=("auth-file", "auth-map"),
         default="auth-file",
         on_failure="reject",
-        state="guarded",
-        doc="How that Secret is laid out: one htpasswd file under `auth`, or a key per user.",
+        state="honoured",
+        doc="How that Secret is laid out: one htpasswd file under `auth`, or a key with a hash for each user.",
     ),
-    Annotation(name="auth-realm", type="string", risk="medium", state="guarded", doc="The realm that browsers show."),
+    Annotation(
+        name="auth-realm",
+        type="string",
+        risk="medium",
+        state="honoured",
+        parse=parse_realm,
+        doc="The realm that browsers show.",
+    ),
     Annotation(
         name="auth-url",
         type="url",
@@ -124,8 +135,9 @@ AUTHENTICATION: Final = (
         name="satisfy",
         type="switch",
         values=("any", "all"),
-        state="guarded",
-        doc="Whether one guard or all must agree.",
+        on_failure="deny",
+        state="honoured",
+        doc="`any`: who passes the lists of addresses, or has a password, need not pass the other. `all`: both.",
     ),
 )
 

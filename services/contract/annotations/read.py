@@ -32,7 +32,12 @@ class AnnotationPolicy(Struct, frozen=True):
 
 _DEFAULT_POLICY: Final = AnnotationPolicy()
 _NONE: Final[tuple[Diagnostic, ...]] = ()
-_NEEDS: Final = ((PREFIX + "proxy-ssl-", "proxy-ssl-secret"), (PREFIX + "auth-tls-", "auth-tls-secret"))
+_NEEDS: Final = (
+    (PREFIX + "auth-realm", "auth-secret"),
+    (PREFIX + "auth-secret-", "auth-secret"),
+    (PREFIX + "proxy-ssl-", "proxy-ssl-secret"),
+    (PREFIX + "auth-tls-", "auth-tls-secret"),
+)
 """Beginnings of names that say nothing where another annotation is missing."""
 _DENIES_CLIENTS: Final = frozenset({"auth-tls-secret", "auth-tls-match-cn"})
 
@@ -51,6 +56,7 @@ def read_annotations(
     reader = _Reader(ingress, policy)
     for name in names:
         reader.read(name)
+    reader.complete()
     return AnnotationSettings(**reader.fields), tuple(reader.findings)  # type: ignore[arg-type]
 
 
@@ -96,6 +102,20 @@ class _Reader:
             return
         self._judge(name, entry, text)
 
+    def complete(self) -> None:
+        """What is to be said of annotations that need one another: half a guard is none, so it denies."""
+        kind, secret = self.fields.get("auth_type"), self.fields.get("auth_secret")
+        if bool(kind) == bool(secret) or self.fields.get("denied"):
+            return
+        self.fields["denied"] = True
+        there, missing = ("auth-type", "auth-secret") if kind else ("auth-secret", "auth-type")
+        self._say(
+            PREFIX + there,
+            "annotation-denied",
+            f"{PREFIX}{there} guards nothing without {missing}. Its routes answer 503.",
+            f"Add {missing}, or remove it.",
+        )
+
     def _overruled(self, name: str, entry: Annotation) -> bool:
         """Whether this is an alias and the canonical name is set too (contract P3)."""
         return name != PREFIX + entry.name and bool(self._annotations.get(PREFIX + entry.name))
@@ -128,7 +148,7 @@ class _Reader:
     def _take(self, name: str, entry: Annotation, text: str) -> None:
         try:
             value = parse_value(entry, text)
-            if entry.type == "secret":
+            if entry.refers_to == "secret" and "/" in text:
                 self._check_namespace(text)
         except MalformedError as error:
             self._fail(name, entry, error)

@@ -106,7 +106,7 @@ HONOURED: Final = (
         type="list",
         default="/.well-known/acme-challenge",
         state="honoured",
-        doc="Paths that begin so are not guarded by `global-auth-url`.",
+        doc="Declared paths that begin so are not guarded by `global-auth-url`, nor by passwords.",
     ),
     Key(
         name="no-tls-redirect-locations",

@@ -26,6 +26,9 @@ _NGINX_NAMES: Final = {
 }
 """Where nginx's words differ from the standard library's (or are the same and asked for often)."""
 
+_HEADINGS: Final = {401: "Authorization Required"}
+"""Where nginx's page says something else than its status line."""
+
 _MORE: Final = {
     495: "The SSL certificate error",
     496: "No required SSL certificate was sent",
@@ -57,7 +60,7 @@ def body(status: int, page: int = 0) -> bytes:
     number of it, where one status has several."""
     if status < 300 or status == 304:
         return b""
-    heading = title = f"{status} {reason(status)}"
+    heading = title = f"{status} {_HEADINGS.get(status) or reason(status)}"
     more = ""
     if page in _MORE:
         title = f"{status} {_MORE[page]}"

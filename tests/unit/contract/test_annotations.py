@@ -121,7 +121,7 @@ def test_an_empty_value_is_absent() -> None:
     ],
 )
 def test_a_guard_denies_the_paths(name: str) -> None:
-    value = {"satisfy": "any", "enable_modsecurity": "true"}.get(name, "not understood")
+    value = {"enable_modsecurity": "true"}.get(name, "not understood")
     settings, found = read_annotations(ingress("i", **{name: value}))
     assert settings.denied
     assert not settings.host_denied

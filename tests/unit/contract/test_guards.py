@@ -41,9 +41,11 @@ def test_a_list_with_a_bad_entry_is_none(text: str) -> None:
 
 def test_a_bad_list_denies_the_routes() -> None:
     settings, codes = settings_of(whitelist_source_range="10.0.0.0/8, nonsense")
-    assert settings.denied and codes == ["annotation-denied"]
+    assert settings.denied
+    assert codes == ["annotation-denied"]
     settings, codes = settings_of(denylist_source_range="10.0.0.0/8;")
-    assert settings.denied and codes == ["annotation-denied"]
+    assert settings.denied
+    assert codes == ["annotation-denied"]
 
 
 def test_the_new_name_of_the_allow_list_wins() -> None:
@@ -59,6 +61,7 @@ def test_a_bad_global_list_closes_every_route(name: str) -> None:
     assert bad.controller.guarded == (name,)
     assert [finding.code for finding in bad.diagnostics] == ["configmap-denied"]
     good = read_configmap(key, {name: "10.0.0.0/8, 192.0.2.1,"})
-    assert good.controller.guarded == () and not good.diagnostics
+    assert good.controller.guarded == ()
+    assert not good.diagnostics
     assert getattr(good.settings, name.replace("-", "_")) == ("10.0.0.0/8", "192.0.2.1/32")
     assert read_configmap(key, {name: " "}).controller.guarded == ()

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 from proto.policies import SourceRanges
 from services.edge.core.asked import Asked
 from services.edge.core.networks import Networks, numbered
-from services.edge.core.outcomes import Answer, Check, Outcome
+from services.edge.core.outcomes import Answer, Check, Outcome, Pass
 
 if TYPE_CHECKING:
     from services.edge.core.phases import Context
 
 _DENIED: Final = Answer(403)
+_ALLOWED: Final = Pass()
 
 
 class Lists:
@@ -52,12 +53,15 @@ def lists_of(context: Context) -> Lists | None:
 
 
 def addresses(context: Context) -> Check | None:
-    """``allowlist-source-range``, ``denylist-source-range``, ``block-cidrs``: 403."""
+    """``allowlist-source-range``, ``denylist-source-range``, ``block-cidrs``: 403. Who is on no list has not been let
+    pass by one."""
     lists = lists_of(context)
     if lists is None:
         return None
 
     def check(asked: Asked) -> Outcome:
-        return _DENIED if lists.denies(asked.address) else None
+        if lists.denies(asked.address):
+            return _DENIED
+        return _ALLOWED if lists.allows else None
 
     return check

@@ -97,6 +97,8 @@ ORDER = (
     "rates",
     "at-once",
     "addresses",
+    "password",
+    "any-guard",
     "original-uri",
     "forwarded-prefix",
     "upstream-host",
