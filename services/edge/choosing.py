@@ -219,10 +219,9 @@ class _ByLatency(_Chooser):
 def ended(choice: ByLatency, endpoint: str, connected_at: float) -> None:
     """A request that chose by latency is over; ``endpoint``: the name of who had it last, ``connected_at``: since when
     it had a connection, 0.0: never."""
-    pool = choice.endpoint
+    pool, choice.endpoint = choice.endpoint, None  # a decision leads to no pool for longer than its request
     if pool is None or pool.name != endpoint:
         return
-    choice.endpoint = None  # nothing of a request leads to a pool any longer
     now = monotonic()
     connecting = connected_at - choice.since if connected_at > choice.since else 0.0
     weight = math.exp((pool.latency_at - now) / DECAY)

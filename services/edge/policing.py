@@ -124,8 +124,10 @@ class Policing:
         if self._task is not None:
             self._task.cancel()
         self._exchange.police(self._client, None)
-        if self._timed is not None and self._exchange.upstream_status != 101:  # a tunnel's time says nothing
-            ended(self._timed, self._exchange.endpoint, self._exchange.connected_at)
+        if self._timed is not None:
+            exchange = self._exchange
+            tunnel = exchange.upstream_status == 101  # how long one stands says nothing
+            ended(self._timed, "" if tunnel else exchange.endpoint, exchange.connected_at)
         for callback in self.course.at_end:
             callback()
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from proto.codec import decode_resource
+from proto.codec import DecodeError, decode_resource
 from proto.policies import Balancing
 from proto.resources import (
     CATCH_ALL,
@@ -330,7 +330,10 @@ _KINDS: Final[tuple[ResourceKind, ...]] = (
 def _balancing_in(name: str, body: bytes | None) -> Balancing | None:
     if body is None:
         return None
-    decoded = decode_resource(ResourceRecord("upstream", name, body))
+    try:
+        decoded = decode_resource(ResourceRecord("upstream", name, body))
+    except DecodeError:  # one Upstream must not stop the others; whoever asks for it hears of it
+        return None
     assert isinstance(decoded, Upstream)
     return decoded.balancing
 

@@ -128,6 +128,11 @@ async def test_canaries_take_their_share_and_clients_stay_with_them() -> None:
         shares = Counter(reply.body for reply in replies)
         assert shares[b"0"] > 10
         assert shares[b"7"] > 10
+        series = running.serving.traffic.snapshot()
+        assert {(found.labels.service, found.labels.alternative) for found in series} == {
+            ("web", b""),
+            ("web", b"default-next-80"),
+        }
         for reply in replies[:10]:
             again = await ask(running.http, request("GET", "/", f"Cookie: {cookie_of(reply)}"))
             assert again.body == reply.body
