@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from bench.figures import Results, arguments, median, percentile
 from bench.world import World
-from proto.objects import Object, key_of
+from proto.objects import Ingress, Object, key_of
 from services.compiler.core.compiler import Compiler
 from services.compiler.core.options import CompileOptions
 
@@ -45,7 +45,18 @@ def main() -> int:
     ]
     _add(results, "one Ingress change", _each(compiler, ingresses), 2.0)
     _add(results, "one endpoint change", _each(compiler, slices), 0.5)
+    _add(results, "one review of the admission webhook", _reviews(compiler, ingresses), 5.0)
     return results.print(as_json=options.json)
+
+
+def _reviews(compiler: Compiler, coming: Iterable[Ingress]) -> list[float]:
+    """Milliseconds of each look at an Ingress before it is stored."""
+    took = []
+    for value in coming:
+        started = time.perf_counter()
+        compiler.review(value)
+        took.append((time.perf_counter() - started) * 1e3)
+    return took
 
 
 def _seconds_of_changes(compiler: Compiler, objects: Iterable[Object]) -> float:

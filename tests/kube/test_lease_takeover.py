@@ -38,7 +38,7 @@ async def test_a_holder_that_stops_hands_over_at_once(kube: KubeApi, nats: NatsS
         try:
             began = time.monotonic()
             await eventually(lambda: waiting.work is not None and waiting.ready)
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 12, "before the Lease of the one who left would have run out"
             heard = len(view.heard)
             await kube.create(ingress("two", "handover", "b.example"))
             await view.has("ingress", "handover/two")
