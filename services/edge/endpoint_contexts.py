@@ -45,10 +45,14 @@ class EndpointContext:
         self._sessions: OrderedDict[str, ssl.SSLSession] = OrderedDict()
 
     def wrap(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, endpoint: str) -> ssl.SSLObject:
-        """A handshake with ``endpoint`` that is about to begin."""
+        """A handshake with ``endpoint`` that is about to begin. Raises ValueError for a name that cannot be sent, the
+        first time or never."""
         name = self._name if self._policy.server_name else None
         session = self._sessions.get(endpoint)
-        return self._context.wrap_bio(incoming, outgoing, server_hostname=name, session=session)
+        try:
+            return self._context.wrap_bio(incoming, outgoing, server_hostname=name, session=session)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"proxy-ssl-name {name!r} cannot be sent: {error}") from None
 
     def check(self, tls: ssl.SSLObject) -> None:
         """Raises EndpointTLSError where the endpoint is not who it must be. A session that is resumed was checked when
@@ -89,6 +93,7 @@ class EndpointContexts:
         policy = transport.tls or NOTHING_SAID
         try:
             made = EndpointContext(self._make(transport, policy), policy)
+            made.wrap(ssl.MemoryBIO(), ssl.MemoryBIO(), "")  # so that no connection finds out what cannot be sent
         except (AuthenticationError, ssl.SSLError, ValueError, OSError) as error:
             if self._said.get(policy.credentials) != str(error):
                 self._said[policy.credentials] = str(error)

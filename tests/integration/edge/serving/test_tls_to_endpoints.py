@@ -211,3 +211,14 @@ async def test_large_bodies_both_ways(tmp_path: Path) -> None:
             reply = await read_reply(reader)
         assert len(reply.body) == size
         assert len(web.seen[0].body) == len(body)
+
+
+@pytest.mark.parametrize("protocol", ["https", "grpcs"])
+@pytest.mark.parametrize("name", [".web.example", "a" * 64 + ".example", "a\0b"])
+async def test_a_name_that_cannot_be_sent_answers_502(
+    name: str, protocol: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    tls = EndpointTLS("", name=name, server_name=True)
+    async with origin() as web, edge(tls_host(tls, protocol), upstream_of(web.port)) as running:
+        assert (await ask(running.http)).status == 502
+    assert f"proxy-ssl-name {name!r} cannot be sent" in caplog.text
