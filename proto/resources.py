@@ -285,6 +285,8 @@ class Settings(Struct, frozen=True, omit_defaults=True):
     whitelist_source_range: tuple[str, ...] = ()
     denylist_source_range: tuple[str, ...] = ()
     block_cidrs: tuple[str, ...] = ()
+    block_user_agents: tuple[str, ...] = ()
+    block_referers: tuple[str, ...] = ()
     limit_req_status_code: int = 503
     limit_conn_status_code: int = 503
     default_upstream: str = ""

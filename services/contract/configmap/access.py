@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.contract import header_blocks
 from services.contract.addresses import NoNetworkError, networks
 from services.contract.annotations.values import MalformedError
 from services.contract.configmap.entry import Key
+from services.contract.regex import RegexError
 
 ACCESS: Final = (
     Key(
@@ -15,6 +17,21 @@ ACCESS: Final = (
         state="honoured",
         guards=True,
         doc="These client addresses and networks are answered 403, whatever the lists of an Ingress say.",
+    ),
+    Key(
+        name="block-referers",
+        type="list",
+        state="honoured",
+        guards=True,
+        doc="Requests with these Referers are answered 403: a text as a whole and in any case, a pattern behind `~`, "
+        "one for any case behind `~*`; with commas between.",
+    ),
+    Key(
+        name="block-user-agents",
+        type="list",
+        state="honoured",
+        guards=True,
+        doc="Requests with these User-Agents are answered 403, written as `block-referers`.",
     ),
     Key(
         name="denylist-source-range",
@@ -61,3 +78,11 @@ def parse_refusal(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) == 3 and 400 <= int(text) <= 599):
         raise MalformedError("is no status between 400 and 599")
     return int(text)
+
+
+def parse_blocks(text: str) -> tuple[str, ...]:
+    """Texts and patterns of headers that are blocked. Raises MalformedError."""
+    try:
+        return header_blocks.entries(text)
+    except RegexError as error:
+        raise MalformedError(f"holds a pattern that cannot be run: {error}") from None

@@ -259,8 +259,6 @@ HONOURED: Final = (
 )
 
 GUARDED: Final = (
-    Key(name="block-referers", type="list", state="guarded", doc="These Referers are answered 403."),
-    Key(name="block-user-agents", type="list", state="guarded", doc="These User-Agents are answered 403."),
     Key(
         name="global-auth-url",
         type="string",

@@ -18,7 +18,7 @@ from proto.resources import Settings
 from services.contract.annotations.entry import Risk
 from services.contract.annotations.read import RISKS, AnnotationPolicy
 from services.contract.annotations.values import MalformedError, parse_bool, parse_ciphers, parse_conditions, parse_size
-from services.contract.configmap.access import parse_ranges, parse_refusal
+from services.contract.configmap.access import parse_blocks, parse_ranges, parse_refusal
 from services.contract.configmap.bodies import parse_buffers, parse_switch
 from services.contract.configmap.compression import parse_disabled, parse_types
 from services.contract.configmap.entry import Key
@@ -285,6 +285,8 @@ def _risk(text: str) -> Risk:
 
 _SPECIAL: Final = {
     "block-cidrs": parse_ranges,
+    "block-referers": parse_blocks,
+    "block-user-agents": parse_blocks,
     "denylist-source-range": parse_ranges,
     "limit-conn-status-code": parse_refusal,
     "limit-req-status-code": parse_refusal,

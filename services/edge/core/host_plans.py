@@ -49,7 +49,7 @@ def plan_host(
     return HostPlan(
         host=host.host,
         routes=matcher,
-        simple=not (denied or host.app_root or guard or leads_to or host.host == CATCH_ALL),
+        simple=not (denied or host.app_root or guard or leads_to or generation.blocked or host.host == CATCH_ALL),
         denied=denied,
         app_root=host.app_root.encode(),
         not_found=_not_found(generation, host.host, tls),

@@ -7,6 +7,7 @@ memory; a connection keeps one value. Pure.
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from services.edge.core.client_certificates import ClientGuard, Judgement, Peer, judge
 from services.edge.core.forwarded import ClientFacts, originals, tell
@@ -56,6 +57,8 @@ def prepare(facts: ClientFacts, headers: RequestHeaders, generation: Generation,
             standing = _stand(facts, headers, generation, headers.authority)
     else:
         standing = _stand(facts, headers, generation, b"")
+    if generation.blocked is not None and generation.blocked.blocks(headers.block):
+        standing = _blocked(standing)
     opening_ = standing.opening
     if said is not NOT_FORWARDED and not standing.believed:
         opening_ += originals(said)
@@ -87,6 +90,12 @@ def _stand(facts: ClientFacts, headers: RequestHeaders, generation: Generation, 
         ending,
         told.believed,
     )
+
+
+def _blocked(standing: Standing) -> Standing:
+    """The same client, answered 403 whatever it asks for; nothing that follows for other requests."""
+    refused = Respond(RouteLabels(standing.host.host, upstream=NO_UPSTREAM), 403)
+    return replace(standing, authority=b"", question=replace(standing.question, refused=refused))
 
 
 def _judge(guard: ClientGuard, host: str, peer: Peer | None, generation: Generation) -> tuple[bytes, Decision | None]:
