@@ -32,6 +32,8 @@ async def connect(serving: Serving, inner: asyncio.Protocol, pool: EndpointPool,
         if records is not None:
             records.abandon()
         raise ConnectTimeoutError(pool.name) from None
+    except UnicodeError as error:  # manifests in files may name anything
+        raise OSError(f"{pool.name} is no address: {error}") from None
     except BaseException:
         if records is not None:
             records.abandon()

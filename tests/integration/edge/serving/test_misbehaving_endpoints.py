@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 
+from proto.policies import BackendProtocol
 from services.edge.core.proxying import Proxying
 from tests.support.edge import (
+    NO_HTTPS,
     OK,
     STREAMED,
     Answer,
@@ -21,6 +23,7 @@ from tests.support.edge import (
     read_body,
     read_reply,
     request,
+    route,
     settings,
     upstream,
 )
@@ -250,3 +253,11 @@ async def test_a_client_that_stops_in_the_middle_of_its_body_is_not_taken_for_co
                 await eventually(lambda: web.open == 1)
             await eventually(lambda: web.open == 0)
         assert not any(seen.complete for seen in web.seen)
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc", "https"])
+async def test_what_is_no_address_answers_502(protocol: str) -> None:
+    policies = [*NO_HTTPS, *([BackendProtocol(protocol)] if protocol != "http" else [])]  # type: ignore[arg-type]
+    nowhere = upstream(80, address="a" * 64 + ".example")
+    async with edge(host("t.example", route(policies=policies)), nowhere) as running:
+        assert (await ask(running.http)).status == 502
