@@ -18,7 +18,9 @@ OPTIONS = CompileOptions(configmap="ingress-nginx/settings")
 def web(secret: str = "users", **annotations: str) -> Object:
     asked = {"auth_type": "basic", "auth_secret": secret, "auth_realm": "r", **annotations}
     return ingress(
-        "web", rule("web.test", path("/", "web:80"), path("/.well-known/acme-challenge/x", "web:80")), **asked
+        "web",
+        rule("web.test", path("/", "web:80"), path("/.well-known/acme-challenge/x", "web:80")),
+        **asked,  # type: ignore[arg-type]
     )
 
 

@@ -16,7 +16,7 @@ BELIEVED = {"use_forwarded_headers": True}
 
 def status(*policies: Policy, client: str = "192.0.2.7", **settings: object) -> int:
     """What a client at that address is answered; 200: it is passed on."""
-    table = generation(route(HTTP, *policies), **BELIEVED, **settings)
+    table = generation(route(HTTP, *policies), **BELIEVED, **settings)  # type: ignore[arg-type]
     said = run(table, "/", f"X-Forwarded-For: {client}")
     return said.status if isinstance(said, Answer) else 200
 

@@ -52,7 +52,7 @@ def test_zones_are_bounded_and_empty_buckets_go_first(monkeypatch: pytest.Monkey
 
 
 def course(*policies: Policy, client: str = "192.0.2.7", **settings: object) -> Course:
-    table = generation(route(HTTP, *policies), use_forwarded_headers=True, **settings)
+    table = generation(route(HTTP, *policies), use_forwarded_headers=True, **settings)  # type: ignore[arg-type]
     return Course(policed(table), asked(table, "/", f"X-Forwarded-For: {client}"))
 
 
