@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from proto.policies import BackendProtocol
+from proto.policies import BackendProtocol, Policy
 from services.edge.core.proxying import Proxying
 from tests.support.edge import (
     NO_HTTPS,
@@ -257,7 +257,9 @@ async def test_a_client_that_stops_in_the_middle_of_its_body_is_not_taken_for_co
 
 @pytest.mark.parametrize("protocol", ["http", "grpc", "https"])
 async def test_what_is_no_address_answers_502(protocol: str) -> None:
-    policies = [*NO_HTTPS, *([BackendProtocol(protocol)] if protocol != "http" else [])]  # type: ignore[arg-type]
+    policies: list[Policy] = list(NO_HTTPS)
+    if protocol != "http":
+        policies.append(BackendProtocol(protocol))  # type: ignore[arg-type]
     nowhere = upstream(80, address="a" * 64 + ".example")
     async with edge(host("t.example", route(policies=policies)), nowhere) as running:
         assert (await ask(running.http)).status == 502
