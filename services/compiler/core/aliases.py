@@ -64,11 +64,11 @@ class AliasSet:
 
     def wish(self, host: str, wishes: tuple[Wish, ...]) -> None:
         """What ``host``, which was compiled just now, wants; what it wanted before it does no more."""
-        for wish in self._wishes.pop(host, ()):
-            self._dirty.add(wish.name)
-            self._wanted[wish.name].discard(host)
-            if not self._wanted[wish.name]:
-                del self._wanted[wish.name]
+        for name in {wish.name for wish in self._wishes.pop(host, ())}:  # a host may want one name for two reasons
+            self._dirty.add(name)
+            self._wanted[name].discard(host)
+            if not self._wanted[name]:
+                del self._wanted[name]
         if wishes:
             self._wishes[host] = wishes
         for wish in wishes:

@@ -16,6 +16,7 @@ from services.compiler.core import claims, hostset, routes, upstreamset
 from services.compiler.core.compiler import Compiler, InconsistentTableError
 from services.compiler.core.options import CompileOptions
 from services.compiler.core.result import Compiled
+from services.contract.annotations.entry import PREFIX
 from tests.support.objects import NGINX, configmap, endpoints, ingress, path, rule, secret, service
 
 WEB = ingress("web", rule("web.test", path("/", "web:80")))
@@ -72,6 +73,16 @@ class TestWhatAChangeTouches:
         compiler.compile()
         put(compiler, ingress("web", rule("web.test", path("/new", "web:80"))))
         assert touched(compiler.compile()) == ["virtualhost web.test"]
+
+    def test_a_name_that_is_wanted_for_two_reasons_goes_once(self) -> None:
+        """``www.`` of a host as an alias and as what is redirected there."""
+        annotations = {PREFIX + "server-alias": "www.web.test", PREFIX + "from-to-www-redirect": "true"}
+        both = msgspec.structs.replace(WEB, annotations=annotations)
+        compiler = compiler_with(both)
+        compiler.compile()
+        remove(compiler, both)
+        compiler.compile()
+        assert not [record for record in compiler.records() if record.kind != "settings"]
 
     def test_what_nobody_refers_to_is_no_change(self) -> None:
         compiler = compiler_with(WEB, service("web"))
