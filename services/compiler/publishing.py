@@ -14,6 +14,7 @@ from proto.codec import DecodeError, decode_resource
 from proto.resources import ResourceKey, ResourceRecord, RouteGroup, VirtualHost
 from services.compiler import metrics
 from services.compiler.background import Background
+from services.compiler.defects import keep_published
 from services.compiler.events import Changed, Published
 from services.compiler.state import State
 from services.compiler.table import Change, Position
@@ -95,6 +96,7 @@ class Publishing:
         wanted, published = state.compiler.table, state.log.table
         differs = published.change_towards(wanted, self._unpublished)
         change = state.intake.start_hold.filter(differs, published.records, wanted, state.intake.feed, time.time())
+        change = keep_published(change, published.records, state.compiler.broken)
         self._say_held()
         held_back = differs.touched() - change.touched()
         if not change:

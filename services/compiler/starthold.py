@@ -22,7 +22,7 @@ from services.compiler.table import Change
 
 _KINDS: Final[frozenset[Kind]] = frozenset({"ingress", "ingressclass"})
 """Lists whose faults make routes vanish."""
-_OF_HOSTS: Final = ("virtualhost", "routegroup")
+OF_HOSTS: Final = ("virtualhost", "routegroup")
 
 
 class StartHold:
@@ -42,7 +42,7 @@ class StartHold:
         """What of ``change`` may be published. ``now``: Unix seconds, shown to people as the begin of a hold."""
         if not self._decided:
             self._decided = True
-            if any(key.kind in _OF_HOSTS for key in change.touched()):
+            if any(key.kind in OF_HOSTS for key in change.touched()):
                 self._decide(published, wanted, feed, now)
         if self.status is None:
             return change
@@ -53,7 +53,7 @@ class StartHold:
         hosts = {host_of(key) for key, owners in self._owners.items() if owners & self._held}
         return Change(
             tuple(record for record in change.upserts if not _of(record.key, hosts)),
-            tuple(key for key in change.removals if key.kind in _OF_HOSTS and not _of(key, hosts)),
+            tuple(key for key in change.removals if key.kind in OF_HOSTS and not _of(key, hosts)),
         )
 
     def beacon(self, beacon: WatcherBeacon) -> None:
@@ -72,8 +72,8 @@ class StartHold:
     def _decide(
         self, published: Mapping[ResourceKey, bytes], wanted: Mapping[ResourceKey, bytes], feed: Feed, now: float
     ) -> None:
-        owners, routes = _owners_of(published)
-        remaining = set().union(*_owners_of(wanted)[0].values())
+        owners, routes = owners_of(published)
+        remaining = set().union(*owners_of(wanted)[0].values())
         vanished = {owner for owner in routes if owner not in remaining and _inferred(owner, feed)}
         routes_now = sum(routes.values())
         routes_after = routes_now - sum(routes[owner] for owner in vanished)
@@ -93,15 +93,15 @@ def _inferred(owner: str, feed: Feed) -> bool:
 
 
 def _of(key: ResourceKey, hosts: set[str]) -> bool:
-    return key.kind in _OF_HOSTS and host_of(key) in hosts
+    return key.kind in OF_HOSTS and host_of(key) in hosts
 
 
-def _owners_of(records: Mapping[ResourceKey, bytes]) -> tuple[dict[ResourceKey, frozenset[str]], dict[str, int]]:
+def owners_of(records: Mapping[ResourceKey, bytes]) -> tuple[dict[ResourceKey, frozenset[str]], dict[str, int]]:
     """The Ingresses that own routes of each resource, and how many routes each Ingress owns."""
     owners: dict[ResourceKey, frozenset[str]] = {}
     routes: dict[str, int] = {}
     for key, body in records.items():
-        if key.kind not in _OF_HOSTS:
+        if key.kind not in OF_HOSTS:
             continue
         try:
             resource = decode_resource(ResourceRecord(key.kind, key.name, body))

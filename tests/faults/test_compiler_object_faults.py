@@ -13,6 +13,7 @@ from proto.objects import ObjectEnvelope, key_of
 from proto.signing import ObjectAuthenticator
 from proto.snapshots import SCHEMA
 from services.compiler import metrics
+from services.compiler.core import claims
 from services.compiler.inbox import Connected, MessagesLost, Tick
 from tests.support.compiling import (
     SUBJECTS,
@@ -251,3 +252,31 @@ async def edge_hears_all(edge: FollowingEdge, compiler: RunningCompiler) -> None
         compiler.state.inbox.put(Tick())
         await eventually(lambda: not compiler.state.inbox)
     await edge.bus.state(SUBJECTS.deltas_stream)
+
+
+async def test_a_defect_that_hits_every_ingress_takes_no_route_away(
+    made: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a new version of the compiler might bring one: what is published stays, but what is told to go."""
+    watcher, compiler, edge = made.publisher(), made.compiler(), await made.edge()
+    await watcher.put(*world(5))
+    await eventually(lambda: edge.holds(compiler))
+    hosts = edge.hosts
+    await compiler.kill()
+    with monkeypatch.context() as patch:
+        patch.setattr(claims._Reader, "inspect", _fails)
+        newer = made.compiler("compiler-2")
+        await eventually(lambda: len(newer.state.compiler.broken) == 5)
+        await watcher.put(ingress("app-0", path="/other"))
+        await watcher.remove(key_of(ingress("app-4")))
+        await eventually(lambda: "app-4.example.com" not in edge.hosts)
+        assert edge.hosts == hosts - {"app-4.example.com"}
+        assert edge.generations.table.body("upstream", "default/web:80") is not None
+        await newer.kill()
+    made.compiler("compiler-3")
+    await watcher.put(ingress("after"))
+    await eventually(lambda: edge.hosts == hosts - {"app-4.example.com"} | {"after.example.com"})
+
+
+def _fails(*_: object) -> None:
+    raise RuntimeError("a defect")

@@ -38,6 +38,8 @@ class Admission:
         self._accepted: dict[str, Ingress] = {}
         self._good: dict[str, Ingress] = {}
         self._forgotten: set[str] = set()
+        self.broken: set[str] = set()
+        """Ingresses that make the reading of them fail, in every version that is known."""
 
     def set_accepted(self, ingress: Ingress) -> None:
         """Tell which version was accepted last, before this process began."""
@@ -48,6 +50,7 @@ class Admission:
     ) -> Verdict:
         """The verdict on ``ingress`` (None: it is gone). Whether a good one is accepted is settled later."""
         self._good.pop(name, None)
+        self.broken.discard(name)
         if ingress is None:
             self._forget(name)
             return NOT_OURS
@@ -60,7 +63,10 @@ class Admission:
             self._forget(name)  # deleted and created again: another object of the same name
         judged = _judge(ingress, controller)
         if judged.claim is None:
-            return Verdict(self.last_good(name, ingress, controller), judged.diagnostics, rejected=True)
+            kept = self.last_good(name, ingress, controller)
+            if kept is None and any(found.code == "internal-error" for found in judged.diagnostics):
+                self.broken.add(name)
+            return Verdict(kept, judged.diagnostics, rejected=True)
         if accepted != ingress:
             self._good[name] = ingress
         return Verdict(judged.claim, judged.diagnostics)

@@ -194,6 +194,12 @@ class Compiler:
             counts=self._counts(),
         )
 
+    @property
+    def broken(self) -> set[str]:
+        """The Ingresses, ``namespace/name``, of which nothing can be compiled for a defect of ours: what is published
+        of them is better than nothing."""
+        return self._admission.broken | self._hosts.left_out()
+
     def _last_good(self, name: str) -> Claim | None:
         return self._admission.last_good(name, self._store.ingresses[name], self._reading.controller)
 

@@ -62,6 +62,7 @@ class HostSet:
         self._dirty_tls: set[str] = set()
         self._dirty_secrets: set[str] = set()
         self._poisoned: dict[str, frozenset[str]] = {}
+        self._left_out: dict[str, frozenset[str]] = {}
         self.route_count = 0
 
     @property
@@ -101,6 +102,10 @@ class HostSet:
     def poisoned(self) -> set[str]:
         """The Ingresses that make a host fail."""
         return {name for names in self._poisoned.values() for name in names}
+
+    def left_out(self) -> set[str]:
+        """Those of them that have no last good version which does not."""
+        return {name for names in self._left_out.values() for name in names}
 
     def compiled(self, host: str) -> CompiledHost | None:
         """What became of a host."""
@@ -204,6 +209,7 @@ class HostSet:
         except Exception:
             return self._without_poison(host, claims, catch_alls, controller)
         self._poisoned.pop(host, None)
+        self._left_out.pop(host, None)
         return compiled
 
     def _without_poison(
@@ -215,6 +221,7 @@ class HostSet:
         good_catch_alls: list[Claim] = []
         compiled = None
         poisoned: dict[str, Exception] = {}
+        left_out: set[str] = set()
         tls = self._tls_of(host)
         for claim, kept in [(claim, good) for claim in claims] + [(claim, good_catch_alls) for claim in catch_alls]:
             for candidate in (claim, self._last_good(claim.name)):
@@ -235,7 +242,10 @@ class HostSet:
                 except Exception as error:
                     kept.pop()
                     poisoned.setdefault(claim.name, error)
+            else:
+                left_out.add(claim.name)
         self._poisoned[host] = frozenset(poisoned)
+        self._left_out[host] = frozenset(left_out)
         findings: dict[str, tuple[Diagnostic, ...]] = {
             claim.name: (internal_error(claim.key, poisoned[claim.name]),)
             for claim in (*claims, *catch_alls)
@@ -261,6 +271,7 @@ class HostSet:
                 self._table.put(record)
         else:
             self._poisoned.pop(host, None)
+            self._left_out.pop(host, None)
         self._aliases.wish(host, () if compiled is None else compiled.aliases)
         self._upstreams.lean(f"host {host}", {} if compiled is None else compiled.upstreams)
         self._credentials.lean(host, () if compiled is None else compiled.credentials)
