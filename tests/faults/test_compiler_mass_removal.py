@@ -72,7 +72,7 @@ async def test_approval_lets_it_pass(made: Plant) -> None:
     answers = await made.bus.ask(SUBJECTS.approve_request, timeout=5, at_most=1)
     assert json.loads(answers[0].data) is None
     await watcher.remove(*apps(0, ALL), relisted=True)
-    await eventually(lambda: compiler.state.held)
+    await eventually(lambda: compiler.state.held is not None and compiler.state.held.routes_after == 0)
     answers = await made.bus.ask(SUBJECTS.approve_request, timeout=5, at_most=1)
     assert json.loads(answers[0].data)["routes_after"] == 0
     await eventually(lambda: edge.holds(compiler) and app_hosts(edge) == 0)
