@@ -6,7 +6,7 @@ does not know answers that route with 503 (``proto.codec.decode_virtual_host``):
 
 from __future__ import annotations
 
-from proto.policies.access import BasicAuth, RateLimit, SatisfyAny, SourceRanges
+from proto.policies.access import BasicAuth, ExternalAuth, RateLimit, SatisfyAny, SourceRanges
 from proto.policies.balancing import Affinity, Balancing, Canary
 from proto.policies.proxying import (
     AccessLog,
@@ -38,6 +38,7 @@ Policy = (
     | SourceRanges
     | RateLimit
     | BasicAuth
+    | ExternalAuth
     | SatisfyAny
     | CORS
     | CustomHeaders
@@ -59,6 +60,7 @@ __all__ = [
     "CustomHeaders",
     "EndpointResponse",
     "EndpointTLS",
+    "ExternalAuth",
     "Moved",
     "NextUpstream",
     "Policy",

@@ -28,8 +28,32 @@ class BasicAuth(Struct, frozen=True, array_like=True, tag="basic-auth", gc=False
     by_user: bool = False
 
 
+class ExternalAuth(Struct, frozen=True, array_like=True, tag="external-auth", gc=False):
+    """Another server is asked about every request (``auth-url``).
+
+    ``url``, ``signin``, ``redirect``, ``cache_key`` and values of ``headers`` may hold nginx variables. ``signin``:
+    where a 401 sends the browser, empty: nowhere; ``parameter``: of its query, with the way back. ``method``: of the
+    question, empty: GET. ``handed_on``: headers of the answer for the endpoint. ``redirect``: X-Auth-Request-Redirect,
+    empty: the client's target. ``headers``: sent with the question. ``always_cookie``: cookies of the answer go to the
+    client whatever the status. ``cache_key``: empty: answers are not remembered; ``lifetimes``: (status, seconds), a
+    status of 0: any other.
+    """
+
+    url: str
+    signin: str = ""
+    parameter: str = "rd"
+    method: str = ""
+    handed_on: tuple[str, ...] = ()
+    redirect: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    always_cookie: bool = False
+    cache_key: str = ""
+    lifetimes: tuple[tuple[int, int], ...] = ()
+
+
 class SatisfyAny(Struct, frozen=True, array_like=True, tag="satisfy-any", gc=False):
-    """Who passes one of the guards (addresses, passwords) need not pass the others (``satisfy: any``)."""
+    """Who passes one of the guards (addresses, passwords, another server) need not pass the others
+    (``satisfy: any``)."""
 
 
 class RateLimit(Struct, frozen=True, array_like=True, tag="rate-limit", gc=False):

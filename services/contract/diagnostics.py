@@ -134,6 +134,12 @@ _ALL = (
         "answer 503.",
     ),
     Code(
+        "auth-headers-unusable",
+        "error",
+        "The ConfigMap that `auth-proxy-set-headers` names does not exist, or holds a line that is no header. The "
+        "routes answer 503.",
+    ),
+    Code(
         "headers-unusable",
         "warning",
         "A ConfigMap of headers for all hosts does not exist, or holds a line that is no header. It is left out.",

@@ -10,6 +10,7 @@ from random import randrange
 from typing import TYPE_CHECKING, Any, Final
 
 from services.edge.core.policies.balancing import Draw
+from services.edge.core.policies.external import Inquiry
 from services.edge.core.policies.limits import MayAsk, MayEnter
 from services.edge.core.policies.passwords import Login
 
@@ -28,6 +29,7 @@ ANSWERERS: Final[dict[type, Answerer]] = {
     Draw: _draw,
     MayAsk: lambda serving, question: serving.client_rates.may_ask(question),
     MayEnter: lambda serving, question: serving.client_rates.may_enter(question),
+    Inquiry: lambda serving, question: serving.verdicts.ask(question),
     Login: lambda serving, question: serving.passwords.check(question),
 }
 """By the type of the question."""

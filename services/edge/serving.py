@@ -29,6 +29,7 @@ from services.edge.passwords import Passwords
 from services.edge.pools import Pools
 from services.edge.spool import Spools
 from services.edge.traffic import Traffic
+from services.edge.verdicts import Verdicts
 
 SERIES_AT_MOST: Final = 20_000
 """Series of metrics beyond which those of hosts that are gone are dropped."""
@@ -65,6 +66,7 @@ class Serving:
         self.limits = Limits(self.traffic.counters, limits)
         self.client_rates: ClientRates = ClientRates(loop.time)
         self.passwords: Passwords = Passwords(loop, sealer)
+        self.verdicts: Verdicts = Verdicts(loop)
         self.overload = Overload(self)
         self.limits.clients = self.overload.clients
         self._tasks: set[asyncio.Task[None]] = set()

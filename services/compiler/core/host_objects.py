@@ -12,9 +12,10 @@ from msgspec import Struct
 
 from proto.diagnostics import Diagnostic
 from proto.objects import ConfigMap
-from proto.policies import BasicAuth, CustomHeaders, Policy
+from proto.policies import BasicAuth, CustomHeaders, ExternalAuth, Policy
 from services.compiler.core.claims import Claim
 from services.compiler.core.endpoint_tls import HostEndpointTLS, StateOf, judge_endpoint_tls
+from services.compiler.core.external_auth import auth_headers_map, judge_external_auth
 from services.compiler.core.named_headers import configmap_name
 from services.compiler.core.passwords import judge_passwords
 from services.contract.annotations.entry import PREFIX
@@ -26,17 +27,18 @@ ConfigMapOf = Callable[[str], ConfigMap | None]
 
 
 class HostObjects(Struct, frozen=True, gc=False):
-    """What holds on one host. ``headers`` and ``passwords``: by Ingress; ``denied``: Ingresses whose objects are not
-    usable."""
+    """What holds on one host. ``headers``, ``passwords`` and ``external``: by Ingress; ``denied``: Ingresses whose
+    objects are not usable."""
 
     tls: HostEndpointTLS
     headers: dict[str, CustomHeaders]
     denied: frozenset[str]
     passwords: dict[str, BasicAuth] = {}
+    external: dict[str, ExternalAuth] = {}
 
     def policies(self, claim: Claim) -> tuple[Policy, ...]:
         """What the routes of ``claim`` carry for the objects that it names."""
-        named = (self.headers.get(claim.name), self.passwords.get(claim.name))
+        named = (self.headers.get(claim.name), self.passwords.get(claim.name), self.external.get(claim.name))
         return (*self.tls.policies(claim), *(policy for policy in named if policy is not None))
 
 
@@ -63,7 +65,13 @@ def judge_objects(
         else:
             headers[claim.name] = CustomHeaders(tuple(sorted(configmap.data.items())))
     passwords, without = judge_passwords(claims, state_of, findings)
-    return HostObjects(tls, headers, tls.denied | denied | without, passwords)
+    external, unasked = judge_external_auth(claims, configmap_of, controller, findings)
+    return HostObjects(tls, headers, tls.denied | denied | without | unasked, passwords, external)
+
+
+def configmaps_named(claim: Claim) -> set[str]:
+    """The ConfigMaps (``namespace/name``) whose headers the Ingress names."""
+    return {name for name in (custom_headers_map(claim), auth_headers_map(claim)) if name}
 
 
 def custom_headers_map(claim: Claim) -> str:

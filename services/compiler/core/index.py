@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from services.compiler.core.balancing import balancing_of
 from services.compiler.core.claims import Claim, in_order
-from services.compiler.core.host_objects import custom_headers_map
+from services.compiler.core.host_objects import configmaps_named
 from services.compiler.core.passwords import basic_auth_of
 
 CATCH_ALL_HOST = ""
@@ -101,8 +101,8 @@ class ClaimIndex:
             self._secrets.setdefault(secret, set()).add(claim.name)
         for secret in _credentials(claim):
             self._credentials.setdefault(secret, set()).add(claim.name)
-        if claim.settings.custom_headers:
-            self._configmaps.setdefault(custom_headers_map(claim), set()).add(claim.name)
+        for configmap in configmaps_named(claim):
+            self._configmaps.setdefault(configmap, set()).add(claim.name)
         for upstream in claim.upstreams():
             self._upstreams.setdefault(upstream, set()).add(claim.name)
         for host in claim.hosts:
@@ -127,8 +127,8 @@ class ClaimIndex:
             _discard(self._secrets, secret, claim.name)
         for secret in _credentials(claim):
             _discard(self._credentials, secret, claim.name)
-        if claim.settings.custom_headers:
-            _discard(self._configmaps, custom_headers_map(claim), claim.name)
+        for configmap in configmaps_named(claim):
+            _discard(self._configmaps, configmap, claim.name)
         for upstream in claim.upstreams():
             _discard(self._upstreams, upstream, claim.name)
         for host in claim.hosts:

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from proto.diagnostics import Diagnostic
-from proto.policies import BasicAuth, Policy, Rewrite, SSLRedirect
+from proto.policies import BasicAuth, ExternalAuth, Policy, Rewrite, SSLRedirect
 from proto.resources import Action, Forward, PathMatch, Respond, Route
 from services.compiler.core.claims import Claim
+from services.compiler.core.external_auth import global_auth_of
 from services.compiler.core.host_objects import HostObjects
 from services.compiler.core.locations import ROOT, Location
 from services.contract import regex
@@ -185,8 +186,11 @@ def _policies(location: Location, action: Action, controller: Controller, object
     if claim is None:
         return _NO_REDIRECT if location.bare else ()
     policies = (*(_NO_REDIRECT if location.bare else claim.redirects), *claim.policies, *objects.policies(claim))
-    if objects.passwords and _is_exempt(location, controller):
-        policies = tuple(policy for policy in policies if not isinstance(policy, BasicAuth))
+    if (objects.passwords or objects.external) and _is_exempt(location, controller):
+        policies = tuple(policy for policy in policies if not isinstance(policy, (BasicAuth, ExternalAuth)))
+    elif not claim.settings.auth_url and not _free_of_auth(location, claim, controller):
+        asked = global_auth_of(controller)
+        policies = policies if asked is None else (*policies, asked)
     return policies if location.canary is None else (*policies, location.canary)
 
 

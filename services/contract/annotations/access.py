@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from services.contract.annotations.entry import Annotation
+from services.contract.annotations.external import EXTERNAL
 from services.contract.annotations.guards import parse_auth_type, parse_networks, parse_realm, parse_secret_name
 
 AUTHENTICATION: Final = (
@@ -47,97 +48,13 @@ AUTHENTICATION: Final = (
         doc="The realm that browsers show.",
     ),
     Annotation(
-        name="auth-url",
-        type="url",
-        risk="high",
-        on_failure="deny",
-        state="guarded",
-        doc="Ask this address about every request.",
-    ),
-    Annotation(name="auth-signin", type="url", risk="high", state="guarded", doc="Where a 401 sends the browser to."),
-    Annotation(
-        name="auth-signin-redirect-param",
-        type="string",
-        default="rd",
-        risk="medium",
-        state="guarded",
-        doc="The query parameter that carries the way back.",
-    ),
-    Annotation(
-        name="auth-response-headers",
-        type="list",
-        risk="medium",
-        on_failure="deny",
-        state="guarded",
-        doc="Headers of the answer that are handed to the Service.",
-    ),
-    Annotation(
-        name="auth-method", type="string", on_failure="deny", state="guarded", doc="The method of that question."
-    ),
-    Annotation(
-        name="auth-request-redirect",
-        type="string",
-        risk="medium",
-        state="guarded",
-        doc="The header X-Auth-Request-Redirect.",
-    ),
-    Annotation(
-        name="auth-proxy-set-headers",
-        type="string",
-        risk="medium",
-        on_failure="deny",
-        state="guarded",
-        refers_to="configmap",
-        doc="The ConfigMap of headers sent along with that question.",
-    ),
-    Annotation(
-        name="auth-always-set-cookie",
-        type="bool",
-        default="false",
-        state="guarded",
-        doc="Cookies of the answer are passed on for every status.",
-    ),
-    Annotation(
-        name="auth-cache-key", type="string", risk="medium", state="guarded", doc="What answers are remembered by."
-    ),
-    Annotation(
-        name="auth-cache-duration",
-        type="list",
-        default="200 202 401 5m",
-        risk="medium",
-        on_failure="deny",
-        state="guarded",
-        doc="How long answers are remembered.",
-    ),
-    Annotation(
-        name="auth-keepalive", type="int", default="0", state="guarded", doc="Connections kept open to that address."
-    ),
-    Annotation(
-        name="auth-keepalive-share-vars",
-        type="bool",
-        default="false",
-        state="guarded",
-        doc="Whether the question shares the request's variables.",
-    ),
-    Annotation(
-        name="auth-keepalive-requests", type="int", default="1000", state="guarded", doc="Requests per kept connection."
-    ),
-    Annotation(
-        name="auth-keepalive-timeout", type="seconds", default="60", state="guarded", doc="How long one is kept idle."
-    ),
-    Annotation(
-        name="enable-global-auth",
-        type="bool",
-        default="true",
-        doc="Whether the ConfigMap's `global-auth-url` is asked.",
-    ),
-    Annotation(
         name="satisfy",
         type="switch",
         values=("any", "all"),
         on_failure="deny",
         state="honoured",
-        doc="`any`: who passes the lists of addresses, or has a password, need not pass the other. `all`: both.",
+        doc="`any`: who passes the lists of addresses, has a password, or is let pass by `auth-url`, need not "
+        "pass the others. `all`: all of them.",
     ),
 )
 
@@ -344,4 +261,4 @@ REFUSED: Final = (
     ),
 )
 
-ACCESS: Final = (*AUTHENTICATION, *CLIENT_CERTIFICATES, *ADDRESSES, *LIMITS, *REFUSED)
+ACCESS: Final = (*AUTHENTICATION, *EXTERNAL, *CLIENT_CERTIFICATES, *ADDRESSES, *LIMITS, *REFUSED)

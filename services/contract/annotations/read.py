@@ -37,6 +37,13 @@ _NEEDS: Final = (
     (PREFIX + "auth-secret-", "auth-secret"),
     (PREFIX + "proxy-ssl-", "proxy-ssl-secret"),
     (PREFIX + "auth-tls-", "auth-tls-secret"),
+    (PREFIX + "auth-signin", "auth-url"),
+    (PREFIX + "auth-response-headers", "auth-url"),
+    (PREFIX + "auth-method", "auth-url"),
+    (PREFIX + "auth-request-redirect", "auth-url"),
+    (PREFIX + "auth-proxy-set-headers", "auth-url"),
+    (PREFIX + "auth-always-set-cookie", "auth-url"),
+    (PREFIX + "auth-cache-", "auth-url"),
 )
 """Beginnings of names that say nothing where another annotation is missing."""
 _DENIES_CLIENTS: Final = frozenset({"auth-tls-secret", "auth-tls-match-cn"})
@@ -197,8 +204,7 @@ class _Reader:
             self._take(name, entry, text)
         if same_value(entry, text):
             return
-        if entry.name != "enable-global-auth":
-            self._say(name, "annotation-pending", f"{name} is not honoured yet. It has no effect.", "")
+        self._say(name, "annotation-pending", f"{name} is not honoured yet. It has no effect.", "")
 
     def _say(self, name: str, code: str, message: str, remedy: str) -> None:
         entry = BY_FULL_NAME.get(name)

@@ -52,6 +52,16 @@ class AnnotationSettings(Struct, frozen=True, gc=False):
     auth_secret: str = ""
     auth_secret_type: str = "auth-file"  # noqa: S105 - how it is laid out
     auth_realm: str = ""
+    auth_url: str = ""
+    auth_signin: str = ""
+    auth_signin_redirect_param: str = "rd"
+    auth_response_headers: tuple[str, ...] = ()
+    auth_method: str = ""
+    auth_request_redirect: str = ""
+    auth_proxy_set_headers: str = ""
+    auth_always_set_cookie: bool = False
+    auth_cache_key: str = ""
+    auth_cache_duration: tuple[str, ...] = ("200 300", "202 300", "401 300")
     satisfy: str = "all"
     allowlist_source_range: tuple[str, ...] | None = None
     denylist_source_range: tuple[str, ...] | None = None

@@ -258,12 +258,5 @@ HONOURED: Final = (
     ),
 )
 
-GUARDED: Final = (
-    Key(
-        name="global-auth-url",
-        type="string",
-        state="guarded",
-        doc="Ask this address about every request of every Ingress.",
-    ),
-)
+GUARDED: Final = ()
 """Ignoring one of these would open a door: the routes it would guard answer 503."""

@@ -22,6 +22,7 @@ from services.contract.configmap.access import parse_blocks, parse_ranges, parse
 from services.contract.configmap.bodies import parse_buffers, parse_switch
 from services.contract.configmap.compression import parse_disabled, parse_types
 from services.contract.configmap.entry import Key
+from services.contract.configmap.external import BEGINNING, PARSERS, GlobalAuth, taken_global_auth
 from services.contract.configmap.logging import (
     absent_variables,
     parse_log_format,
@@ -59,7 +60,7 @@ class Controller(Struct, frozen=True):
     ``annotations``: which ones are allowed. ``strict_path_types``: report paths that ingress-nginx's admission
     refuses. ``guarded``: names of keys that guard every route and are not honoured yet or cannot be read;
     ``guarded_by_auth``: the key that guards all but ``no_auth_locations`` and Ingresses that say
-    ``enable-global-auth: "false"``.
+    ``enable-global-auth: "false"``, ``global_auth``: who is asked there instead, if the keys can be read.
     ``endpoint_tls_by_path``: what an Ingress says of TLS to endpoints holds for its own paths alone.
     ``allowed_response_headers``: those that ``custom-headers`` may give.
     ``add_headers``, ``proxy_set_headers``: the ConfigMaps that hold these, empty: none.
@@ -70,6 +71,7 @@ class Controller(Struct, frozen=True):
     strict_path_types: bool = True
     guarded: tuple[str, ...] = ()
     guarded_by_auth: str = ""
+    global_auth: GlobalAuth | None = None
     no_auth_locations: tuple[str, ...] = ("/.well-known/acme-challenge",)
     endpoint_tls_by_path: bool = False
     service_upstream: bool = False
@@ -97,12 +99,14 @@ def read_configmap(key: ObjectKey, data: dict[str, str]) -> Reading:
         blocked_words=values.pop("annotation-value-word-blocklist", ()),
         cross_namespace=values.pop("allow-cross-namespace-resources", False),
     )
-    auth = "global-auth-url" if "global-auth-url" in reader.guarded else ""
+    auth = next((name for name in reader.guarded if name.startswith(BEGINNING)), "")
+    asked = taken_global_auth(values)
     controller = Controller(
         annotations=policy,
         strict_path_types=values.pop("strict-validate-path-type", True),
-        guarded=tuple(name for name in reader.guarded if name != auth),
+        guarded=tuple(name for name in reader.guarded if not name.startswith(BEGINNING)),
         guarded_by_auth=auth,
+        global_auth=asked,
         no_auth_locations=values.pop("no-auth-locations", Controller().no_auth_locations),
         endpoint_tls_by_path=values.pop("proxy-ssl-location-only", False),
         service_upstream=values.pop("service-upstream", False),
@@ -284,6 +288,7 @@ def _risk(text: str) -> Risk:
 
 
 _SPECIAL: Final = {
+    **PARSERS,
     "block-cidrs": parse_ranges,
     "block-referers": parse_blocks,
     "block-user-agents": parse_blocks,

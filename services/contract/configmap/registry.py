@@ -8,6 +8,7 @@ from services.contract.configmap.access import ACCESS
 from services.contract.configmap.bodies import BODIES
 from services.contract.configmap.compression import COMPRESSION
 from services.contract.configmap.entry import Key
+from services.contract.configmap.external import EXTERNAL
 from services.contract.configmap.heads import HEADS
 from services.contract.configmap.honoured import GUARDED, HONOURED
 from services.contract.configmap.logging import LOGGING
@@ -23,6 +24,7 @@ KEYS: Final[dict[str, Key]] = {
         *ACCESS,
         *BODIES,
         *COMPRESSION,
+        *EXTERNAL,
         *HEADS,
         *LOGGING,
         *ROUTING,

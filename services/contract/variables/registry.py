@@ -31,6 +31,7 @@ _REQUEST: Final = {
     "best_http_host": "the Host that the endpoint is told",
     "content_length": "the request's Content-Length",
     "content_type": "the request's Content-Type",
+    "escaped_request_uri": "the target as the client sent it, escaped to stand in a query",
     "host": "the host, lower case, without port",
     "hostname": "the name of the machine",
     "https": "`on` over TLS",

@@ -9,6 +9,7 @@ import binascii
 from base64 import b64decode
 from collections.abc import Callable, Sequence
 from typing import Final
+from urllib.parse import quote_from_bytes
 
 from msgspec import Struct
 
@@ -162,3 +163,8 @@ class Blocks:
         return tuple(
             [escape.one(read.value(block, lower)) if read.key in lower else escape.absent for read in self._readers]
         )
+
+
+def escaped(target: bytes) -> str:
+    """``target`` as it may stand in a query: all but letters, digits and ``-._~`` as ``%`` and two digits."""
+    return quote_from_bytes(target, safe="")

@@ -17,7 +17,7 @@ from typing import Final
 from services.contract.paths import normalise
 from services.edge.access.clock import Times, common_log_time, iso_time, with_milliseconds
 from services.edge.access.escape import Escape
-from services.edge.access.headers import Read, cookie, header, host, set_cookie, trace_id, trace_parent, user
+from services.edge.access.headers import Read, cookie, escaped, header, host, set_cookie, trace_id, trace_parent, user
 from services.edge.access.rows import Rows
 from services.edge.access.upstreams import UPSTREAM
 from services.edge.access.written import DIGITS, NAMES, seconds_between
@@ -117,6 +117,7 @@ def _text_of(name: str, link: Link) -> bytes | None:
 RAW: Final[dict[str, Raw]] = {
     "request": _request,
     "request_uri": lambda rows: rows.target,
+    "escaped_request_uri": lambda rows: [escaped(target).encode() for target in rows.target],
     "request_method": lambda rows: rows.method,
     "args": _queries,
     "query_string": _queries,

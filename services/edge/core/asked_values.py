@@ -11,7 +11,7 @@ from typing import Final
 
 from services.contract.paths import as_bytes_text
 from services.contract.variables.template import parse_template
-from services.edge.access.headers import Read, trace_id, trace_parent, user
+from services.edge.access.headers import Read, escaped, trace_id, trace_parent, user
 from services.edge.core.asked import Asked
 from services.edge.core.plan import without_port
 from services.runtime.version import software
@@ -108,6 +108,7 @@ _VALUES: Final[dict[str, Value]] = {
     "best_http_host": lambda asked: _text(asked.authority),
     "content_length": lambda asked: str(asked.headers.length) if asked.headers.length > 0 else "",
     "content_type": _header("content-type"),
+    "escaped_request_uri": lambda asked: escaped(asked.target),
     "document_uri": lambda asked: asked.path,
     "host": lambda asked: asked.headers.host or _text(without_port(asked.headers.authority)).lower(),
     "hostname": lambda asked: asked.machine.hostname,

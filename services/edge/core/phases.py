@@ -31,6 +31,7 @@ from services.edge.core.policies import (
     balancing,
     cors,
     endpoint_responses,
+    external,
     limits,
     passwords,
     places,
@@ -127,8 +128,10 @@ PHASES: Final[tuple[Phase, ...]] = (
     Phase("endpoints", "nobody serves: 503", _endpoints, plain=True),
     Phase("rates", "the client asks more often than it may: 503, or as the ConfigMap says", limits.rates),
     Phase("at-once", "too many requests of the client are under way: likewise", limits.at_once),
+    Phase("claimed", "what another server says of a client is not taken from the client", external.claimed),
     Phase("addresses", "the client's address may not pass: 403", access.each(addresses.addresses)),
     Phase("password", "the client has no password that is right: 401", access.each(passwords.password)),
+    Phase("external", "another server does not let it pass: 401, 403, 302, or 500", access.each(external.external)),
     Phase("any-guard", "of the guards of a route that asks for any one, none agrees: 401 or 403", access.any_of_them),
     # what the endpoint is told; nothing is refused any more
     Phase("hop", "the version and the Connection header that the endpoint gets", request_heads.hop),

@@ -9,6 +9,7 @@ import pytest
 from proto.codec import decode, encode
 from proto.objects import ObjectKey
 from proto.resources import Settings
+from services.contract.configmap.external import GlobalAuth
 from services.contract.configmap.read import Controller, Reading, read_configmap
 from services.contract.configmap.registry import KEYS
 
@@ -90,7 +91,8 @@ def test_a_bad_value_of_a_key_without_a_default_is_taken_for_unset() -> None:
         ("http_snippet", "x", "configmap-refused"),
         ("enable_modsecurity", "true", "configmap-refused"),
         ("no_such_key", "x", "configmap-unknown"),
-        ("global_auth_url", "http://auth", "configmap-denied"),
+        ("global_auth_url", "auth.example", "configmap-denied"),
+        ("global_auth_proxy_set_headers", "ns/map", "configmap-denied"),
     ],
 )
 def test_what_is_not_honoured_says_so(name: str, text: str, code: str) -> None:
@@ -98,9 +100,17 @@ def test_what_is_not_honoured_says_so(name: str, text: str, code: str) -> None:
 
 
 def test_guards_reach_the_compiler() -> None:
-    controller = read(global_auth_url="http://auth", denylist_source_range="10.0.0.0/8,x").controller
+    controller = read(global_auth_url="auth.example", denylist_source_range="10.0.0.0/8,x").controller
     assert controller.guarded_by_auth == "global-auth-url"
     assert controller.guarded == ("denylist-source-range",)
+
+
+def test_who_is_asked_for_all() -> None:
+    controller = read(global_auth_url="https://auth.example/check", global_auth_response_headers="X-User").controller
+    assert (controller.guarded, controller.guarded_by_auth) == ((), "")
+    assert controller.global_auth == GlobalAuth("https://auth.example/check", response_headers=("X-User",))
+    assert read(global_auth_signin="https://auth.example/start").controller.global_auth is None
+    assert read(global_auth_url="http://a", global_auth_method="ASK").controller.guarded_by_auth == "global-auth-method"
 
 
 def test_an_unknown_risk_is_read_as_the_lowest() -> None:
@@ -120,7 +130,7 @@ def test_every_honoured_key_has_its_place_and_words() -> None:
         "global-allowed-response-headers",
     }
     fields = set(Settings.__struct_fields__) - {"default_upstream", "default_certificate", "sealed_dh_param"}
-    honoured = {key.name for key in KEYS.values() if key.state == "honoured"}
+    honoured = {key.name for key in KEYS.values() if key.state == "honoured" and not key.name.startswith("global-auth")}
     assert {name.replace("-", "_") for name in honoured - elsewhere} == fields
     assert all(KEYS[name].doc for name in honoured)
     assert len(KEYS) == 210

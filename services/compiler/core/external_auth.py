@@ -1,0 +1,126 @@
+"""The other server that is asked who may pass: what an Ingress' annotations say of it, or the ConfigMap for all.
+
+Pure. An Ingress whose ConfigMap of headers cannot be used answers 503: never open (contract section 1.1, P7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
+
+from proto.diagnostics import Diagnostic
+from proto.objects import ConfigMap
+from proto.policies import ExternalAuth
+from services.compiler.core.claims import Claim
+from services.compiler.core.named_headers import configmap_name
+from services.contract.annotations.entry import PREFIX
+from services.contract.annotations.places import check_template
+from services.contract.annotations.settings import AnnotationSettings
+from services.contract.annotations.values import MalformedError
+from services.contract.configmap.read import Controller
+from services.contract.diagnostics import annotation_field, finding
+from services.contract.header_values import header_problem
+
+
+def judge_external_auth(
+    claims: Sequence[Claim],
+    configmap_of: Callable[[str], ConfigMap | None],
+    controller: Controller,
+    findings: list[Diagnostic],
+) -> tuple[dict[str, ExternalAuth], frozenset[str]]:
+    """(who is asked, by Ingress; the Ingresses whose ConfigMap is not usable)."""
+    asked: dict[str, ExternalAuth] = {}
+    denied: set[str] = set()
+    for claim in claims:
+        policy = external_auth_of(claim.settings)
+        if policy is None:
+            continue
+        name = auth_headers_map(claim)
+        if name:
+            configmap = configmap_of(name)
+            problem = _problem(claim, name, configmap, controller)
+            if problem or configmap is None:
+                denied.add(claim.name)
+                findings.append(_unusable(claim, problem))
+                continue
+            policy = replace(policy, headers=tuple(sorted(configmap.data.items())))
+        asked[claim.name] = policy
+    return asked, frozenset(denied)
+
+
+def external_auth_of(settings: AnnotationSettings) -> ExternalAuth | None:
+    """Who the Ingress says is asked; the headers of its ConfigMap are not in it."""
+    if not settings.auth_url:
+        return None
+    return ExternalAuth(
+        settings.auth_url,
+        settings.auth_signin,
+        settings.auth_signin_redirect_param,
+        settings.auth_method,
+        settings.auth_response_headers,
+        settings.auth_request_redirect,
+        (),
+        settings.auth_always_set_cookie,
+        settings.auth_cache_key,
+        lifetimes_of(settings.auth_cache_duration),
+    )
+
+
+def auth_headers_map(claim: Claim) -> str:
+    """The ConfigMap (``namespace/name``) that ``auth-proxy-set-headers`` names; empty: none."""
+    text = claim.settings.auth_proxy_set_headers
+    return configmap_name(text, claim.key.namespace) if text and claim.settings.auth_url else ""
+
+
+def global_auth_of(controller: Controller) -> ExternalAuth | None:
+    """Who the ConfigMap says is asked for Ingresses that say nothing of it."""
+    values = controller.global_auth
+    if values is None:
+        return None
+    return ExternalAuth(
+        values.url,
+        values.signin,
+        values.signin_redirect_param,
+        values.method,
+        values.response_headers,
+        values.request_redirect,
+        (),
+        values.always_set_cookie,
+        values.cache_key,
+        lifetimes_of(values.cache_duration),
+    )
+
+
+def lifetimes_of(words: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """``status seconds`` as numbers; ``any`` is 0."""
+    pairs = [word.split(" ") for word in words]
+    return tuple((0 if status == "any" else int(status), int(seconds)) for status, seconds in pairs)
+
+
+def _problem(claim: Claim, name: str, configmap: ConfigMap | None, controller: Controller) -> str:
+    """Why the ConfigMap cannot be used, as a sentence without its stop; empty: it can."""
+    if name.partition("/")[0] != claim.key.namespace and not controller.annotations.cross_namespace:
+        return "It is in another namespace, which allow-cross-namespace-resources forbids"
+    if configmap is None:
+        return f"ConfigMap {name} does not exist"
+    for header, value in sorted(configmap.data.items()):
+        problem = header_problem(header, value or "-")
+        if problem:
+            return problem
+        try:
+            check_template(value)
+        except MalformedError as error:
+            return f"The value of {header} {error}"
+    return ""
+
+
+def _unusable(claim: Claim, problem: str) -> Diagnostic:
+    return finding(
+        claim.key,
+        "auth-headers-unusable",
+        annotation_field(f"{PREFIX}auth-proxy-set-headers"),
+        claim.settings.auth_proxy_set_headers,
+        f"{problem}. The routes of this Ingress answer 503.",
+        "Create or correct the ConfigMap.",
+    )

@@ -1,0 +1,147 @@
+"""Connections to the servers that are asked who may pass: HTTP/1.1, with or without TLS, a few kept for the next time.
+
+Owns these connections. Must not know what is asked. Certificates of these servers are not checked, as nginx does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Final
+
+from msgspec import Struct
+
+from services.edge.core.response_head import BadResponseError, ResponseHead, ResponseReader
+
+KEPT_AT_MOST: Final = 64
+"""Idle connections of a worker."""
+KEPT_FOR: Final = 15.0
+"""Seconds that one is kept idle."""
+_BODY_AT_MOST: Final = 64 * 1024
+"""Bytes of an answer that are read, though nobody wants them, to keep the connection."""
+_INTERIM_AT_MOST: Final = 8
+
+
+class Address(Struct, frozen=True):
+    """Where a server listens."""
+
+    tls: bool
+    host: str
+    port: int
+
+
+class _Connection(Struct, eq=False):
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    until: float = 0.0
+
+
+class AuthServers:
+    """See the module."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._idle: list[tuple[Address, _Connection]] = []
+        self._context: ssl.SSLContext | None = None
+
+    async def exchange(
+        self, address: Address, question: bytes, bodiless: bool, connect_timeout: float, read_timeout: float
+    ) -> ResponseHead:
+        """The head of the answer to ``question``, a whole request without a body. One that a kept connection does not
+        answer any more is asked again on a new one. Raises OSError, TimeoutError, BadResponseError."""
+        kept = self._take(address)
+        if kept is not None:
+            try:
+                return await self._converse(address, kept, question, bodiless, read_timeout)
+            except ConnectionError:
+                pass
+        async with asyncio.timeout(connect_timeout):
+            reader, writer = await asyncio.open_connection(
+                address.host,
+                address.port,
+                ssl=self._tls() if address.tls else None,
+                server_hostname=address.host if address.tls else None,
+            )
+        return await self._converse(address, _Connection(reader, writer), question, bodiless, read_timeout)
+
+    def close(self) -> None:
+        """End the idle connections."""
+        for _, connection in self._idle:
+            connection.writer.transport.abort()
+        self._idle.clear()
+
+    async def _converse(
+        self, address: Address, connection: _Connection, question: bytes, bodiless: bool, timeout: float
+    ) -> ResponseHead:
+        keep = False
+        try:
+            async with asyncio.timeout(timeout):
+                connection.writer.write(question)
+                await connection.writer.drain()
+                head, rest = await _read_head(connection.reader)
+                length = 0 if bodiless else head.length
+                keep = head.persistent and len(rest) <= length <= _BODY_AT_MOST
+                if keep and length > len(rest):
+                    keep = await _skipped(connection.reader, length - len(rest))
+            return head
+        finally:
+            if keep:
+                self._keep(address, connection)
+            else:
+                connection.writer.transport.abort()
+
+    def _take(self, address: Address) -> _Connection | None:
+        now = self._loop.time()
+        self._idle = [kept for kept in self._idle if _is_good(kept[1], now)]
+        for at in range(len(self._idle) - 1, -1, -1):
+            if self._idle[at][0] == address:
+                return self._idle.pop(at)[1]
+        return None
+
+    def _keep(self, address: Address, connection: _Connection) -> None:
+        connection.until = self._loop.time() + KEPT_FOR
+        self._idle.append((address, connection))
+        if len(self._idle) > KEPT_AT_MOST:
+            self._idle.pop(0)[1].writer.transport.abort()
+
+    def _tls(self) -> ssl.SSLContext:
+        if self._context is None:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            self._context.check_hostname = False
+            self._context.verify_mode = ssl.CERT_NONE
+        return self._context
+
+
+def _is_good(connection: _Connection, now: float) -> bool:
+    """Whether it may be used again; one that may not is ended."""
+    if now < connection.until and not connection.reader.at_eof() and not connection.writer.is_closing():
+        return True
+    connection.writer.transport.abort()
+    return False
+
+
+async def _read_head(reader: asyncio.StreamReader) -> tuple[ResponseHead, bytes]:
+    """(the head of the final response, what came after it)."""
+    heads = ResponseReader()
+    rest = b""
+    for _ in range(_INTERIM_AT_MOST):
+        found = heads.feed(rest) if rest else None
+        while found is None:
+            data = await reader.read(16 * 1024)
+            if not data:
+                raise ConnectionResetError("the server hung up")
+            found = heads.feed(data)
+        head, rest = found
+        if head.status >= 200:
+            return head, rest
+        heads = ResponseReader()
+    raise BadResponseError("too many interim responses")
+
+
+async def _skipped(reader: asyncio.StreamReader, length: int) -> bool:
+    """Whether ``length`` bytes came."""
+    try:
+        await reader.readexactly(length)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return False
+    return True
