@@ -80,7 +80,7 @@ class AuthServers:
                 await connection.writer.drain()
                 head, rest = await _read_head(connection.reader)
                 length = 0 if bodiless else head.length
-                keep = head.persistent and len(rest) <= length <= _BODY_AT_MOST
+                keep = head.persistent and not bodiless and len(rest) <= length <= _BODY_AT_MOST
                 if keep and length > len(rest):
                     keep = await _skipped(connection.reader, length - len(rest))
             return head
@@ -113,8 +113,10 @@ class AuthServers:
 
 
 def _is_good(connection: _Connection, now: float) -> bool:
-    """Whether it may be used again; one that may not is ended."""
-    if now < connection.until and not connection.reader.at_eof() and not connection.writer.is_closing():
+    """Whether it may be used again; one that may not is ended: what came unasked would answer the next question."""
+    reader, writer = connection.reader, connection.writer
+    unasked = getattr(reader, "_buffer", b"unknown")
+    if now < connection.until and not unasked and not reader.at_eof() and not writer.is_closing():
         return True
     connection.writer.transport.abort()
     return False

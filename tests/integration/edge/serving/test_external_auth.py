@@ -157,6 +157,26 @@ async def test_any_guard_is_enough_and_still_nobody_says_who_they_are() -> None:
             assert auth.seen == []
 
 
+async def test_what_comes_unasked_answers_nobody() -> None:
+    asked = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        while await reader.readline():
+            await reader.readuntil(b"\r\n\r\n")
+            asked += 1
+            writer.write(b"HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\n")
+            await asyncio.sleep(0)
+            writer.write(b"noHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, origin() as web, edge(*table(server.sockets[0].getsockname()[1], web.port)) as running:
+        for _ in range(4):
+            assert (await ask(running.http)).status == 403
+        assert asked == 4
+        assert web.seen == []
+
+
 async def test_a_connection_that_was_kept_and_ended_is_no_failure() -> None:
     async with origin(YES) as auth, origin() as web, edge(*table(auth.port, web.port)) as running:
         for _ in range(3):
