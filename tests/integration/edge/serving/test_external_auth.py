@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from proto.policies import ExternalAuth, SatisfyAny, SourceRanges
 from tests.support.edge import NO_HTTPS, ask, bound, edge, host, origin, request, route, settings, upstream
+from tests.support.endpoints import identity, server_context
+from tests.support.http2 import http2
 from tests.support.waiting import eventually
 
 YES = b"HTTP/1.1 200 OK\r\nX-User: ann\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 2\r\n\r\nok"
@@ -184,3 +187,27 @@ async def test_a_connection_that_was_kept_and_ended_is_no_failure() -> None:
             auth.close_connections()
         assert len(auth.seen) == 3
         await eventually(lambda: len(web.seen) == 3, what="all three requests")
+
+
+async def test_over_tls_and_for_clients_over_http2(tmp_path: Path) -> None:
+    served: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            served.append(head)
+            said = b"200 OK" if b"\r\ncookie: yes\r\n" in head.lower() else b"401 No"
+            writer.write(b"HTTP/1.1 %b\r\nX-User: ann\r\nContent-Length: 0\r\n\r\n" % said)
+
+    context = server_context(identity(tmp_path, "localhost"))
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    policy = ExternalAuth(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", handed_on=("X-User",))
+    async with server, origin() as web:
+        records = (host("t.example", route(policies=(*NO_HTTPS, policy))), upstream(web.port))
+        async with edge(*records) as running, http2(running.https) as client:
+            assert (await client.ask("GET", "/a")).status == 401
+            said = await client.ask("POST", "/a", [("cookie", "yes"), ("x-user", "evil")], body=b"hello")
+            assert said.status == 200
+        assert [head.partition(b"\r\n")[0] for head in served] == [b"GET / HTTP/1.1"] * 2
+        assert b"\r\nX-Original-URL: https://t.example/a\r\n" in served[1]
+        (seen,) = web.seen
+        assert (seen.values("X-User"), seen.body) == ([b"ann"], b"hello")
