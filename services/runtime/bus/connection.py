@@ -181,8 +181,9 @@ class Connection:
             self._spawn(self._leave(client))
 
         try:
-            await asyncio.wait_for(
-                client.connect(
+            # not wait_for, whose task loses an error that comes just as this is cancelled
+            async with asyncio.timeout(CONNECT_TIMEOUT * 3):
+                await client.connect(
                     servers=[server],
                     name=self._options.name,
                     allow_reconnect=False,
@@ -200,9 +201,7 @@ class Connection:
                     inbox_prefix=self._options.inbox,
                     pending_size=16 * 1024 * 1024,
                     flush_timeout=10,
-                ),
-                CONNECT_TIMEOUT * 3,
-            )
+                )
             await client.subscribe(f"{self._inbox}.*", cb=self._deliver_answer)
             placed = 0
             while True:  # more may be asked for meanwhile
