@@ -22,8 +22,7 @@ from services.edge.traffic import Batch, Columns, Traffic
 _log = logging.getLogger(__name__)
 
 FLUSH_AT: Final = 128 * 1024
-"""Bytes of lines that are handed over at once. Waking the thread costs more than a hundred lines: with a quarter of this
-the log cost more than twice as much per request."""
+"""Bytes of lines that are handed over at once: waking the thread costs as much as making a hundred lines."""
 FLUSH_EVERY: Final = 1.0
 CLOSE_WITHIN: Final = 1.0
 """Seconds that a leaving worker gives the reader of its last lines."""
