@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 
 from proto.resources import ResourceKey
 from services.compiler.events import host_of
-from services.compiler.starthold import OF_HOSTS, owners_of
+from services.compiler.starthold import OF_HOSTS, leaving, owners_of
 from services.compiler.table import Change
 
 
@@ -20,13 +20,4 @@ def keep_published(change: Change, published: Mapping[ResourceKey, bytes], broke
         return change
     touched = {key: published[key] for key in change.touched() if key.kind in OF_HOSTS and key in published}
     kept = {host_of(key) for key, owners in owners_of(touched)[0].items() if not owners.isdisjoint(broken)}
-    if not kept:
-        return change
-
-    def goes_on(key: ResourceKey) -> bool:
-        return key.kind not in OF_HOSTS or host_of(key) not in kept
-
-    return Change(
-        tuple(record for record in change.upserts if goes_on(record.key)),
-        tuple(key for key in change.removals if key.kind in OF_HOSTS and goes_on(key)),
-    )
+    return leaving(change, kept) if kept else change

@@ -51,10 +51,7 @@ class StartHold:
             self.approve()
             return change
         hosts = {host_of(key) for key, owners in self._owners.items() if owners & self._held}
-        return Change(
-            tuple(record for record in change.upserts if not _of(record.key, hosts)),
-            tuple(key for key in change.removals if key.kind in OF_HOSTS and not _of(key, hosts)),
-        )
+        return leaving(change, hosts)
 
     def beacon(self, beacon: WatcherBeacon) -> None:
         """A beacon, everything before which has arrived."""
@@ -90,6 +87,14 @@ def _inferred(owner: str, feed: Feed) -> bool:
     if key in feed:
         return feed.lost_by_list("ingressclass")
     return not feed.told_gone(key)
+
+
+def leaving(change: Change, hosts: set[str]) -> Change:
+    """``change`` without what concerns ``hosts``, nor the removal of anything that they may refer to."""
+    return Change(
+        tuple(record for record in change.upserts if not _of(record.key, hosts)),
+        tuple(key for key in change.removals if key.kind in OF_HOSTS and not _of(key, hosts)),
+    )
 
 
 def _of(key: ResourceKey, hosts: set[str]) -> bool:
