@@ -13,14 +13,11 @@ from proto.diagnostics import Diagnostic
 from proto.objects import ConfigMap
 from proto.policies import ExternalAuth
 from services.compiler.core.claims import Claim
-from services.compiler.core.named_headers import configmap_name
+from services.compiler.core.named_headers import configmap_name, line_problem, map_problem
 from services.contract.annotations.entry import PREFIX
-from services.contract.annotations.places import check_template
 from services.contract.annotations.settings import AnnotationSettings
-from services.contract.annotations.values import MalformedError
 from services.contract.configmap.read import Controller
 from services.contract.diagnostics import annotation_field, finding
-from services.contract.header_values import header_problem
 
 
 def judge_external_auth(
@@ -100,19 +97,10 @@ def lifetimes_of(words: Sequence[str]) -> tuple[tuple[int, int], ...]:
 
 def _problem(claim: Claim, name: str, configmap: ConfigMap | None, controller: Controller) -> str:
     """Why the ConfigMap cannot be used, as a sentence without its stop; empty: it can."""
-    if name.partition("/")[0] != claim.key.namespace and not controller.annotations.cross_namespace:
-        return "It is in another namespace, which allow-cross-namespace-resources forbids"
-    if configmap is None:
-        return f"ConfigMap {name} does not exist"
-    for header, value in sorted(configmap.data.items()):
-        problem = header_problem(header, value or "-")
-        if problem:
-            return problem
-        try:
-            check_template(value)
-        except MalformedError as error:
-            return f"The value of {header} {error}"
-    return ""
+    problem = map_problem(name, configmap, claim.key.namespace, controller)
+    if problem or configmap is None:
+        return problem
+    return next(filter(None, (line_problem(*line) for line in sorted(configmap.data.items()))), "")
 
 
 def _unusable(claim: Claim, problem: str) -> Diagnostic:

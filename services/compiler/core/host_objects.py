@@ -16,7 +16,7 @@ from proto.policies import BasicAuth, CustomHeaders, ExternalAuth, Policy
 from services.compiler.core.claims import Claim
 from services.compiler.core.endpoint_tls import HostEndpointTLS, StateOf, judge_endpoint_tls
 from services.compiler.core.external_auth import auth_headers_map, judge_external_auth
-from services.compiler.core.named_headers import configmap_name
+from services.compiler.core.named_headers import configmap_name, map_problem
 from services.compiler.core.passwords import judge_passwords
 from services.contract.annotations.entry import PREFIX
 from services.contract.configmap.read import Controller
@@ -82,11 +82,9 @@ def custom_headers_map(claim: Claim) -> str:
 
 def _problem(claim: Claim, name: str, configmap: ConfigMap | None, controller: Controller) -> str:
     """Why the ConfigMap cannot be used, as a sentence without its stop; empty: it can."""
-    namespace = name.partition("/")[0]
-    if namespace != claim.key.namespace and not controller.annotations.cross_namespace:
-        return "It is in another namespace, which allow-cross-namespace-resources forbids"
-    if configmap is None:
-        return f"ConfigMap {name} does not exist"
+    problem = map_problem(name, configmap, claim.key.namespace, controller)
+    if problem or configmap is None:
+        return problem
     allowed = {header.lower() for header in controller.allowed_response_headers}
     for header, value in sorted(configmap.data.items()):
         problem = header_problem(header, value)

@@ -11,6 +11,7 @@ from proto.diagnostics import Diagnostic
 from proto.objects import ConfigMap, ObjectKey
 from services.contract.annotations.places import check_template
 from services.contract.annotations.values import MalformedError
+from services.contract.configmap.read import Controller
 from services.contract.diagnostics import finding
 from services.contract.header_values import header_problem
 
@@ -40,7 +41,7 @@ def headers_for_all(
         return ()
     found = []
     for header, value in sorted(configmap.data.items()):
-        problem = _problem(header, value)
+        problem = line_problem(header, value)
         if problem:
             where = ObjectKey("configmap", configmap.namespace, configmap.name)
             message = f"{problem}. This header is left out of {key}."
@@ -50,7 +51,16 @@ def headers_for_all(
     return tuple(found)
 
 
-def _problem(header: str, value: str) -> str:
+def map_problem(name: str, configmap: ConfigMap | None, namespace: str, controller: Controller) -> str:
+    """Why an Ingress of ``namespace`` cannot use the ConfigMap ``name``, as a sentence without its stop; empty: it can,
+    as far as its headers are good."""
+    if name.partition("/")[0] != namespace and not controller.annotations.cross_namespace:
+        return "It is in another namespace, which allow-cross-namespace-resources forbids"
+    return f"ConfigMap {name} does not exist" if configmap is None else ""
+
+
+def line_problem(header: str, value: str) -> str:
+    """Why a header with a template for its value cannot be, as a sentence without its stop; empty: it can."""
     problem = header_problem(header, value or "-")
     if problem:
         return problem
