@@ -12,7 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
 from services.edge.core import pages
-from services.edge.deadlines import Timed
+from services.edge.waiting import Waiting
 
 if TYPE_CHECKING:
     from services.edge.listener import Listener
@@ -23,47 +23,27 @@ LINGERING_AT_MOST: Final = 64
 """Clients who get an answer at a time; others are ended without a word."""
 
 
-class TurnedAway(asyncio.Protocol):
+class TurnedAway(Waiting):
     """A client that is told to come again later. What it sends is thrown away: unread, it would destroy the answer."""
 
-    __slots__ = ("_listener", "_transport", "_watched", "deadline")
+    __slots__ = ()
 
     def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self._transport = cast(asyncio.Transport, None)
-        self.deadline = monotonic() + LINGER_TIME
+        super().__init__(listener, listener.turned_away, monotonic() + LINGER_TIME)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Answer, if it can be read."""
-        self._transport = cast(asyncio.Transport, transport)
         listener = self._listener
-        self._watched: set[Timed] = listener.serving.deadlines.watch(self)
-        if listener.tls or len(listener.turned_away) >= LINGERING_AT_MOST:
+        unheard = listener.tls or len(listener.turned_away) >= LINGERING_AT_MOST
+        super().connection_made(transport)
+        if unheard:
             self.abort()
             return
-        listener.turned_away.add(self)
         self._transport.write(pages.page(503, date=listener.serving.date(), persistent=False, bare=False))
         self._transport.write_eof()
 
     def data_received(self, data: bytes) -> None:
         """Nobody reads it."""
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        """It is gone."""
-        self._unwatch()
-
-    def expire(self, _now: float) -> None:
-        """It had its time."""
-        self.abort()
-
-    def abort(self) -> None:
-        """Close at once."""
-        self._unwatch()
-        self._transport.abort()
-
-    def _unwatch(self) -> None:
-        self._watched.discard(self)
-        self._listener.turned_away.discard(self)
 
 
 class Gate(asyncio.Protocol):

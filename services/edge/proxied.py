@@ -11,12 +11,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from services.edge.core.forwarded import believes_balancer
 from services.edge.core.proxy_protocol import Header, HeaderReader, NotProxiedError
-from services.edge.deadlines import Timed
 from services.edge.gate import TurnedAway, hand_over
+from services.edge.waiting import Waiting
 from services.runtime.logs import log
 
 if TYPE_CHECKING:
@@ -89,26 +89,17 @@ _DONE_BY_THE_REAL_ONE: Final = (
 )
 
 
-class Proxied(asyncio.Protocol):
+class Proxied(Waiting):
     """See the module. ``inner`` makes what the connection is once the header has come."""
 
-    __slots__ = ("_inner", "_listener", "_reader", "_transport", "_watched", "deadline")
+    __slots__ = ("_inner", "_reader")
 
     def __init__(self, listener: Listener, inner: Callable[[], Inner]) -> None:
-        self._listener = listener
+        generation = listener.serving.newest
+        seconds = generation.settings.proxy_protocol_header_timeout if generation is not None else 0.0
+        super().__init__(listener, listener.handshakes, monotonic() + seconds)
         self._inner = inner
         self._reader = HeaderReader()
-        self._transport = cast(asyncio.Transport, None)
-        generation = listener.serving.newest
-        self.deadline = monotonic() + (
-            generation.settings.proxy_protocol_header_timeout if generation is not None else 0.0
-        )
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A balancer came."""
-        self._transport = cast(asyncio.Transport, transport)
-        self._watched: set[Timed] = self._listener.serving.deadlines.watch(self)
-        self._listener.handshakes.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the header; the end of it is the beginning of the client's."""
@@ -147,22 +138,9 @@ class Proxied(asyncio.Protocol):
         """The balancer sends no more: it only looked whether we are there."""
         return False
 
-    def connection_lost(self, _error: Exception | None) -> None:
-        """It is gone."""
-        self._unwatch()
-
     def expire(self, _now: float) -> None:
         """The header took too long (``proxy-protocol-header-timeout``)."""
         self._refuse("timeout")
-
-    def abort(self) -> None:
-        """Close at once."""
-        self._unwatch()
-        self._transport.abort()
-
-    def _unwatch(self) -> None:
-        self._watched.discard(self)
-        self._listener.handshakes.discard(self)
 
 
 def give(protocol: Inner, data: bytes) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
-from services.edge.deadlines import Timed
+from services.edge.waiting import Waiting
 
 if TYPE_CHECKING:
     from services.edge.listener import Listener
@@ -22,10 +22,10 @@ _BEGINNING: Final = b"PRI * HTTP/2.0\r\n"
 """What begins so is the preface of HTTP/2: no request of HTTP/1.1 does."""
 
 
-class Undecided(asyncio.Protocol):
+class Undecided(Waiting):
     """See the module. ``plain`` and ``multiplexed`` make the connection for HTTP/1.1 and HTTP/2."""
 
-    __slots__ = ("_listener", "_multiplexed", "_plain", "_received", "_transport", "_watched", "deadline")
+    __slots__ = ("_multiplexed", "_plain", "_received")
 
     def __init__(
         self,
@@ -33,18 +33,10 @@ class Undecided(asyncio.Protocol):
         plain: Callable[[], asyncio.Protocol],
         multiplexed: Callable[[], asyncio.Protocol],
     ) -> None:
-        self._listener = listener
+        super().__init__(listener, listener.handshakes, monotonic() + FIRST_TIME)
         self._plain = plain
         self._multiplexed = multiplexed
         self._received = b""
-        self._transport = cast(asyncio.Transport, None)
-        self.deadline = monotonic() + FIRST_TIME
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client came."""
-        self._transport = cast(asyncio.Transport, transport)
-        self._watched: set[Timed] = self._listener.serving.deadlines.watch(self)
-        self._listener.handshakes.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Its first bytes: as soon as they tell, they are somebody else's."""
@@ -67,20 +59,3 @@ class Undecided(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client sends no more, and has said nothing."""
         return False
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        """It is gone."""
-        self._unwatch()
-
-    def expire(self, _now: float) -> None:
-        """Nothing came for too long."""
-        self.abort()
-
-    def abort(self) -> None:
-        """Close at once."""
-        self._unwatch()
-        self._transport.abort()
-
-    def _unwatch(self) -> None:
-        self._watched.discard(self)
-        self._listener.handshakes.discard(self)
