@@ -28,7 +28,8 @@ from services.edge.core.outcomes import Answer, Ask, Check, Outcome, Pass
 from services.edge.core.phases import PHASES, Context, answer_of
 from services.edge.core.plan import HEALTH_PATH, Decision, Forward, Policed, RoutePlan, plan
 from services.edge.core.prepared import Prepared, prepare
-from services.edge.core.request_head import RefusedError, read_head
+from services.edge.core.request_head import RefusedError
+from services.edge.core.whole_head import read_head
 from services.edge.link import Link
 
 REQUEST_ID: Final = b"<32 hexadecimal digits>"

@@ -20,14 +20,9 @@ from services.edge.core.outgoing import Wish, client_head
 from services.edge.core.plan import NO_LABELS, Forward, Policed, plan
 from services.edge.core.prepared import Prepared, Standing, prepare
 from services.edge.core.request_body import RequestBody
-from services.edge.core.request_head import (
-    NOT_FORWARDED,
-    USUAL_LIMITS,
-    HeadReader,
-    RefusedError,
-    read_block,
-)
+from services.edge.core.request_head import NOT_FORWARDED, USUAL_LIMITS, RefusedError, read_block
 from services.edge.core.response_head import ResponseHead
+from services.edge.core.whole_head import HeadReader
 from services.edge.deadlines import NEVER
 from services.edge.exchange import Exchange
 from services.edge.own_answers import Answering

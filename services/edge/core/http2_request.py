@@ -15,7 +15,8 @@ from services.edge.core.forwarded import ClientFacts
 from services.edge.core.generation import Generation
 from services.edge.core.http2.events import NO_LENGTH, RequestHead
 from services.edge.core.prepared import Prepared, Standing, prepare
-from services.edge.core.request_head import RefusedError, read_block, read_headers, read_line, without_underscores
+from services.edge.core.request_head import RefusedError, read_block, read_headers, without_underscores
+from services.edge.core.whole_head import read_line
 
 REMEMBERED: Final = 32
 """Different heads that a connection remembers."""

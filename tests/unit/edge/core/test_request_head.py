@@ -9,16 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.edge.core import request_head
-from services.edge.core.request_head import (
-    CHUNKED,
-    Head,
-    HeadReader,
-    RefusedError,
-    RequestHeaders,
-    read_block,
-    read_head,
-    read_headers,
-)
+from services.edge.core.request_head import CHUNKED, RefusedError, RequestHeaders, read_block, read_headers
+from services.edge.core.whole_head import Head, HeadReader, read_head
 
 
 def head(*lines: str, line: str = "GET / HTTP/1.1") -> bytes:
