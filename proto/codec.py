@@ -24,6 +24,7 @@ from proto.resources import (
     Route,
     RouteGroup,
     Settings,
+    Stream,
     Upstream,
     VirtualHost,
 )
@@ -66,6 +67,7 @@ _RESOURCE_TYPES: dict[ResourceKind, type[Struct]] = {
     "certificate": Certificate,
     "credentials": Credentials,
     "settings": Settings,
+    "stream": Stream,
 }
 _KIND_OF_TYPE: dict[type[Struct], ResourceKind] = {type_: kind for kind, type_ in _RESOURCE_TYPES.items()}
 

@@ -49,6 +49,7 @@ from proto.resources import (
     Route,
     RouteGroup,
     Settings,
+    Stream,
     Upstream,
     VirtualHost,
 )
@@ -151,6 +152,7 @@ RESOURCES: Final[tuple[tuple[str, Resource], ...]] = (
         Certificate((b"leaf",), ("shop.example.com",), 1_700_000_000, 1_731_536_000, "00" * 32, b"sealed"),
     ),
     ("shop/payments-tls", Credentials((b"leaf",), b"sealed", b"sealed too")),
+    ("tcp:9000", Stream("tcp", "shop/queue:amqp/tcp", 9000, reads_proxy=True)),
     ("global", Settings(ssl_redirect=False, default_upstream="shop/front:")),
 )
 

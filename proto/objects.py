@@ -102,7 +102,8 @@ class ServicePort(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Service(Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="service"):
-    """``type`` as in Kubernetes; ``cluster_ip`` is "None" for a headless Service."""
+    """``type`` as in Kubernetes; ``cluster_ip`` is "None" for a headless Service. ``by_zone``: the annotation
+    ``service.kubernetes.io/topology-mode`` is "Auto"."""
 
     namespace: str
     name: str
@@ -110,6 +111,7 @@ class Service(Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="se
     cluster_ip: str = ""
     external_name: str = ""
     ports: tuple[ServicePort, ...] = ()
+    by_zone: bool = False
 
 
 class EndpointPort(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -121,12 +123,14 @@ class EndpointPort(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class SliceEndpoint(Struct, frozen=True, omit_defaults=True, gc=False):
-    """One endpoint of a slice. A condition that the manifest leaves out is None (ready: unset counts as true)."""
+    """One endpoint of a slice. A condition that the manifest leaves out is None (ready: unset counts as true).
+    ``zones``: those that it is hinted for."""
 
     addresses: tuple[str, ...] = ()
     ready: bool | None = None
     serving: bool | None = None
     terminating: bool | None = None
+    zones: tuple[str, ...] = ()
 
 
 class EndpointSlice(Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="endpointslice"):

@@ -13,7 +13,9 @@ from msgspec import Struct
 from proto.handshakes import Handshake
 from proto.policies import Balancing, Policy
 
-ResourceKind = Literal["virtualhost", "routegroup", "alias", "upstream", "certificate", "credentials", "settings"]
+ResourceKind = Literal[
+    "virtualhost", "routegroup", "alias", "upstream", "certificate", "credentials", "settings", "stream"
+]
 
 SETTINGS_NAME = "global"
 """The name of the one Settings resource."""
@@ -125,13 +127,16 @@ class Endpoint(Struct, frozen=True, array_like=True, order=True, gc=False):
 class Upstream(Struct, frozen=True, array_like=True):
     """A named pool of endpoints, sorted, without duplicates.
 
-    Its name is ``namespace/service:port`` with the port as the Ingress wrote it. ``dns``: the endpoints' addresses are
-    names that the edge resolves (ExternalName). ``balancing``: how they take turns; None: as everywhere.
+    Its name is ``namespace/service:port`` with the port as the Ingress wrote it; that of a port's Stream ends in
+    ``/tcp`` or ``/udp``. ``dns``: the endpoints' addresses are
+    names that the edge resolves (ExternalName). ``balancing``: how they take turns; None: as everywhere. ``zones``: for
+    each endpoint, the zones whose edges it is meant for; empty: all are meant for all.
     """
 
     endpoints: tuple[Endpoint, ...] = ()
     dns: bool = False
     balancing: Balancing | None = None
+    zones: tuple[tuple[str, ...], ...] = ()
 
 
 class Certificate(Struct, frozen=True, array_like=True):
@@ -159,6 +164,20 @@ class Credentials(Struct, frozen=True, array_like=True):
     sealed_authority: bytes = b""
     sealed_revoked: bytes = b""
     sealed_entries: dict[str, bytes] = {}
+
+
+class Stream(Struct, frozen=True, array_like=True, gc=False):
+    """Connections that are handed on to an Upstream without being read: what comes to a port by TCP or UDP (named
+    ``tcp:9000``, ``udp:53``), or asks by TLS for a host (named ``tls:example.com``, whose ``port`` is 0).
+
+    ``reads_proxy``: connections begin with a PROXY header; ``writes_proxy``: the endpoint is sent one.
+    """
+
+    protocol: Literal["tcp", "udp", "tls"]
+    upstream: str
+    port: int = 0
+    reads_proxy: bool = False
+    writes_proxy: bool = False
 
 
 class Settings(Struct, frozen=True, omit_defaults=True):
@@ -230,6 +249,18 @@ class Settings(Struct, frozen=True, omit_defaults=True):
         "[$proxy_alternative_upstream_name] $upstream_addr $upstream_response_length "
         "$upstream_response_time $upstream_status $req_id"
     )
+    enable_opentelemetry: bool = False
+    opentelemetry_operation_name: str = ""
+    opentelemetry_trust_incoming_span: bool = True
+    otlp_collector_host: str = ""
+    otlp_collector_port: int = 4317
+    otel_service_name: str = "nginx"
+    otel_sampler: str = "AlwaysOn"
+    otel_sampler_ratio: float = 0.01
+    otel_sampler_parent_based: bool = True
+    otel_max_queuesize: int = 2048
+    otel_schedule_delay_millis: int = 5000
+    otel_max_export_batch_size: int = 512
     ssl_protocols: tuple[str, ...] = ("TLSv1.2", "TLSv1.3")
     ssl_ciphers: str = (
         "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
@@ -289,11 +320,19 @@ class Settings(Struct, frozen=True, omit_defaults=True):
     block_referers: tuple[str, ...] = ()
     limit_req_status_code: int = 503
     limit_conn_status_code: int = 503
+    proxy_stream_timeout: float = 600.0
+    proxy_stream_next_upstream: bool = True
+    proxy_stream_next_upstream_tries: int = 3
+    proxy_stream_next_upstream_timeout: float = 600.0
+    proxy_stream_responses: int = 1
+    disable_stream_access_log: bool = False
+    stream_access_log_path: str = ""
+    log_format_stream: str = "[$remote_addr] [$time_local] $protocol $status $bytes_sent $bytes_received $session_time"
     default_upstream: str = ""
     default_certificate: str = ""
 
 
-Resource = VirtualHost | RouteGroup | Alias | Upstream | Certificate | Credentials | Settings
+Resource = VirtualHost | RouteGroup | Alias | Upstream | Certificate | Credentials | Settings | Stream
 
 
 class ResourceKey(Struct, frozen=True, array_like=True, order=True, gc=False):

@@ -63,11 +63,24 @@ class Conditions(Struct, frozen=True):
     terminating: bool | None = None
 
 
+class Zone(Struct, frozen=True):
+    """One entry of ``hints.forZones``."""
+
+    name: str | None = None
+
+
+class Hints(Struct, frozen=True, rename="camel"):
+    """``hints`` of an endpoint."""
+
+    for_zones: list[Zone | None] | None = None
+
+
 class EndpointManifest(Struct, frozen=True):
     """One entry of ``endpoints``."""
 
     addresses: list[str] | None = None
     conditions: Conditions | None = None
+    hints: Hints | None = None
 
 
 class EndpointSliceManifest(Struct, frozen=True, rename="camel"):

@@ -36,6 +36,8 @@ from services.watcher.manifest import (
 from services.watcher.observed import RawSecret
 
 SERVICE_LABEL: Final = "kubernetes.io/service-name"
+BY_ZONE: Final = ("service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints")
+"""Annotations of Services that say Auto; the second is what the first was called before Kubernetes 1.27."""
 DEFAULT_CLASS: Final = "ingressclass.kubernetes.io/is-default-class"
 
 
@@ -66,6 +68,7 @@ def trim_service(manifest: ServiceManifest) -> Service:
             for port in spec.ports or ()
             if port is not None
         ),
+        any(strings(meta.annotations).get(name, "").lower() == "auto" for name in BY_ZONE),
     )
 
 
@@ -87,9 +90,11 @@ def trim_endpoint_slice(manifest: EndpointSliceManifest) -> EndpointSlice | None
 
 def _endpoint(endpoint: EndpointManifest) -> SliceEndpoint:
     addresses, conditions = tuple(endpoint.addresses or ()), endpoint.conditions
+    named = (endpoint.hints and endpoint.hints.for_zones) or ()
+    zones = tuple(zone.name for zone in named if zone is not None and zone.name)
     if conditions is None:
-        return SliceEndpoint(addresses)
-    return SliceEndpoint(addresses, conditions.ready, conditions.serving, conditions.terminating)
+        return SliceEndpoint(addresses, zones=zones)
+    return SliceEndpoint(addresses, conditions.ready, conditions.serving, conditions.terminating, zones)
 
 
 @lru_cache(maxsize=4096)

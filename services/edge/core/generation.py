@@ -39,6 +39,8 @@ from services.edge.core.plan import (
 from services.edge.core.policies.response_headers import added_lines
 from services.edge.core.proxying import Proxying, proxying_of
 from services.edge.core.request_head import HeadLimits
+from services.edge.core.streams import NONE as NO_STREAMS
+from services.edge.core.streams import Streams
 from services.edge.core.tls_options import TLSOptions, tls_options
 
 PLANNED_AT_MOST: Final = 16384
@@ -58,7 +60,8 @@ class Generation:
     """See the module. ``epoch``, ``version`` and ``digest`` are the snapshot's. ``requests_at_most``: of a client's
     connection; 0 where connections are not kept at all (nginx: ``keepalive_timeout 0``). ``proxying``: that of all
     routes which say nothing of their own; ``tls_options``: of hosts likewise. ``head_limits``: how large the head
-    of a request may be; ``head_time``: seconds that it may take, once it has begun."""
+    of a request may be; ``head_time``: seconds that it may take, once it has begun. ``streams``: what is handed on
+    unread."""
 
     __slots__ = (
         "_aliases",
@@ -77,6 +80,7 @@ class Generation:
         "requests_at_most",
         "security_line",
         "settings",
+        "streams",
         "tls_options",
         "trust",
         "version",
@@ -92,8 +96,10 @@ class Generation:
         hosts: dict[str, HostPlan],
         upstreams: dict[str, tuple[bytes, Upstream]],
         aliases: Aliases,
+        streams: Streams,
     ) -> None:
         self._aliases = aliases
+        self.streams = streams
         self.epoch = epoch
         self.version = version
         self.digest = digest
@@ -123,7 +129,8 @@ class Generation:
             tables[record.kind][record.name] = record.body
         bodies = {kind: Layered(table) for kind, table in tables.items()}
         aliases = NONE.changed(tables["alias"])
-        return Generation(bodies, epoch, version, digest, _settings_in(bodies), {}, {}, aliases)
+        streams = NO_STREAMS.changed(tables["stream"])
+        return Generation(bodies, epoch, version, digest, _settings_in(bodies), {}, {}, aliases, streams)
 
     def next(
         self,
@@ -149,7 +156,8 @@ class Generation:
         same_default = (default in bodies["upstream"]) == (default in self._bodies["upstream"])
         plans = self._plans_left(touched) if same_default else {}
         aliases = self._aliases.changed(touched["alias"]) if "alias" in touched else self._aliases
-        return Generation(bodies, epoch, version, digest, settings, plans, self._upstreams, aliases)
+        streams = self.streams.changed(touched["stream"]) if "stream" in touched else self.streams
+        return Generation(bodies, epoch, version, digest, settings, plans, self._upstreams, aliases, streams)
 
     def _plans_left(self, touched: Mapping[ResourceKind, Mapping[str, bytes | None]]) -> dict[str, HostPlan]:
         """The plans that a change leaves right: a host's own record, its groups, and its wildcard's TLS count.
@@ -327,6 +335,7 @@ _KINDS: Final[tuple[ResourceKind, ...]] = (
     "certificate",
     "credentials",
     "settings",
+    "stream",
 )
 
 
