@@ -315,10 +315,11 @@ def https_location(form: RedirectForm, authority: bytes, target: bytes) -> bytes
 
 
 def located(form: RedirectForm, question: Question, path: bytes) -> bytes:
-    """A redirect to ``path`` of the same host, as nginx's ``absolute_redirect`` and ``port_in_redirect`` write it."""
+    """A redirect to ``path`` of the same host, as nginx's ``absolute_redirect`` and ``port_in_redirect`` write it: the
+    host in lower case, without a dot at its end."""
     if form.relative:
         return path
-    host = without_port(question.authority)
+    host = without_port(question.authority).lower().rstrip(b".")
     if form.port and question.port not in (80, 443):
         host = b"%b:%d" % (host, question.port)
     return b"%b://%b%b" % (b"https" if question.https else b"http", host, path)
