@@ -28,6 +28,10 @@ _COMPILED: Final = frozenset(
         "default_ssl_certificate",
         "disable_svc_external_name",
         "disable_catch_all",
+        "tcp_services_configmap",
+        "udp_services_configmap",
+        "enable_ssl_passthrough",
+        "enable_topology_aware_routing",
     }
 )
 READ_OPTIONS: Final = tuple(option for option in NGINX if option.key in _COMPILED)

@@ -113,6 +113,32 @@ NGINX: Final = (
         help="Ignore Ingresses with a default backend.",
     ),
     Option(
+        name="tcp-services-configmap",
+        roles=of("watcher", "compiler"),
+        kind=NAMESPACED,
+        help="ConfigMap of ports that are handed on by TCP: port to namespace/service:port[:PROXY][:PROXY].",
+    ),
+    Option(
+        name="udp-services-configmap",
+        roles=of("watcher", "compiler"),
+        kind=NAMESPACED,
+        help="ConfigMap of ports that are handed on by UDP: port to namespace/service:port.",
+    ),
+    Option(
+        name="enable-ssl-passthrough",
+        roles=of("compiler"),
+        kind=bool,
+        default=False,
+        help="Honour the annotation ssl-passthrough: TLS connections for its hosts are handed on unopened.",
+    ),
+    Option(
+        name="enable-topology-aware-routing",
+        roles=of("compiler"),
+        kind=bool,
+        default=False,
+        help="Prefer endpoints that are hinted for an edge's zone (--zone), for Services that want it.",
+    ),
+    Option(
         name="validating-webhook",
         roles=of("compiler"),
         kind=ADDRESS,

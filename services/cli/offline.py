@@ -107,7 +107,14 @@ async def read_cluster(values: Mapping[str, Any]) -> Given:
 
 def _watcher_options(values: Mapping[str, Any]) -> WatcherOptions:
     """What decides which collections are read; the rest has no meaning here."""
-    names = ("configmap", "default_ssl_certificate", "default_backend_service", "watch_namespace")
+    names = (
+        "configmap",
+        "default_ssl_certificate",
+        "default_backend_service",
+        "watch_namespace",
+        "tcp_services_configmap",
+        "udp_services_configmap",
+    )
     nowhere = Path(os.devnull)
     return WatcherOptions(
         bus=BusOptions(servers=(), name="offline"),

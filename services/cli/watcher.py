@@ -38,6 +38,8 @@ def command(**values: Any) -> None:
                 "configmap",
                 "default_backend_service",
                 "default_ssl_certificate",
+                "tcp_services_configmap",
+                "udp_services_configmap",
                 "controller_class",
                 "ingress_class",
                 "ingress_class_by_name",

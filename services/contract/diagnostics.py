@@ -121,6 +121,12 @@ _ALL = (
         "guard answer 503.",
     ),
     # An Ingress is taken over, and something in it has no effect, or another than expected.
+    Code(
+        "snippet-left-out",
+        "warning",
+        "A snippet only says which headers responses have, and snippets are switched off. The routes are served "
+        "without it.",
+    ),
     Code("annotation-invalid", "warning", "An annotation cannot be read. Its default holds."),
     Code(
         "annotation-pending",
@@ -252,7 +258,12 @@ _ALL = (
     Code(
         "configmap-variable-absent",
         "warning",
-        "`log-format-upstream` names a variable that never has a value here. Its place in log lines stays empty.",
+        "A log format names a variable that never has a value here. Its place in log lines stays empty.",
+    ),
+    Code(
+        "configmap-collector-missing",
+        "warning",
+        "Requests are traced, and `otlp-collector-host` does not say where their spans go.",
     ),
     Code(
         "configmap-pending",
@@ -287,6 +298,38 @@ _ALL = (
         "warning",
         "The Service that `--default-backend-service` names does not exist or "
         "has no ports. Unknown hosts and paths are answered 404.",
+    ),
+    Code(
+        "passthrough-without-effect",
+        "warning",
+        "`ssl-passthrough` has no effect: `--enable-ssl-passthrough` is not set, the host's first Ingress does not say "
+        "it, or there is no backend for `/`.",
+    ),
+    Code(
+        "passthrough-shadows",
+        "notice",
+        "TLS connections for a host are handed on unopened. Other paths and annotations have no effect on them.",
+    ),
+    Code(
+        "streams-not-found",
+        "notice",
+        "The ConfigMap that `--tcp-services-configmap` or `--udp-services-configmap` names does not exist.",
+    ),
+    Code(
+        "stream-invalid",
+        "error",
+        "An entry of the ConfigMap of TCP or UDP services cannot be read, or its port is reserved. Nothing is served "
+        "there.",
+    ),
+    Code(
+        "stream-word-without-effect",
+        "notice",
+        "An entry of the ConfigMap of TCP or UDP services holds a word that is not `PROXY`, or `PROXY` for UDP.",
+    ),
+    Code(
+        "stream-service-unusable",
+        "warning",
+        "The Service of a TCP or UDP port does not exist, or has no such port. Connections are closed at once.",
     ),
     # What the watcher finds before anything is compiled.
     Code(

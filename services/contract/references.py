@@ -35,13 +35,20 @@ def references_of_configmap(data: dict[str, str], namespace: str = "") -> frozen
 
 
 def references_of_flags(
-    *, configmap: str = "", default_ssl_certificate: str = "", default_backend_service: str = ""
+    *,
+    configmap: str = "",
+    default_ssl_certificate: str = "",
+    default_backend_service: str = "",
+    tcp_services_configmap: str = "",
+    udp_services_configmap: str = "",
 ) -> frozenset[ObjectKey]:
     """The objects that flags of the form ``namespace/name`` name; an empty flag names nothing."""
     found = (
         _named("configmap", configmap, ""),
         _named("secret", default_ssl_certificate, ""),
         _named("service", default_backend_service, ""),
+        _named("configmap", tcp_services_configmap, ""),
+        _named("configmap", udp_services_configmap, ""),
     )
     return frozenset(key for key in found if key is not None)
 

@@ -35,6 +35,8 @@ class WatcherOptions(Struct, frozen=True, kw_only=True):
     configmap: str = ""
     default_backend_service: str = ""
     default_ssl_certificate: str = ""
+    tcp_services_configmap: str = ""
+    udp_services_configmap: str = ""
     controller_class: str = "k8s.io/ingress-nginx"
     ingress_class: str = "nginx"
     ingress_class_by_name: bool = False

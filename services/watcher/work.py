@@ -112,11 +112,19 @@ def controller_map(options: WatcherOptions) -> ObjectKey | None:
 
 def pinned(options: WatcherOptions) -> frozenset[ObjectKey]:
     """The objects that flags name. Raises SettingsError."""
-    for option in ("default_ssl_certificate", "default_backend_service", "publish_service"):
+    for option in (
+        "default_ssl_certificate",
+        "default_backend_service",
+        "publish_service",
+        "tcp_services_configmap",
+        "udp_services_configmap",
+    ):
         if value := getattr(options, option):
             namespaced_name(f"--{option.replace('_', '-')}", value)
     return references_of_flags(
         configmap=options.configmap,
         default_ssl_certificate=options.default_ssl_certificate,
         default_backend_service=options.default_backend_service,
+        tcp_services_configmap=options.tcp_services_configmap,
+        udp_services_configmap=options.udp_services_configmap,
     )

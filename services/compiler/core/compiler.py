@@ -28,6 +28,7 @@ from services.compiler.core.result import Compiled, Orphan, Rejected
 from services.compiler.core.review import Reviewed, Standing, review
 from services.compiler.core.settings import compile_settings, configmaps_of, read_controller
 from services.compiler.core.store import ObjectStore
+from services.compiler.core.streams import StreamSet
 from services.compiler.core.table import CompiledTable
 from services.compiler.core.upstreamset import UpstreamSet
 
@@ -60,7 +61,9 @@ class Compiler:
             self._goes_to_service,
             self._balancing,
             external_names=not options.disable_svc_external_name,
+            by_zone=options.enable_topology_aware_routing,
         )
+        self._streams = StreamSet(options, self._store, self._table, self._upstreams)
         self._findings = Findings(self._index, self._upstreams.problem)
         self._credentials = CredentialsSet(self._store, self._table)
         self._hosts = HostSet(
@@ -166,6 +169,7 @@ class Compiler:
             case "configmap":
                 concerns = name in configmaps_of(self._options, self._reading)
                 self._settings_dirty |= concerns
+                concerns |= self._streams.touch_configmap(name)
                 return self._hosts.touch_configmap(name) or concerns
             case _:
                 return False
@@ -175,10 +179,12 @@ class Compiler:
         self._read_settings()
         admitted = self._admit()
         self._hosts.compile(self._reading.controller)
+        self._streams.compile()
         self._upstreams.compile()
         self._credentials.compile()
         self._finish_settings()
         self._findings.touch_services(self._upstreams.take_changed_problems())
+        self._findings.set_flags("streams", self._streams.diagnostics())
         upserts, removals = self._table.settle()
         self._check(upserts, removals)
         accepted, forgotten = self._admission.settle(self._hosts.poisoned())
@@ -261,7 +267,7 @@ class Compiler:
         self._upstreams.compile()
         self._hosts.use_default_certificate(compiled.settings.default_certificate)
         self._table.put(record_of(SETTINGS_NAME, compiled.settings))
-        self._findings.set_flags(compiled.diagnostics)
+        self._findings.set_flags("settings", compiled.diagnostics)
 
     def _admit(self) -> _Admitted:
         admitted = _Admitted()

@@ -42,6 +42,7 @@ class Findings:
         self._by_host: dict[str, ByIngress] = {}
         self._hosts_of: dict[str, set[str]] = {}
         self._flags: dict[ObjectKey, tuple[Diagnostic, ...]] = {}
+        self._flags_by_source: dict[str, tuple[Diagnostic, ...]] = {}
         self._dirty: set[str] = set()
         self._dirty_flags: set[ObjectKey] = set()
 
@@ -73,10 +74,13 @@ class Findings:
         for upstream in upstreams:
             self._dirty.update(self._index.users_of(upstream))
 
-    def set_flags(self, diagnostics: Iterable[Diagnostic]) -> None:
-        """What the ConfigMap and the flags give cause to."""
+    def set_flags(self, source: str, diagnostics: tuple[Diagnostic, ...]) -> None:
+        """What ConfigMaps and flags give cause to; ``source``: which part of them is meant."""
+        if self._flags_by_source.get(source, ()) == diagnostics:
+            return
+        self._flags_by_source[source] = diagnostics
         flags: dict[ObjectKey, tuple[Diagnostic, ...]] = {}
-        for diagnostic in diagnostics:
+        for diagnostic in (found for _, some in sorted(self._flags_by_source.items()) for found in some):
             flags[diagnostic.object] = (*flags.get(diagnostic.object, ()), diagnostic)
         self._dirty_flags |= self._flags.keys() | flags.keys()
         self._flags = flags

@@ -13,7 +13,7 @@ from proto.codec import decode_resource, encode, record_of
 from proto.diagnostics import Diagnostic
 from proto.handshakes import Handshake
 from proto.policies import BasicAuth, Canary, CustomErrors, EndpointTLS
-from proto.resources import Forward, ResourceRecord, Route, RouteGroup, VirtualHost
+from proto.resources import Forward, ResourceRecord, Route, RouteGroup, Stream, VirtualHost
 from services.compiler.core.aliases import Wish, wishes_of
 from services.compiler.core.canaries import attach_canaries
 from services.compiler.core.certificates import HostTLS
@@ -23,6 +23,7 @@ from services.compiler.core.groups import split_routes
 from services.compiler.core.handshakes import handshake_of
 from services.compiler.core.host_objects import ConfigMapOf, judge_objects
 from services.compiler.core.locations import Location, locations_of, owners
+from services.compiler.core.passthrough import passthrough_of
 from services.compiler.core.routes import pattern_routes, plain_routes, uses_patterns
 from services.contract.configmap.read import Controller
 from services.contract.diagnostics import finding
@@ -31,7 +32,7 @@ from services.contract.diagnostics import finding
 class CompiledHost(Struct, frozen=True, gc=False):
     """What became of a host.
 
-    ``records``: the VirtualHost and its RouteGroups. ``upstreams``: what its routes forward to, and how many declared
+    ``records``: the VirtualHost, its RouteGroups, and its Stream if TLS is not opened. ``upstreams``: what its routes forward to, and how many declared
     routes lean on each. ``routes``: how many were declared (not synthetic). ``credentials``: those that it refers to.
     ``aliases``: further names that it wants.
     ``diagnostics``: by Ingress.
@@ -96,12 +97,17 @@ def compile_host(
     )
     records = [ResourceRecord("virtualhost", host, encode(head))]
     records.extend(record_of(name, group) for name, group in groups.items())
+    upstreams = _upstreams(routes)
+    passes = passthrough_of(host, claims, locations, controller, findings)
+    if passes:
+        records.append(record_of(f"tls:{host}", Stream("tls", passes)))
+        upstreams.setdefault(passes, 0)
     if tls is not None:
         findings.extend(tls.diagnostics)
     declared = sum(not route.synthetic for route in routes)
     return CompiledHost(
         tuple(records),
-        _upstreams(routes),
+        upstreams,
         certificate,
         declared,
         _credentials(routes, handshake),

@@ -33,7 +33,15 @@ class CompiledSettings(Struct, frozen=True):
 
 
 def read_controller(options: CompileOptions, store: ObjectStore) -> Reading:
-    """What the ConfigMap that ``--configmap`` names says; defaults where there is none."""
+    """What the ConfigMap that ``--configmap`` names says; defaults where there is none. Flags for hosts come along."""
+    reading = _read(options, store)
+    if not options.enable_ssl_passthrough:
+        return reading
+    controller = msgspec.structs.replace(reading.controller, ssl_passthrough=True)
+    return msgspec.structs.replace(reading, controller=controller)
+
+
+def _read(options: CompileOptions, store: ObjectStore) -> Reading:
     if not options.configmap:
         return _DEFAULTS
     key = _key("configmap", options.configmap)

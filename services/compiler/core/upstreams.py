@@ -44,25 +44,30 @@ def compile_upstream(
     *,
     external_names: bool = True,
     by_service: bool = False,
+    by_zone: bool = False,
 ) -> CompiledUpstream:
-    """The Upstream of ``service`` by ``port`` (number, name, or empty for the first one).
+    """The Upstream of ``service`` by ``port`` (number, name, or empty for the first one; of a stream with ``/tcp`` or
+    ``/udp`` behind).
 
-    ``slices`` are those of this Service. ``by_service``: its own address is the one endpoint, if it has one. A Service
-    or port that does not exist gives no endpoints and a problem.
+    ``slices`` are those of this Service. ``by_service``: its own address is the one endpoint, if it has one, but not
+    for streams. ``by_zone``: hints of zones count, where the Service wants it. A Service or port that does not exist
+    gives no endpoints and a problem.
     """
+    port, stream, protocol = port.partition("/")
+    protocol = protocol.upper() or "TCP"
     if service is None:
         return CompiledUpstream(EMPTY, "service-not-found")
     if service.type == "ExternalName":
         return _external(port, service) if external_names else CompiledUpstream(EMPTY, "service-external-name-refused")
-    service_port = _port_of(port, service)
+    service_port = _stream_port(port, protocol, service) if stream else _port_of(port, service)
     if service_port is None:
         return CompiledUpstream(EMPTY, "service-port-not-found")
-    if by_service and service.cluster_ip not in _NO_ADDRESS:
+    if by_service and not stream and service.cluster_ip not in _NO_ADDRESS:
         return CompiledUpstream(Upstream((Endpoint(service.cluster_ip, service_port.port),)))
-    found: set[tuple[str, int]] = set()
+    found: dict[tuple[str, int], tuple[str, ...]] = {}
     dns = False
     for slice_ in slices:
-        numbers = _numbers(slice_, service_port)
+        numbers = _numbers(slice_, service_port, protocol)
         if not numbers:
             continue
         dns = dns or slice_.address_type == "FQDN"
@@ -70,8 +75,19 @@ def compile_upstream(
             if endpoint.ready is not False:
                 for address in endpoint.addresses:
                     for number in numbers:
-                        found.add((address, number))
-    return CompiledUpstream(Upstream(tuple([Endpoint(address, number) for address, number in sorted(found)]), dns))
+                        found[address, number] = endpoint.zones
+    ends = sorted(found)
+    zones = tuple([found[end] for end in ends]) if by_zone and service.by_zone else ()
+    endpoints = tuple([Endpoint(address, number) for address, number in ends])
+    return CompiledUpstream(Upstream(endpoints, dns, zones=zones if all(zones) else ()))
+
+
+def _stream_port(port: str, protocol: str, service: Service) -> ServicePort | None:
+    """The first port of the Service whose number or name is ``port`` (a stream's: no target port, as ingress-nginx)."""
+    for candidate in service.ports:
+        if candidate.protocol == protocol and port in (str(candidate.port), candidate.name):
+            return candidate
+    return None
 
 
 def _port_of(port: str, service: Service) -> ServicePort | None:
@@ -84,8 +100,8 @@ def _port_of(port: str, service: Service) -> ServicePort | None:
     return None
 
 
-def _numbers(slice_: EndpointSlice, port: ServicePort) -> list[int]:
-    """The ports of the slice's endpoints that stand behind ``port``.
+def _numbers(slice_: EndpointSlice, port: ServicePort, protocol: str) -> list[int]:
+    """The ports of the slice's endpoints that stand behind ``port``, of the protocol asked for.
 
     By name; a port without a name takes every port of the slice. A number as target port serves where the slice names
     no port that fits, as hand-written slices do.
@@ -93,12 +109,14 @@ def _numbers(slice_: EndpointSlice, port: ServicePort) -> list[int]:
     numbers = [
         candidate.port
         for candidate in slice_.ports
-        if candidate.protocol == "TCP" and _is_port(candidate.port) and (not port.name or candidate.name == port.name)
+        if candidate.protocol == protocol
+        and _is_port(candidate.port)
+        and (not port.name or candidate.name == port.name)
     ]
     if numbers:
         return numbers
     target = _port_number(port.target_port or str(port.port))
-    if target and (not slice_.ports or any(candidate.protocol == "TCP" for candidate in slice_.ports)):
+    if target and (not slice_.ports or any(candidate.protocol == protocol for candidate in slice_.ports)):
         return [target]
     return []
 

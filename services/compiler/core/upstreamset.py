@@ -28,14 +28,16 @@ class UpstreamSet:
         balancing: Callable[[str], Balancing | None],
         *,
         external_names: bool,
+        by_zone: bool = False,
     ) -> None:
         """``by_service``: whether requests for an Upstream go to its Service's own address; ``balancing``: how its
-        endpoints take turns."""
+        endpoints take turns; ``by_zone``: hints of zones count."""
         self._store = store
         self._table = table
         self._goes_to_service = by_service
         self._balancing = balancing
         self._external_names = external_names
+        self._by_zone = by_zone
         self._leaning: dict[str, dict[str, int]] = {}
         self._used_by: dict[str, int] = {}
         self._routes: dict[str, int] = {}
@@ -158,6 +160,7 @@ class UpstreamSet:
                 self._store.slices_of(service),
                 external_names=self._external_names,
                 by_service=self._goes_to_service(name),
+                by_zone=self._by_zone,
             )
         except Exception:  # one Service must not stop the others; its own routes answer 503
             return CompiledUpstream(EMPTY, "service-internal-error")

@@ -6,6 +6,7 @@ from typing import Final
 
 from services.contract.annotations.balancing import BALANCING
 from services.contract.annotations.entry import Annotation
+from services.contract.annotations.places import parse_operation
 
 PROXYING: Final = (
     Annotation(
@@ -172,7 +173,13 @@ UPSTREAM_TLS: Final = (
         doc="Ciphers to them, as OpenSSL spells them (TLS 1.2 and before).",
     ),
     Annotation(
-        name="ssl-passthrough", type="bool", default="false", scope="host", doc="Hand the TLS connection on unopened."
+        name="ssl-passthrough",
+        type="bool",
+        default="false",
+        scope="host",
+        state="honoured",
+        doc="TLS connections for the host are handed on, unopened, to the backend of `/`. The first Ingress of the host "
+        "says it, and only with `--enable-ssl-passthrough`.",
     ),
     Annotation(
         name="ssl-ciphers",
@@ -196,14 +203,28 @@ OBSERVING: Final = (
         name="enable-access-log", type="bool", default="true", state="honoured", doc="Whether requests are logged."
     ),
     Annotation(name="enable-rewrite-log", type="bool", default="false", doc="Whether rewrites are logged."),
-    Annotation(name="enable-opentelemetry", type="bool", default="false", doc="Whether requests are traced."),
+    Annotation(
+        name="enable-opentelemetry",
+        type="bool",
+        default="false",
+        state="honoured",
+        doc="Requests are traced. Unset: as in the ConfigMap.",
+    ),
     Annotation(
         name="opentelemetry-trust-incoming-span",
         type="bool",
         default="true",
-        doc="Whether the client's span is the parent.",
+        state="honoured",
+        doc="The client's span is the parent. Unset: as in the ConfigMap.",
     ),
-    Annotation(name="opentelemetry-operation-name", type="string", risk="medium", doc="The name of the span."),
+    Annotation(
+        name="opentelemetry-operation-name",
+        type="string",
+        risk="medium",
+        state="honoured",
+        parse=parse_operation,
+        doc="The name of the span, with nginx variables. Unset: as in the ConfigMap.",
+    ),
 )
 
 WITHOUT_EFFECT: Final = tuple(

@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from proto.policies import Decorations
 from services.contract.annotations.cors import DEFAULT_HEADERS, DEFAULT_METHODS
 
 
@@ -76,6 +77,7 @@ class AnnotationSettings(Struct, frozen=True, gc=False):
     auth_tls_error_page: str = ""
     auth_tls_pass_certificate_to_upstream: bool = False
     auth_tls_match_cn: str = ""
+    ssl_passthrough: bool = False
     ssl_ciphers: str = ""
     ssl_prefer_server_ciphers: bool | None = None
     proxy_connect_timeout: int | None = None
@@ -92,6 +94,8 @@ class AnnotationSettings(Struct, frozen=True, gc=False):
     proxy_next_upstream_tries: int | None = None
     proxy_next_upstream_timeout: int | None = None
     custom_headers: str = ""
+    configuration_snippet: Decorations = Decorations()
+    server_snippet: Decorations = Decorations()
     proxy_http_version: str = ""
     proxy_cookie_domain: tuple[str, ...] | None = None
     proxy_cookie_path: tuple[str, ...] | None = None
@@ -106,6 +110,9 @@ class AnnotationSettings(Struct, frozen=True, gc=False):
     cors_allow_credentials: bool = True
     cors_max_age: int = 1728000
     access_log: bool = True
+    enable_opentelemetry: bool | None = None
+    opentelemetry_trust_incoming_span: bool | None = None
+    opentelemetry_operation_name: str = ""
     global_auth: bool = True
     load_balance: str = ""
     upstream_hash_by: str = ""

@@ -11,6 +11,7 @@ from services.contract import regex
 from services.contract.annotations.values import MalformedError
 from services.contract.configmap.entry import Key
 from services.contract.variables.registry import known
+from services.contract.variables.streams import STREAM_VARIABLES
 from services.contract.variables.template import TemplateError, parse_template
 
 LONGEST_FORMAT: Final = 16 * 1024
@@ -100,7 +101,7 @@ _ESCAPED: Final = re.compile(r"\\([\"'\\trn])")
 _PLAIN: Final = {"t": "\t", "r": "\r", "n": "\n"}
 
 
-def parse_log_format(text: str) -> str:
+def parse_log_format(text: str, default: str = Settings().log_format_upstream) -> str:
     """A format as nginx reads it out of quotes, where a backslash takes away what quotes and backslashes mean."""
     if len(text) > LONGEST_FORMAT:
         raise MalformedError(f"is longer than {LONGEST_FORMAT} characters")
@@ -109,7 +110,7 @@ def parse_log_format(text: str) -> str:
         parse_template(form)
     except TemplateError as error:
         raise MalformedError(str(error)) from None
-    return form if form.strip() else Settings().log_format_upstream
+    return form if form.strip() else default
 
 
 def absent_variables(form: str) -> Iterator[str]:
@@ -120,6 +121,13 @@ def absent_variables(form: str) -> Iterator[str]:
             yield f"${name} is no variable that nginx or ingress-nginx has"
         elif found.since == "never":
             yield f"${name} has no value here: {found.doc}"
+
+
+def absent_stream_variables(form: str) -> Iterator[str]:
+    """A sentence for each variable of a format of streams that never has a value."""
+    for name in parse_template(form).names:
+        if name not in STREAM_VARIABLES:
+            yield f"${name} has no value in the log of TCP and UDP services"
 
 
 def parse_log_path(text: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 from msgspec import Struct
@@ -18,12 +19,14 @@ from proto.resources import Settings
 from services.contract.annotations.entry import Risk
 from services.contract.annotations.read import RISKS, AnnotationPolicy
 from services.contract.annotations.values import MalformedError, parse_bool, parse_ciphers, parse_conditions, parse_size
+from services.contract.configmap import tracing
 from services.contract.configmap.access import parse_blocks, parse_ranges, parse_refusal
 from services.contract.configmap.bodies import parse_buffers, parse_switch
 from services.contract.configmap.compression import parse_disabled, parse_types
 from services.contract.configmap.entry import Key
 from services.contract.configmap.external import BEGINNING, PARSERS, GlobalAuth, taken_global_auth
 from services.contract.configmap.logging import (
+    absent_stream_variables,
     absent_variables,
     parse_log_format,
     parse_log_path,
@@ -64,6 +67,7 @@ class Controller(Struct, frozen=True):
     ``endpoint_tls_by_path``: what an Ingress says of TLS to endpoints holds for its own paths alone.
     ``allowed_response_headers``: those that ``custom-headers`` may give.
     ``add_headers``, ``proxy_set_headers``: the ConfigMaps that hold these, empty: none.
+    ``ssl_passthrough``: TLS connections may be handed on unopened (a flag says so).
     ``service_upstream``: Upstreams are their Services' own addresses, where the Ingress says nothing of it.
     """
 
@@ -78,6 +82,7 @@ class Controller(Struct, frozen=True):
     allowed_response_headers: tuple[str, ...] = ()
     add_headers: str = ""
     proxy_set_headers: str = ""
+    ssl_passthrough: bool = False
 
 
 class Reading(Struct, frozen=True):
@@ -98,6 +103,7 @@ def read_configmap(key: ObjectKey, data: dict[str, str]) -> Reading:
         risk_level=values.pop("annotations-risk-level", AnnotationPolicy().risk_level),
         blocked_words=values.pop("annotation-value-word-blocklist", ()),
         cross_namespace=values.pop("allow-cross-namespace-resources", False),
+        snippets=values.pop("allow-snippet-annotations", False),
     )
     auth = next((name for name in reader.guarded if name.startswith(BEGINNING)), "")
     asked = taken_global_auth(values)
@@ -115,6 +121,8 @@ def read_configmap(key: ObjectKey, data: dict[str, str]) -> Reading:
         proxy_set_headers=values.pop("proxy-set-headers", ""),
     )
     settings = Settings(**{name.replace("-", "_"): value for name, value in values.items()})
+    if settings.enable_opentelemetry and not settings.otlp_collector_host:
+        reader.miss_collector(data["enable-opentelemetry"])
     return Reading(settings, controller, tuple(reader.findings))
 
 
@@ -142,7 +150,9 @@ class _Reader:
             try:
                 self.values[name] = value = parse_key(key, text)
                 if name == "log-format-upstream":
-                    self._look_at_variables(name, value)
+                    self._look_at_variables(name, absent_variables(value), value)
+                elif name == "log-format-stream":
+                    self._look_at_variables(name, absent_stream_variables(value), value)
             except MalformedError as error:
                 holds = f"The default, {key.default}, holds" if key.default else "It is taken for unset"
                 if key.guards:
@@ -159,8 +169,19 @@ class _Reader:
         elif not _says_nothing(key, text):
             self._not_honoured(key, text)
 
-    def _look_at_variables(self, name: str, form: str) -> None:
-        for sentence in absent_variables(form):
+    def miss_collector(self, text: str) -> None:
+        """Requests are traced, and nobody is told."""
+        self._say(
+            "enable-opentelemetry",
+            text,
+            "configmap-collector-missing",
+            "enable-opentelemetry is on, and otlp-collector-host does not say where spans go. They are made and told "
+            "to endpoints, and sent nowhere.",
+            "Name the collector in otlp-collector-host.",
+        )
+
+    def _look_at_variables(self, name: str, absent: Iterable[str], form: str) -> None:
+        for sentence in absent:
             self._say(
                 name,
                 form,
@@ -289,6 +310,7 @@ def _risk(text: str) -> Risk:
 
 _SPECIAL: Final = {
     **PARSERS,
+    **tracing.PARSERS,
     "block-cidrs": parse_ranges,
     "block-referers": parse_blocks,
     "block-user-agents": parse_blocks,
@@ -298,7 +320,9 @@ _SPECIAL: Final = {
     "whitelist-source-range": parse_ranges,
     "access-log-path": lambda text: parse_log_path(text) or Settings().access_log_path,
     "http-access-log-path": parse_log_path,
+    "log-format-stream": lambda text: parse_log_format(text, Settings().log_format_stream),
     "log-format-upstream": parse_log_format,
+    "stream-access-log-path": parse_log_path,
     "skip-access-log-urls": parse_skipped,
     "syslog-port": parse_port,
     "large-client-header-buffers": parse_buffers,

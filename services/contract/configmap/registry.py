@@ -15,7 +15,9 @@ from services.contract.configmap.logging import LOGGING
 from services.contract.configmap.never import REFUSED, WITHOUT_EFFECT
 from services.contract.configmap.pending import PENDING
 from services.contract.configmap.routing import ROUTING
+from services.contract.configmap.streams import STREAMS
 from services.contract.configmap.tls import TLS
+from services.contract.configmap.tracing import TRACING
 
 KEYS: Final[dict[str, Key]] = {
     key.name: key
@@ -28,7 +30,9 @@ KEYS: Final[dict[str, Key]] = {
         *HEADS,
         *LOGGING,
         *ROUTING,
+        *STREAMS,
         *TLS,
+        *TRACING,
         *GUARDED,
         *PENDING,
         *REFUSED,

@@ -172,7 +172,11 @@ def scopes_of(spec: KindSpec, options: WatcherOptions) -> tuple[Scope, ...]:
 def _named(kind: Kind, options: WatcherOptions) -> list[Scope]:
     """Single objects that flags name; they may stand outside the namespace that is watched."""
     named = {
-        "configmap": [("--configmap", options.configmap)],
+        "configmap": [
+            ("--configmap", options.configmap),
+            ("--tcp-services-configmap", options.tcp_services_configmap),
+            ("--udp-services-configmap", options.udp_services_configmap),
+        ],
         "secret": [("--default-ssl-certificate", options.default_ssl_certificate)],
         "service": [
             ("--default-backend-service", options.default_backend_service),
