@@ -18,7 +18,7 @@ from proto.policies.proxying import (
     ResponseBuffering,
 )
 from proto.policies.requests import RequestHop
-from proto.policies.responses import CORS, CustomHeaders, EndpointResponse
+from proto.policies.responses import CORS, CustomHeaders, Decorations, EndpointResponse
 from proto.policies.routing import CustomErrors, Moved, RedirectForm, Rewrite, SSLRedirect, UpstreamHost
 
 Policy = (
@@ -43,6 +43,7 @@ Policy = (
     | CORS
     | CustomHeaders
     | EndpointResponse
+    | Decorations
     | RequestHop
     | Canary
     | Affinity
@@ -60,6 +61,7 @@ __all__ = [
     "CustomHeaders",
     "EndpointResponse",
     "EndpointTLS",
+    "Decorations",
     "ExternalAuth",
     "Moved",
     "NextUpstream",

@@ -26,6 +26,20 @@ class CustomHeaders(Struct, frozen=True, array_like=True, tag="custom-headers", 
     headers: tuple[tuple[str, str], ...]
 
 
+class Decorations(Struct, frozen=True, array_like=True, tag="decorations", gc=False):
+    """What a snippet of nothing else says of heads of responses, whoever answers (``*-snippet``).
+
+    In this order: ``removed`` are taken out (names, in lower case; with ``*`` at the end, all that begin so); ``put``
+    stand there instead of what was there, ``always`` beside it, and ``added`` beside it in answers that succeed or
+    redirect. Values hold variables; one that is empty stands for no header.
+    """
+
+    put: tuple[tuple[str, str], ...] = ()
+    removed: tuple[str, ...] = ()
+    added: tuple[tuple[str, str], ...] = ()
+    always: tuple[tuple[str, str], ...] = ()
+
+
 class EndpointResponse(Struct, frozen=True, array_like=True, tag="endpoint-response", gc=False):
     """What becomes of heads that endpoints send; None: the global setting holds.
 

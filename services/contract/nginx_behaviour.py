@@ -21,6 +21,8 @@ _KEPT: Final = "A new Ingress is not taken over, a changed one keeps its old ver
 _OF_ANNOTATIONS: Final = {
     "annotation-refused": "Off by default (`allow-snippet-annotations`); where it is allowed, the text is pasted into "
     "nginx.conf.",
+    "snippet-left-out": "Off by default as well: with `annotations-risk-level` below Critical the Ingress is not taken "
+    "over, with it the snippet is dropped. Where it is allowed, the text is pasted into nginx.conf.",
     "annotation-risk": f"The same gate (`annotations-risk-level`). {_KEPT}",
     "annotation-blocked": "Its admission webhook refuses it; without the webhook it is taken over.",
     "annotation-without-effect": "No effect on what is served.",

@@ -16,18 +16,11 @@ from tests.cases.semantics import Case, all_cases, reasons
 from tests.cases.steps import known, perform, text_of
 from tests.cases.world import World, world
 
-DIFFERENT = {
-    "MISC-02": "asks that the route stays without its snippet; what a snippet guarded would then stand open, and with "
-    "the default annotations-risk-level ingress-nginx does not take such an Ingress over either",
-    "MISC-03": "as MISC-02",
-}
-"""Cases that Limen answers otherwise on purpose. They are run, and must go on failing."""
-
 
 def marks(case: Case) -> list[pytest.MarkDecorator]:
     if why := reasons(case):
         return [pytest.mark.skip(reason="; ".join(why))]
-    return [pytest.mark.xfail(reason=DIFFERENT[case.id], strict=True)] if case.id in DIFFERENT else []
+    return []
 
 
 def parameters() -> list[object]:
@@ -59,10 +52,6 @@ def test_every_case_is_run_or_has_a_reason_and_what_is_run_is_judged_whole() -> 
             assert not entry["request"].keys() - KNOWN, case.id
         for step in case.then:
             assert known(text_of(step)), case.id
-
-
-def test_differences_kept_by_hand_are_of_cases_that_are_run() -> None:
-    assert {case.id for case in all_cases() if not reasons(case)} >= DIFFERENT.keys()
 
 
 WRONG: dict[str, object] = {

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from proto.diagnostics import Diagnostic
 from proto.objects import ConfigMap
-from proto.policies import BasicAuth, CustomHeaders, ExternalAuth, Policy
+from proto.policies import BasicAuth, CustomHeaders, Decorations, ExternalAuth, Policy
 from services.compiler.core.claims import Claim
 from services.compiler.core.endpoint_tls import HostEndpointTLS, StateOf, judge_endpoint_tls
 from services.compiler.core.external_auth import auth_headers_map, judge_external_auth
@@ -20,6 +20,7 @@ from services.compiler.core.named_headers import configmap_name, map_problem
 from services.compiler.core.passwords import judge_passwords
 from services.contract.annotations.entry import PREFIX
 from services.contract.configmap.read import Controller
+from services.contract.decorations import NOTHING, together
 from services.contract.diagnostics import annotation_field, finding
 from services.contract.header_values import header_problem
 
@@ -28,18 +29,25 @@ ConfigMapOf = Callable[[str], ConfigMap | None]
 
 class HostObjects(Struct, frozen=True, gc=False):
     """What holds on one host. ``headers``, ``passwords`` and ``external``: by Ingress; ``denied``: Ingresses whose
-    objects are not usable."""
+    objects are not usable; ``decorations``: what the ``server-snippet`` that speaks for the host says."""
 
     tls: HostEndpointTLS
     headers: dict[str, CustomHeaders]
     denied: frozenset[str]
     passwords: dict[str, BasicAuth] = {}
     external: dict[str, ExternalAuth] = {}
+    decorations: Decorations = NOTHING
 
     def policies(self, claim: Claim) -> tuple[Policy, ...]:
         """What the routes of ``claim`` carry for the objects that it names."""
         named = (self.headers.get(claim.name), self.passwords.get(claim.name), self.external.get(claim.name))
-        return (*self.tls.policies(claim), *(policy for policy in named if policy is not None))
+        inner = claim.settings.configuration_snippet
+        decorations = inner if self.decorations == NOTHING else together(self.decorations, inner)
+        return (
+            *self.tls.policies(claim),
+            *(policy for policy in named if policy is not None),
+            *(() if decorations == NOTHING else (decorations,)),
+        )
 
 
 def judge_objects(
@@ -66,7 +74,10 @@ def judge_objects(
             headers[claim.name] = CustomHeaders(tuple(sorted(configmap.data.items())))
     passwords, without = judge_passwords(claims, state_of, findings)
     external, unasked = judge_external_auth(claims, configmap_of, controller, findings)
-    return HostObjects(tls, headers, tls.denied | denied | without | unasked, passwords, external)
+    spoken = (claim.settings.server_snippet for claim in claims if claim.settings.server_snippet != NOTHING)
+    return HostObjects(
+        tls, headers, tls.denied | denied | without | unasked, passwords, external, next(spoken, NOTHING)
+    )
 
 
 def configmaps_named(claim: Claim) -> set[str]:

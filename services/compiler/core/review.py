@@ -112,8 +112,12 @@ def _refusal(ingress: Ingress, diagnostics: tuple[Diagnostic, ...], paths: tuple
         if word is not None:
             return f"{name} annotation contains invalid word {word}"
         entry = BY_FULL_NAME.get(name)
-        if name.endswith("-snippet") and entry is not None and entry.state == "refused" and value:
+        if entry is None or entry.type != "snippet" or not value:
+            continue
+        if not standing.controller.annotations.snippets:
             return f"{name} annotation cannot be used. Snippet directives are disabled by the Ingress administrator"
+        if standing.controller.annotations.risk_level != "critical":
+            return f"{name} has risk critical, and only {standing.controller.annotations.risk_level} is allowed"
     rejecting = next((found for found in diagnostics if CODES[found.code].rejects), None)
     return "" if rejecting is None else f"{reason_of(rejecting)} {rejecting.remedy}".strip()
 

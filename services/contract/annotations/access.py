@@ -197,8 +197,11 @@ REFUSED: Final = (
         type="snippet",
         risk="critical",
         on_failure="reject",
-        state="refused",
-        doc="Raw nginx configuration for a location.",
+        state="honoured",
+        doc="Of nginx configuration for a location, `more_set_headers`, `more_clear_headers` and `add_header` alone: "
+        "which headers responses have. They hold where the ConfigMap says `allow-snippet-annotations: \"true\"` and "
+        "`annotations-risk-level: Critical`, else the routes are served without. With any other directive in it, the "
+        "Ingress is not taken over.",
     ),
     Annotation(
         name="server-snippet",
@@ -206,8 +209,8 @@ REFUSED: Final = (
         scope="host",
         risk="critical",
         on_failure="reject",
-        state="refused",
-        doc="Raw nginx configuration for a server.",
+        state="honoured",
+        doc="The same for all routes of the Ingress' hosts; of a host's Ingresses, the first that has one speaks.",
     ),
     Annotation(
         name="auth-snippet",

@@ -7,6 +7,8 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from proto.policies import Decorations
+
 PREFIX: Final = "nginx.ingress.kubernetes.io/"
 """What the names of ingress-nginx's annotations begin with."""
 
@@ -40,7 +42,7 @@ Risk = Literal["low", "medium", "high", "critical"]
 OnFailure = Literal["default", "deny", "reject"]
 State = Literal["honoured", "pending", "guarded", "refused", "without-effect"]
 Target = Literal["secret", "configmap", "service"]
-Value = bool | int | str | tuple[str, ...] | tuple[int, ...]
+Value = bool | int | str | tuple[str, ...] | tuple[int, ...] | Decorations
 """What a value is once it is read."""
 
 

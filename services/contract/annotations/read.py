@@ -15,6 +15,7 @@ from proto.objects import Ingress, ObjectKey
 from services.contract.annotations.entry import PREFIX, Annotation, Risk, Value
 from services.contract.annotations.registry import BY_FULL_NAME
 from services.contract.annotations.settings import NOTHING_SET, AnnotationSettings, field_of, has_field
+from services.contract.annotations.snippets import judge_snippet
 from services.contract.annotations.values import MalformedError, parse_value, same_value
 from services.contract.diagnostics import RAW, annotation_field, finding
 
@@ -23,11 +24,12 @@ RISKS: Final[tuple[Risk, ...]] = ("low", "medium", "high", "critical")
 
 class AnnotationPolicy(Struct, frozen=True):
     """What the ConfigMap says about annotations: the highest risk allowed, words that no value may hold, and whether
-    they may name Secrets of other namespaces."""
+    they may name Secrets of other namespaces, and be snippets."""
 
     risk_level: Risk = "high"
     blocked_words: tuple[str, ...] = ()
     cross_namespace: bool = False
+    snippets: bool = False
 
 
 _DEFAULT_POLICY: Final = AnnotationPolicy()
@@ -97,7 +99,7 @@ class _Reader:
                 "Check the spelling, or remove it.",
             )
             return
-        if RISKS.index(entry.risk) > RISKS.index(self._policy.risk_level) and entry.state != "refused":
+        if RISKS.index(entry.risk) > RISKS.index(self._policy.risk_level) and entry.type != "snippet":
             self._say(
                 name,
                 "annotation-risk",
@@ -147,10 +149,20 @@ class _Reader:
                 )
             case "without-effect":
                 self._say(name, "annotation-without-effect", f"{name} has no effect. {entry.doc}", "Remove it.")
+            case "honoured" if entry.type == "snippet":
+                self._decorate(name, entry, text)
             case "honoured":
                 self._take(name, entry, text)
             case "pending":
                 self._pend(name, entry, text)
+
+    def _decorate(self, name: str, entry: Annotation, text: str) -> None:
+        policy = self._policy
+        allowed = policy.snippets and policy.risk_level == "critical"
+        decorations, found = judge_snippet(name, text, allowed=allowed)
+        if found is not None:
+            self._say(name, found.code, found.message, found.remedy)
+        self.fields[field_of(entry.name)] = decorations
 
     def _take(self, name: str, entry: Annotation, text: str) -> None:
         try:

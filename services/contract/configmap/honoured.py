@@ -15,6 +15,14 @@ HONOURED: Final = (
         doc="Annotations may name Secrets of other namespaces.",
     ),
     Key(
+        name="allow-snippet-annotations",
+        type="bool",
+        default="false",
+        state="honoured",
+        doc="Together with `annotations-risk-level: Critical`: snippets that only say which headers responses have "
+        "are taken over. Others never are.",
+    ),
+    Key(
         name="annotation-value-word-blocklist",
         type="list",
         state="honoured",

@@ -16,7 +16,7 @@ from services.edge.core import grammar
 
 _FRAMING: Final = frozenset((b"content-length", b"transfer-encoding", b"host"))
 """Lines of requests that no edit touches: the Host has a field of its own."""
-_KEPT_IN_RESPONSES: Final = frozenset((b"content-length", b"transfer-encoding", b"connection", b"keep-alive"))
+KEPT_IN_RESPONSES: Final = frozenset((b"content-length", b"transfer-encoding", b"connection", b"keep-alive"))
 
 _NOTHING: Final[Mapping[bytes, bytes]] = MappingProxyType({})
 _name = re.compile(grammar.TOKEN + rb"++").fullmatch
@@ -59,9 +59,9 @@ def response_edit(
 ) -> ResponseEdit:
     """An edit that sets the headers in ``put`` whatever was there, adds those in ``added`` beside what is there, and
     takes those in ``removed`` out. Names that frame a response are left alone."""
-    wanted = [(name, value) for name, value in put.items() if name.lower() not in _KEPT_IN_RESPONSES]
-    more = [(name, value) for name, value in added if name.lower() not in _KEPT_IN_RESPONSES]
-    gone = frozenset(name.lower() for name in (*(name for name, _ in wanted), *removed)) - _KEPT_IN_RESPONSES
+    wanted = [(name, value) for name, value in put.items() if name.lower() not in KEPT_IN_RESPONSES]
+    more = [(name, value) for name, value in added if name.lower() not in KEPT_IN_RESPONSES]
+    gone = frozenset(name.lower() for name in (*(name for name, _ in wanted), *removed)) - KEPT_IN_RESPONSES
     lines = b"".join([line(name, value) for name, value in (*wanted, *more) if value])
     return ResponseEdit(gone, lines, change)
 

@@ -30,6 +30,7 @@ from services.edge.core.policies import (
     addresses,
     balancing,
     cors,
+    decorations,
     endpoint_responses,
     external,
     limits,
@@ -155,6 +156,7 @@ DRESSINGS: Final[tuple[Callable[[Context], Dressing | None], ...]] = (
 OF_ENDPOINTS: Final[tuple[Callable[[Context], Dressing | None], ...]] = (
     endpoint_responses.hidden,
     endpoint_responses.redirects,
+    decorations.decorated,
     endpoint_responses.cookies,
 )
 """What edits heads of endpoints alone, before all that."""

@@ -120,6 +120,7 @@ def test_an_unknown_risk_is_read_as_the_lowest() -> None:
 
 def test_every_honoured_key_has_its_place_and_words() -> None:
     elsewhere = {
+        "allow-snippet-annotations",
         "annotations-risk-level",
         "annotation-value-word-blocklist",
         "strict-validate-path-type",

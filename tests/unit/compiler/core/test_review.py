@@ -199,3 +199,18 @@ def test_a_review_among_many_looks_at_its_own_hosts_alone() -> None:
     coming = [ingress(f"new-{number}", host=f"app-{number}.example.com", path="/new") for number in range(50)]
     assert all(many.review(one).refusal == "" for one in coming)
     assert many.table == before, "a review changes nothing"
+
+
+def test_snippets_are_refused_in_ingress_nginxs_words_until_they_are_switched_on_with_their_risk() -> None:
+    decorating = annotated("x", configuration_snippet='more_set_headers "A: 1";')
+    name = f"{PREFIX}configuration-snippet"
+    assert "disabled by the Ingress administrator" in compiler().review(decorating).refusal
+    allowed = {"allow-snippet-annotations": "true"}
+    risky = compiler(configmap=allowed).review(decorating).refusal
+    assert risky == f"{name} has risk critical, and only high is allowed"
+    critical = allowed | {"annotations-risk-level": "Critical"}
+    assert compiler(configmap=critical).review(decorating).refusal == ""
+    refused = compiler(configmap=critical).review(annotated("x", configuration_snippet="deny all;")).refusal
+    assert refused.startswith(f"{name} annotation cannot be used. It has the directive deny;")
+    other = compiler(configmap=critical).review(annotated("x", auth_snippet='more_set_headers "A: 1";')).refusal
+    assert other.startswith(f"{PREFIX}auth-snippet annotation cannot be used.")
