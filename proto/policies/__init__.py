@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from proto.policies.access import BasicAuth, ExternalAuth, RateLimit, SatisfyAny, SourceRanges
 from proto.policies.balancing import Affinity, Balancing, Canary
+from proto.policies.copies import Mirror
+from proto.policies.observing import Tracing
 from proto.policies.proxying import (
     AccessLog,
     BackendProtocol,
@@ -42,9 +44,11 @@ Policy = (
     | SatisfyAny
     | CORS
     | CustomHeaders
-    | EndpointResponse
     | Decorations
+    | EndpointResponse
     | RequestHop
+    | Mirror
+    | Tracing
     | Canary
     | Affinity
 )
@@ -59,10 +63,11 @@ __all__ = [
     "Canary",
     "CustomErrors",
     "CustomHeaders",
+    "Decorations",
     "EndpointResponse",
     "EndpointTLS",
-    "Decorations",
     "ExternalAuth",
+    "Mirror",
     "Moved",
     "NextUpstream",
     "Policy",
@@ -76,5 +81,6 @@ __all__ = [
     "SSLRedirect",
     "SatisfyAny",
     "SourceRanges",
+    "Tracing",
     "UpstreamHost",
 ]

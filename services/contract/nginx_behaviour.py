@@ -38,6 +38,7 @@ _OF_KEYS: Final = {
     "more until it is corrected.",
     "configmap-refused": "Pastes the value into nginx.conf, or switches on the module.",
     "configmap-without-effect": "Tunes the inside of nginx.",
+    "configmap-collector-missing": "The same: its spans reach nobody.",
     "configmap-unknown": "Passes over it without a word.",
 }
 _BEHAVIOUR: Final = {

@@ -293,11 +293,11 @@ class Connection(asyncio.Protocol):
     def _abandon(self) -> None:
         exchange = self._exchange
         exchange.abort()
-        self._let_go()
         if self._state in (BODY, WAIT):
             self._serving.traffic.counters["client-aborted"] += 1
             if not self._responding:
                 exchange.status = 499
                 exchange.sent = 0
+        self._let_go()
         if self._state in (BODY, WAIT, TUNNEL):
             exchange.record(monotonic())

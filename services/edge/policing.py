@@ -25,6 +25,7 @@ from services.edge.core.http2.events import Fields
 from services.edge.core.outcomes import Answer, Ask
 from services.edge.core.plan import Forward, Policed, Respond
 from services.edge.core.policies.compression import Packer
+from services.edge.core.policies.mirrors import Mirroring
 from services.edge.core.prepared import Prepared
 from services.edge.core.response_head import ResponseHead, dressed_head
 from services.edge.questions import ANSWERERS
@@ -116,6 +117,9 @@ class Policing:
             said = self._settled(self.course.run())
         except Exception:
             said = self._broken()
+        trace = self.course.asked.trace
+        if trace is not None:
+            self._exchange.block += trace.mark
         self._act(said)
 
     def close(self) -> None:
@@ -124,10 +128,16 @@ class Policing:
         if self._task is not None:
             self._task.cancel()
         self._exchange.police(self._client, None)
+        if self._exchange.copy is not None:
+            self._exchange.copy.close()
+            self._exchange.copy = None
         if self._timed is not None:
             exchange = self._exchange
             tunnel = exchange.upstream_status == 101  # how long one stands says nothing
             ended(self._timed, "" if tunnel else exchange.endpoint, exchange.connected_at)
+        asked = self.course.asked
+        if asked.trace is not None and asked.trace.sampled:
+            self._serving.tracing.ended(asked.trace, asked, self._exchange.status)
         for callback in self.course.at_end:
             callback()
 
@@ -162,7 +172,16 @@ class Policing:
         elif said is not None:
             choice = said.forward.choice
             self._timed = choice if isinstance(choice, ByLatency) else None
-            self._client.proceed(said.forward, self.prepared, self._head(said))
+            head = self._head(said)
+            if self.course.policed.mirroring is not None:
+                self._mirror(self.course.policed.mirroring, head)
+            self._client.proceed(said.forward, self.prepared, head)
+
+    def _mirror(self, mirroring: Mirroring, head: bytes) -> None:
+        """Have a copy sent elsewhere; its body is taken as it comes."""
+        copied = mirroring(self.course.asked, head)
+        if copied is not None:
+            self._exchange.copy = self._serving.copies.begin(copied)
 
     def _head(self, onward: Onward) -> bytes:
         """The head for the endpoint."""
@@ -193,7 +212,7 @@ class Policing:
         if isinstance(errors.backend, Respond) or not asked.generation.has_endpoints(errors.backend.upstream):
             self._client.answer(_NO_BACKEND)
             return True
-        head = self._head(Onward(errors.backend))
+        head = self._head(Onward(errors.backend, () if asked.trace is None else (asked.trace.edit,)))
         head = for_error(head, status, asked.target, asked.labels, asked.authority)
         self._client.instead(errors.backend, head)
         return True

@@ -13,6 +13,7 @@ from services.edge.core.policies.balancing import Draw
 from services.edge.core.policies.external import Inquiry
 from services.edge.core.policies.limits import MayAsk, MayEnter
 from services.edge.core.policies.passwords import Login
+from services.edge.core.policies.tracing import Identifiers
 
 if TYPE_CHECKING:
     from services.edge.serving import Serving
@@ -29,6 +30,7 @@ ANSWERERS: Final[dict[type, Answerer]] = {
     Draw: _draw,
     MayAsk: lambda serving, question: serving.client_rates.may_ask(question),
     MayEnter: lambda serving, question: serving.client_rates.may_enter(question),
+    Identifiers: lambda serving, _question: serving.tracing.identifiers(),
     Inquiry: lambda serving, question: serving.verdicts.ask(question),
     Login: lambda serving, question: serving.passwords.check(question),
 }

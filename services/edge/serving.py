@@ -17,6 +17,7 @@ from proto.sealing import Sealer
 from services.edge.authorities import Authorities
 from services.edge.client_rates import ClientRates
 from services.edge.contexts import Contexts
+from services.edge.copies import Copies
 from services.edge.core.generation import Generation
 from services.edge.deadlines import Deadlines
 from services.edge.endpoint_contexts import EndpointContexts
@@ -28,11 +29,14 @@ from services.edge.overload import Overload
 from services.edge.passwords import Passwords
 from services.edge.pools import Pools
 from services.edge.spool import Spools
+from services.edge.tracing.tracing import Tracing
 from services.edge.traffic import Traffic
 from services.edge.verdicts import Verdicts
 
 SERIES_AT_MOST: Final = 20_000
 """Series of metrics beyond which those of hosts that are gone are dropped."""
+COPIES_BUDGET: Final = 8 * 1024 * 1024
+"""Bytes of bodies of copies that wait in memory: apart from those of the requests themselves."""
 
 
 class Serving:
@@ -67,6 +71,8 @@ class Serving:
         self.client_rates: ClientRates = ClientRates(loop.time)
         self.passwords: Passwords = Passwords(loop, sealer)
         self.verdicts: Verdicts = Verdicts(loop)
+        self.copies: Copies = Copies(loop, Spools(folder, COPIES_BUDGET), self.spawn, self.traffic.counters)
+        self.tracing: Tracing = Tracing(loop, self.spawn)
         self.overload = Overload(self)
         self.limits.clients = self.overload.clients
         self._tasks: set[asyncio.Task[None]] = set()
@@ -85,6 +91,7 @@ class Serving:
         self.pools.settings = generation.settings
         self.pools.follow(generation.upstream)
         self.contexts.swap(generation)
+        self.tracing.follow(generation.settings)
         if self.traffic.series > SERIES_AT_MOST:
             self.traffic.forget(lambda labels: not labels.host or generation.has_host(labels.host))
 

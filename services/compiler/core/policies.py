@@ -15,9 +15,11 @@ from proto.policies import (
     ProxyTimeouts,
     RequestBody,
     ResponseBuffering,
+    Tracing,
 )
 from services.compiler.core.answers import answers_of
 from services.compiler.core.balancing import affinity_of
+from services.compiler.core.copies import copies_of
 from services.compiler.core.guards import guards_of
 from services.compiler.core.responses import responses_of
 from services.contract.annotations.settings import AnnotationSettings
@@ -54,8 +56,16 @@ def policies_of(settings: AnnotationSettings, fallback: str = "") -> tuple[Polic
     )
     if another != NextUpstream():
         policies.append(another)
+    policies += copies_of(settings)
     if not settings.access_log:
         policies.append(AccessLog(enabled=False))
+    tracing = Tracing(
+        settings.enable_opentelemetry,
+        settings.opentelemetry_trust_incoming_span,
+        settings.opentelemetry_operation_name,
+    )
+    if tracing != Tracing():
+        policies.append(tracing)
     match settings.backend_protocol:
         case "HTTPS":
             policies.append(BackendProtocol("https"))

@@ -79,6 +79,15 @@ def parse_upstream_host(text: str) -> str:
     return text
 
 
+def parse_operation(text: str) -> str:
+    """The name of a span, which may hold variables that a request has from its beginning."""
+    name = text.strip()
+    if len(name) > 1024 or not name.isprintable():
+        raise MalformedError("is longer than 1024 characters, or has some that cannot be printed")
+    check_template(name)
+    return name
+
+
 def check_template(text: str) -> None:
     """Raises MalformedError for text whose variables cannot be filled in while a request is on its way."""
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from services.contract.annotations.balancing import BALANCING
+from services.contract.annotations.copies import COPIES
 from services.contract.annotations.entry import Annotation
 from services.contract.annotations.places import parse_operation
 
@@ -87,18 +88,6 @@ PROXYING: Final = (
         refers_to="configmap",
         doc="The ConfigMap of FastCGI parameters.",
     ),
-    Annotation(
-        name="mirror-target", type="url", scope="ingress", risk="high", doc="Where a copy of each request goes."
-    ),
-    Annotation(
-        name="mirror-request-body",
-        type="switch",
-        values=("on", "off"),
-        default="on",
-        scope="ingress",
-        doc="Whether the copy has the body.",
-    ),
-    Annotation(name="mirror-host", type="string", scope="ingress", risk="high", doc="The Host header of the copy."),
     Annotation(
         name="http2-push-preload",
         type="bool",
@@ -248,4 +237,4 @@ WITHOUT_EFFECT: Final = tuple(
     )
 )
 
-PASSING_ON: Final = (*PROXYING, *UPSTREAM_TLS, *BALANCING, *OBSERVING, *WITHOUT_EFFECT)
+PASSING_ON: Final = (*PROXYING, *COPIES, *UPSTREAM_TLS, *BALANCING, *OBSERVING, *WITHOUT_EFFECT)

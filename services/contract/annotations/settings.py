@@ -93,6 +93,9 @@ class AnnotationSettings(Struct, frozen=True, gc=False):
     proxy_next_upstream: tuple[str, ...] | None = None
     proxy_next_upstream_tries: int | None = None
     proxy_next_upstream_timeout: int | None = None
+    mirror_target: str = ""
+    mirror_host: str = ""
+    mirror_request_body: str = "on"
     custom_headers: str = ""
     configuration_snippet: Decorations = Decorations()
     server_snippet: Decorations = Decorations()

@@ -101,17 +101,33 @@ def _user(block: bytes, lower: bytes) -> bytes | None:
     return name if colon else None
 
 
+_traced: Final = header("@traceparent")
+"""Put there by the edge (``services.edge.core.tracing.MARK``)."""
+_sent_trace: Final = header("traceparent")
+
+
+def _trace_parent(block: bytes, lower: bytes) -> bytes | None:
+    own = _traced(block, lower)
+    return _sent_trace(block, lower) if own is None else own
+
+
 def _trace_id(block: bytes, lower: bytes) -> bytes | None:
-    parts = (trace_parent(block, lower) or b"").split(b"-")
+    parts = (_trace_parent(block, lower) or b"").split(b"-")
     return parts[1] if len(parts) >= 4 else None
+
+
+def _span_id(block: bytes, lower: bytes) -> bytes | None:
+    return (_traced(block, lower) or b"--").split(b"-")[2] or None
 
 
 host: Final = header("host")
 user: Final = Read(_authorization.key, _user)
-trace_parent: Final = header("traceparent")
-"""The W3C trace context that the client sent."""
+trace_parent: Final = Read(b"traceparent:", _trace_parent)
+"""The W3C trace context that went on: of the request's span, else as the client sent it."""
 trace_id: Final = Read(trace_parent.key, _trace_id)
 """The trace id in it."""
+span_id: Final = Read(b"@traceparent:", _span_id)
+"""The id of the request's span, if it has one."""
 
 
 class Blocks:

@@ -17,7 +17,18 @@ from typing import Final
 from services.contract.paths import normalise
 from services.edge.access.clock import Times, common_log_time, iso_time, with_milliseconds
 from services.edge.access.escape import Escape
-from services.edge.access.headers import Read, cookie, escaped, header, host, set_cookie, trace_id, trace_parent, user
+from services.edge.access.headers import (
+    Read,
+    cookie,
+    escaped,
+    header,
+    host,
+    set_cookie,
+    span_id,
+    trace_id,
+    trace_parent,
+    user,
+)
 from services.edge.access.rows import Rows
 from services.edge.access.upstreams import UPSTREAM
 from services.edge.access.written import DIGITS, NAMES, seconds_between
@@ -217,6 +228,7 @@ _HEADERS: Final[dict[str, Read]] = {
     "content_length": header("content-length"),
     "content_type": header("content-type"),
     "opentelemetry_context_traceparent": trace_parent,
+    "opentelemetry_span_id": span_id,
     "opentelemetry_trace_id": trace_id,
     "http_cookie": header("cookie", b"; "),
 }

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from services.edge.core.plan import HostPlan, Question, RouteLabels
     from services.edge.core.prepared import Prepared
     from services.edge.core.request_head import RequestHeaders
+    from services.edge.core.tracing import Trace
     from services.edge.link import Link
 
 _header = lru_cache(1024)(header)
@@ -37,6 +38,7 @@ class Asked:
     """See the module. ``target``: raw, as the client sent it; ``minor``: 0 and 1 of HTTP/1, 2 for HTTP/2; ``address``:
     of the client as far as forwarders are believed; ``authority``: the Host that the endpoint is told; ``https``: the
     scheme as far as forwarders are believed, ``tls``: that of the connection itself; ``user``: who it turned out to be.
+    ``trace``: its span, where requests are traced.
     """
 
     __slots__ = (
@@ -60,6 +62,7 @@ class Asked:
         "started",
         "target",
         "tls",
+        "trace",
         "user",
     )
 
@@ -97,6 +100,7 @@ class Asked:
         self.request_id = request_id
         self.started = started
         self.user = b""
+        self.trace: Trace | None = None
         self._lower = b""
         self._path = ""
 

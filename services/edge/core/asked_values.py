@@ -77,6 +77,14 @@ def _forwarded_for(asked: Asked) -> str:
     return f"{_text(said)}, {asked.address}" if said else asked.address
 
 
+def _trace_context(asked: Asked) -> str:
+    """What goes on: of the request's span, else as it came."""
+    return _text(asked.read(trace_parent)) if asked.trace is None else asked.trace.context.decode()
+
+
+_trace_id: Final = _read(trace_id)
+
+
 def _tls(read: Callable[[object], str | None]) -> Value:
     def value(asked: Asked) -> str:
         secured = asked.link.secured
@@ -119,8 +127,9 @@ _VALUES: Final[dict[str, Value]] = {
     "location_path": lambda asked: asked.labels.path,
     "namespace": lambda asked: asked.labels.namespace,
     "nginx_version": lambda _asked: software(),
-    "opentelemetry_context_traceparent": _read(trace_parent),
-    "opentelemetry_trace_id": _read(trace_id),
+    "opentelemetry_context_traceparent": _trace_context,
+    "opentelemetry_span_id": lambda asked: "" if asked.trace is None else asked.trace.span_id.hex(),
+    "opentelemetry_trace_id": lambda asked: _trace_id(asked) if asked.trace is None else asked.trace.trace_id.hex(),
     "pass_access_scheme": lambda asked: asked.scheme,
     "pass_port": lambda asked: str(asked.port),
     "pass_server_port": lambda asked: str(asked.facts.port),

@@ -96,6 +96,8 @@ class Course:
             self._response.append(outcome.response)
         if outcome.at_end is not None:
             self.at_end.append(outcome.at_end)
+        if outcome.trace is not None:
+            self.asked.trace = outcome.trace
         return None
 
     def _onward(self) -> Answer | Onward:

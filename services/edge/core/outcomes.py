@@ -16,6 +16,7 @@ from services.edge.core.edits import RequestEdit, ResponseEdit
 if TYPE_CHECKING:
     from services.edge.core.asked import Asked
     from services.edge.core.plan import Forward
+    from services.edge.core.tracing import Trace
 
 
 class Answer(Struct, frozen=True, gc=False):
@@ -34,6 +35,7 @@ class Answer(Struct, frozen=True, gc=False):
 class Pass(Struct, frozen=True):
     """The request goes on, changed. ``target``: what the endpoint is asked for; ``request`` and ``response``: edits of
     both heads; ``forward``: where it goes instead; ``at_end``: called once when the request is over, however it ends.
+    ``trace``: its span, from now on.
     """
 
     target: bytes = b""
@@ -41,6 +43,7 @@ class Pass(Struct, frozen=True):
     response: ResponseEdit | None = None
     forward: Forward | None = None
     at_end: Callable[[], None] | None = None
+    trace: Trace | None = None
 
 
 class Ask(Struct, frozen=True):

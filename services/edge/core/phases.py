@@ -7,7 +7,7 @@ Pure: what has to be asked outside is said as a value (``Ask``) and answered by 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -38,8 +38,10 @@ from services.edge.core.policies import (
     places,
     request_heads,
     response_headers,
+    tracing,
 )
 from services.edge.core.policies.compression import compression_of
+from services.edge.core.policies.mirrors import mirroring
 from services.edge.core.proxying import Proxying
 
 
@@ -63,13 +65,15 @@ Compile = Callable[[Context], Check | None]
 class Phase(Struct, frozen=True):
     """``compile``: None where the phase is settled before a route's own checks: by ``plan``, or with the headers.
 
-    ``plain``: routes without policies have it too, so it alone makes no route a policed one.
+    ``plain``: routes without policies have it too, so it alone makes no route a policed one. ``always``: requests that
+    are refused before the route's own phases come by it too.
     """
 
     name: str
     doc: str
     compile: Compile | None = None
     plain: bool = False
+    always: bool = False
 
 
 def _rewrite(context: Context) -> Check | None:
@@ -121,6 +125,7 @@ PHASES: Final[tuple[Phase, ...]] = (
     Phase("app-root", "`/` is sent there: 302"),
     Phase("body-size", "the length that is announced is too large: 413"),
     # the route's
+    Phase("trace", "a span is begun, and its context told", tracing.traced, always=True),
     Phase("denied", "a setting that guards the route is not understood: 503"),
     Phase("cors", "a preflight of an origin that may ask: 204", cors.preflight),
     Phase("moved", "every request is sent elsewhere: 301, 302 or as the Ingress says", places.moved),
@@ -143,6 +148,7 @@ PHASES: Final[tuple[Phase, ...]] = (
     Phase("set-headers", "`proxy-set-headers`", request_heads.set_headers),
     # where it goes
     Phase("destination", "a canary's Upstream or the route's own, and which endpoint there", balancing.destination),
+    Phase("mirror", "a copy goes elsewhere, too"),
 )
 """Every phase, the first to decide first."""
 
@@ -150,13 +156,13 @@ DRESSINGS: Final[tuple[Callable[[Context], Dressing | None], ...]] = (
     response_headers.added,
     cors.told,
     response_headers.custom,
+    decorations.decorated,
 )
 """What edits heads of responses, of endpoints and of the edge itself, in the order in which it is done."""
 
 OF_ENDPOINTS: Final[tuple[Callable[[Context], Dressing | None], ...]] = (
     endpoint_responses.hidden,
     endpoint_responses.redirects,
-    decorations.decorated,
     endpoint_responses.cookies,
 )
 """What edits heads of endpoints alone, before all that."""
@@ -175,17 +181,23 @@ def policed(context: Context) -> RoutePlan:
     of_endpoints = tuple(dressing for make in OF_ENDPOINTS if (dressing := make(context)) is not None)
     errors = places.custom_errors(context)
     compression = compression_of(context.settings)
-    if not (dressings or of_endpoints or errors or compression) and all(phase.plain for phase, _ in compiled):
+    copied = mirroring(context)
+    if not (dressings or of_endpoints or errors or compression or copied) and all(phase.plain for phase, _ in compiled):
         return plan
     names = tuple(phase.name for phase, _ in compiled)
     checks = tuple(check for _, check in compiled)
     course = Policed(
-        plan.labels, names, checks, plan.action, plan.over_tls, dressings, errors, of_endpoints, compression
+        plan.labels, names, checks, plan.action, plan.over_tls, dressings, errors, of_endpoints, compression, copied
     )
-    too_large = replace(course, names=("body-size",), checks=(_too_large,))
+    always = [(phase.name, check) for phase, check in compiled if phase.always]
+    too_large = _refusing(course, [*always, ("body-size", _too_large)])
     if isinstance(plan.action, Respond) and plan.action.status == 503:
-        course = replace(course, names=("denied",), checks=())
+        course = replace(_refusing(course, always), names=(*(name for name, _ in always), "denied"))
     return replace(plan, ready=course, ready_https=course, too_large=too_large)
+
+
+def _refusing(course: Policed, phases: Sequence[tuple[str, Check]]) -> Policed:
+    return replace(course, names=tuple(name for name, _ in phases), checks=tuple(check for _, check in phases))
 
 
 def _too_large(_asked: Asked) -> Outcome:

@@ -58,6 +58,7 @@ _FIXED: Final[tuple[Family, ...]] = (
     _own("gauge", "upstream_connections", "Open connections to endpoints, by state.", ("state",)),
     _own("counter", "traffic_events_total", "What happened to requests beside their status.", ("event",)),
     _own("counter", "access_log_lines_total", "Lines of the access log, by what became of them.", ("outcome",)),
+    _own("counter", "spans_total", "Spans of requests, by what became of them.", ("outcome",)),
     _own("gauge", "unreadable_certificates", "Certificates in whose place the fallback is served.", alike=True),
     _own("gauge", "unresolved_names", "External names that do not resolve at present.", alike=True),
     _own("counter", "worker_restarts_total", "Workers that were started again."),

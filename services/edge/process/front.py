@@ -23,12 +23,15 @@ from services.edge.process.families import OWN
 from services.edge.process.metrics import Series
 from services.edge.process.sockets import WorkerSockets, take_all, turn_away
 from services.edge.serving import Serving
+from services.edge.tracing.tracing import OUTCOMES
 from services.runtime.logs import log
 
 _log = logging.getLogger(__name__)
 
 LAST_ARRIVALS: Final = 0.1
 """Seconds in which connections that were on their way when newcomers were turned away reach the queue."""
+LAST_SPANS: Final = 2.0
+"""Seconds in which a worker that ends may send the spans that wait."""
 IDLE_GRACE: Final = 2.0
 """Seconds in which an idle connection may bring one more request, which is then told that it was the last."""
 
@@ -80,6 +83,10 @@ class Front:
         take_all(self._sockets)
         for bound, tls in ((sockets.http, False), (sockets.https, True)):
             self._listeners.append(await listen(self._serving, bound, tls, h2c))
+
+    async def last_words(self) -> None:
+        """Hand over what is to be told of requests that are over."""
+        await asyncio.gather(self.log.close(), self._serving.tracing.close(LAST_SPANS))
 
     async def drain(self, bound: float) -> None:
         """Take no new connections, let the others finish within ``bound`` seconds, then end them."""
@@ -134,6 +141,8 @@ class Front:
             Series(("written",), [float(self.log.written)]),
             Series(("lost",), [float(self.log.lost)]),
         ]
+        spans = self._serving.tracing.counters
+        families[OWN + "spans_total"] = [Series((outcome,), [float(spans[outcome])]) for outcome in OUTCOMES]
         families |= self._connections()
         return families
 

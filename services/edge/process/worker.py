@@ -110,7 +110,7 @@ class Worker:
             await self._serve()
             await life.stopping.wait()
             await self._drain()
-        await self._front.log.close()
+        await self._front.last_words()
         if keeping is not None:
             keeping.cancel()
             await self._keeper.flush()

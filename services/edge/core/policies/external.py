@@ -17,16 +17,14 @@ from proto.policies import ExternalAuth
 from services.edge.access.headers import escaped
 from services.edge.core.asked import Asked
 from services.edge.core.asked_values import filled
-from services.edge.core.edits import ResponseEdit, clean, line, request_edit, response_edit, without
+from services.edge.core.edits import ResponseEdit, clean, edit_request, line, request_edit, response_edit, without
 from services.edge.core.outcomes import Answer, Ask, Check, Outcome, Pass
 from services.edge.core.plan import Forward
+from services.edge.core.policies.addressed import place_of
 
 if TYPE_CHECKING:
     from services.edge.core.phases import Context
 
-_address: Final = re.compile(
-    rb"(https?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?((?:[/?][\x21\x22\x24-\x7e]*+)?)"
-).fullmatch
 _client_certificate: Final = re.compile(rb"(?i)\r\nssl-client-[^\r]*+").sub
 _NOT_SENT: Final = frozenset(
     b"host connection keep-alive proxy-connection te trailer transfer-encoding upgrade http2-settings expect "
@@ -118,19 +116,13 @@ def _inquiring(context: Context, policy: ExternalAuth) -> Callable[[Asked], Inqu
     key = _keying(context, policy)
 
     def inquire(asked: Asked) -> Inquiry | None:
-        address = _address(url(asked))
-        if address is None:
+        place = place_of(url(asked))
+        if place is None:
             return None
-        scheme, host, port, target = address.groups(b"")
-        tls = scheme == b"https"
-        number = int(port) if port else 443 if tls else 80
-        if not 0 < number < 65536:
-            return None
-        target = target if target.startswith(b"/") else b"/" + target
-        head = b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (method, target, host, lines(asked))
-        name = host.strip(b"[]").decode()
-        times = proxying.connect_timeout, proxying.read_timeout
-        return Inquiry(tls, name, number, head, method == b"HEAD", *times, wanted, lifetimes, key(asked))
+        target = place.target or b"/"
+        head = b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (method, target, place.host, lines(asked))
+        where, times = (place.tls, place.name, place.port), (proxying.connect_timeout, proxying.read_timeout)
+        return Inquiry(*where, head, method == b"HEAD", *times, wanted, lifetimes, key(asked))
 
     return inquire
 
@@ -157,6 +149,8 @@ def _telling(context: Context, policy: ExternalAuth) -> Callable[[Asked], bytes]
 
     def lines(asked: Asked) -> bytes:
         block = _client_certificate(b"", asked.block)
+        if asked.trace is not None:
+            block = edit_request(block, (asked.trace.edit,))
         said = asked.header("connection") or b""
         named = {token.strip(b" \t") for token in said.lower().split(b",")} - {b"", b"authorization", b"cookie"}
         values = [(name, fill(asked)) for name, fill in fills]

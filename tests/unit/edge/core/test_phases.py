@@ -89,6 +89,7 @@ def test_phases_stand_in_the_contracts_order() -> None:
 
 
 ORDER = (
+    "trace",
     "denied",
     "cors",
     "moved",
