@@ -152,7 +152,7 @@ class AskedConnection:
         except SSL.Error as error:
             raise ssl.SSLError(str(error)) from None
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """Encrypt. Raises ssl.SSLError."""
         try:
             self._connection.sendall(data)

@@ -2,7 +2,7 @@
 
 Owns the looks (how late the loop is, how many connections, how much of the memory limit) and the means. Each costs the
 requests nothing while all is well: refusing is taking the generation away, for which the answer is 503 in any case. The
-admin port is another process', and lives on.
+admin port is another process', and lives on. At each look the heap (``services.edge.heap``) may give back what is free.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from services.edge.core.pressure import MEMORY_SHEDDING, Measured, Pressure
+from services.edge.heap import Heap
 from services.runtime.logs import log
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Overload:
         "_busy",
         "_due",
         "_handle",
+        "_heap",
         "_looks",
         "_memory",
         "_pressure",
@@ -54,6 +56,7 @@ class Overload:
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
         self._pressure = Pressure()
+        self._heap = Heap()
         self._handle: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._busy = 0.0
@@ -98,6 +101,7 @@ class Overload:
             self._memory = memory_share(CGROUP)
         if self._looks % FORGOTTEN_EVERY == 0:
             limits.forget_closed()
+        self._heap.look(serving.loop.time(), busy)
         limits.endpoints = serving.pools.open()
         before = self._pressure.level
         used = limits.used / max(limits.connections_at_most, 1)

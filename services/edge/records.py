@@ -23,6 +23,10 @@ UNTAKEN_LIMIT: Final = 1024 * 1024
 RECORD: Final = 16 * 1024
 """The most that one record holds."""
 
+PIECE: Final = 2 * RECORD
+"""Bytes that go through OpenSSL's memory at a time: it keeps room for the most that it ever held, as long as the
+connection lives, be it idle. One record at a time would be slower by a third, all at once no faster than this much."""
+
 _buffer: Final = memoryview(bytearray(256 * 1024))
 """Where every TLS connection of the process is read into: what comes is consumed before the next read."""
 
@@ -80,11 +84,22 @@ class Records(asyncio.BufferedProtocol):
             if self._established and not self._transport.is_closing():
                 self._inner.data_received(b"")  # it is thrown away, but who lingers for it hears that it still comes
             return
-        if self._established:
+        if not self._established:
+            self._greeted(_buffer[:count])
+        elif count > PIECE:
+            self._receive_much(count)
+        else:
             self._incoming.write(_buffer[:count])
             self._deliver(count)
-        else:
-            self._greeted(_buffer[:count])
+
+    def _receive_much(self, count: int) -> None:
+        """Many records, a few at a time; all that is left once nobody takes more for now."""
+        at = 0
+        while at < count and not self._shut:
+            end = min(at + PIECE, count) if self._reading else count
+            self._incoming.write(_buffer[at:end])
+            self._deliver(RECORD)
+            at = end
 
     def eof_received(self) -> bool | None:
         """The peer sends no more."""
@@ -192,13 +207,25 @@ class Records(asyncio.BufferedProtocol):
         """Encrypt and send."""
         if self._shut or not data:
             return
-        assert self._object is not None
+        tls = self._object
+        assert tls is not None
         try:
-            self._object.write(data)
+            if len(data) > PIECE:
+                self._transport.writelines(self._encrypted(tls, memoryview(data)))
+                return
+            tls.write(data)
         except ssl.SSLError:
             self._transport.abort()
             return
         self._transport.write(self._outgoing.read())
+
+    def _encrypted(self, tls: ssl.SSLObject | AskedConnection, data: memoryview) -> list[bytes]:
+        """Many records, made a few at a time. Raises SSLError."""
+        records = []
+        for at in range(0, len(data), PIECE):
+            tls.write(data[at : at + PIECE])
+            records.append(self._outgoing.read())
+        return records
 
     def close(self) -> None:
         """Send what is written and close_notify, then close."""

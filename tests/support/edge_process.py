@@ -40,9 +40,10 @@ class EdgeProcess:
 
 
 @contextmanager
-def edge_process(**settings_: Any) -> Iterator[EdgeProcess]:
-    """A data plane with these settings for one host, for as long as the block runs."""
-    command = [sys.executable, "-m", "tests.support.edge_process", json.dumps(settings_)]
+def edge_process(answer: int = 2, **settings_: Any) -> Iterator[EdgeProcess]:
+    """A data plane with these settings for one host, for as long as the block runs. ``answer``: bytes of each response
+    of its origin."""
+    command = [sys.executable, "-m", "tests.support.edge_process", str(answer), json.dumps(settings_)]
     with Popen(command, stdin=PIPE, stdout=PIPE, cwd=REPOSITORY) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -53,12 +54,13 @@ def edge_process(**settings_: Any) -> Iterator[EdgeProcess]:
             process.wait(10)
 
 
-async def _serve(values: dict[str, Any]) -> None:
+async def _serve(answer: int, values: dict[str, Any]) -> None:
     records = (host(HOST, route(policies=NO_HTTPS)), settings(**values))
-    async with origin() as web, edge(*records, upstream(web.port), h2c=True) as running:
+    response = b"HTTP/1.1 200 OK\r\nDate: now\r\nContent-Length: %d\r\n\r\n%b" % (answer, b"o" * answer)
+    async with origin(response) as web, edge(*records, upstream(web.port), h2c=True) as running:
         print(json.dumps({"http": running.http, "https": running.https}), flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(json.loads(sys.argv[1])))
+    uvloop.run(_serve(int(sys.argv[1]), json.loads(sys.argv[2])))
