@@ -1,6 +1,6 @@
-"""A client's connection speaking HTTP/1.1: reads requests strictly, one at a time, and writes their responses in order.
+"""A client's connection speaking HTTP/1.1: reads requests strictly, one at a time.
 
-Owns the reading of requests and the writing of responses; how the connection lives and ends is its base's. Must not
+Owns the reading of requests; the writing of responses, and how the connection lives and ends, is its bases'. Must not
 know endpoints. It is handed a transport by the event loop, or by ``services.edge.tls``, and cannot tell which.
 """
 
@@ -13,20 +13,16 @@ from typing import TYPE_CHECKING, Final
 from services.edge.buffering import Upload
 from services.edge.connection import BODY, HEAD, IDLE, LINGER, NEXT, PIPELINE_LIMIT, STALLED, TUNNEL, WAIT
 from services.edge.core import grammar
-from services.edge.core.chunked import LAST, FramingError, frame
+from services.edge.core.chunked import FramingError
 from services.edge.core.generation import HEAD_TIME
-from services.edge.core.http2.events import Fields
-from services.edge.core.outgoing import Wish, client_head
 from services.edge.core.plan import NO_LABELS, Forward, Policed, plan
 from services.edge.core.prepared import Prepared, Standing, prepare
 from services.edge.core.request_body import RequestBody
 from services.edge.core.request_head import NOT_FORWARDED, USUAL_LIMITS, RefusedError, read_block
-from services.edge.core.response_head import ResponseHead
 from services.edge.core.whole_head import HeadReader
 from services.edge.deadlines import NEVER
-from services.edge.exchange import Exchange
-from services.edge.own_answers import Answering
 from services.edge.policing import Policing
+from services.edge.responding import Responding
 
 if TYPE_CHECKING:
     from services.edge.listener import Listener
@@ -38,26 +34,21 @@ _match_line: Final = grammar.request_line
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class ClientConnection(Answering):
-    """See the module. ``_owes``: something is to be done when the response is complete: its last chunk is to be
-    written (``_chunked_out``), or the body of its request is kept still (``_upload``). ``_quick_limit``: what is longer
-    is not read the quick way."""
+class ClientConnection(Responding):
+    """See the module. ``_quick_limit``: what is longer is not read the quick way."""
 
     __slots__ = (
         "_body",
-        "_chunked_out",
-        "_owes",
         "_prepared",
         "_quick_limit",
         "_reader",
         "_repeats",
         "_standing",
-        "_upload",
         "_usual",
     )
 
     def __init__(self, listener: Listener) -> None:
-        super().__init__(listener, Exchange(listener.serving, self))
+        super().__init__(listener)
         generation = listener.serving.generation
         limit = grammar.LINE_LIMIT
         self._quick_limit = limit if generation is None else min(limit, generation.head_limits.line)
@@ -67,10 +58,6 @@ class ClientConnection(Answering):
         self._standing: Standing | None = None
         self._repeats = False
         self._usual = True
-        self._chunked_out = False
-        self._owes = False
-        self._upload: Upload | None = None
-        self._policing = None
 
     # --- requests -----------------------------------------------------------------------------------------------
 
@@ -290,105 +277,3 @@ class ClientConnection(Answering):
         else:
             upload = self._upload
             self._refuse(refused, NO_LABELS if upload is None else upload.forward.labels)
-
-    def _let_go(self) -> None:
-        """The request is over, however it ended."""
-        self._chunked_out = self._owes = False
-        upload, self._upload = self._upload, None
-        if upload is not None:
-            upload.close()
-        policing, self._policing = self._policing, None
-        if policing is not None:
-            policing.close()
-
-    # --- responses (exchange.Client) ----------------------------------------------------------------------------
-
-    def respond(self, head: ResponseHead, body: bytes, complete: bool) -> int:
-        """Write the head, changed as far as it must be, and what there is of the body."""
-        if self._ending and head.ready and self._persistent and self._state == WAIT:
-            self._responding = True
-            if head.security_line and self._plain:
-                data = b"".join((head.passed, head.security_line, self._ending, body))
-            else:
-                data = b"".join((head.passed, self._ending, body))
-            self.transport.write(data)
-            length = len(data)
-            self._exchange.head_sent = length - len(body)
-            return length
-        return self._respond(head, body, complete)
-
-    def _respond(self, head: ResponseHead, body: bytes, complete: bool) -> int:
-        exchange = self._exchange
-        generation = self._generation
-        assert generation is not None
-        self._responding = True
-        if self._state == BODY:  # answered before the request was read: what is still to come cannot be told apart
-            self._persistent = False
-        wish = Wish(
-            exchange.minor,
-            exchange.bodiless,
-            complete,
-            self._persistent,
-            generation.security_line if self._facts.tls else b"",
-            generation.settings.server_tokens,
-        )
-        written = client_head(head, wish, len(body), self._serving.date())
-        self._persistent = written.persistent
-        if written.chunked:
-            self._chunked_out = self._owes = True
-        exchange.head_sent = len(written.data)
-        data = written.data + (frame(body) if written.chunked and body else body)
-        self.transport.write(data)
-        return len(data)
-
-    def body(self, data: bytes) -> int:
-        """More of the body, framed as the head said."""
-        if self._chunked_out:
-            data = frame(data)
-        self.transport.write(data)
-        return len(data)
-
-    def trailers(self, fields: Fields) -> None:
-        """Dropped: hardly any client of HTTP/1.1 reads them, and some take them for headers."""
-
-    def finish(self, now: float) -> None:
-        """The response is complete: put it down, and go on to the next request or the end."""
-        if self._owes:
-            if self._chunked_out:
-                self.transport.write(LAST)
-                self._exchange.sent += len(LAST)
-            self._let_go()
-            self._read(True)  # it may have been stopped for a body that waited, and then was not wanted
-        self._exchange.record(now)
-        if self._persistent and not self._half_closed and not self._congested:
-            generation = self._generation
-            self.deadline = now + (generation.settings.keep_alive if generation is not None else 0.0)
-            if self._pending:
-                self._state = NEXT
-                self._serving.loop.call_soon(self._next)
-            else:
-                self._state = IDLE
-        else:
-            self._go_on()
-
-    def tunnel(self, head: ResponseHead, rest: bytes) -> int:
-        """Pass on 101; from now on bytes go both ways as they come."""
-        self._responding = True
-        self._persistent = False
-        self._state = TUNNEL
-        self.deadline = NEVER
-        data = b"%bConnection: upgrade\r\nUpgrade: %b\r\n\r\n%b" % (head.passed, head.upgrade, rest)
-        self._exchange.head_sent = len(data) - len(rest)
-        self.transport.write(data)
-        self._read(True)
-        if self._pending:
-            pending, self._pending = self._pending, b""
-            self._exchange.send_raw(pending)
-        return len(data)
-
-    def request_may_flow(self, flows: bool) -> None:
-        """Back-pressure of the endpoint on the request's body."""
-        if self._state in (BODY, TUNNEL):
-            self._read(flows)
-            upload = self._upload if self._state == BODY else None
-            self.deadline = NEVER if upload is None or not flows else monotonic() + upload.pause
