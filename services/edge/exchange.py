@@ -1,52 +1,44 @@
 """One request on its way: from the decision to the last byte of the response.
 
-Owns back-pressure between the two sides and the record of what happened; who is tried is its base's. Must not know how
-the client speaks: it talks to a Client. Bytes of the response go to the client as they come; nothing is buffered but
-what one read brought. A request's body that was collected before goes to the endpoint as fast as that takes it.
+Owns the response's way to the client, its back-pressure and the record of what happened; who is tried and what they are
+sent is its bases'. Must not know how the client speaks: it talks to a Client. Bytes of the response go to the client as
+they come; nothing is buffered but what one read brought.
 """
 
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from services.edge.attempts import Attempts
 from services.edge.clients import Client, Interceptor
 from services.edge.core.http2.events import Fields
-from services.edge.core.plan import NO_LABELS, Forward
+from services.edge.core.plan import NO_LABELS
 from services.edge.core.response_head import ResponseHead
 from services.edge.deadlines import NEVER
 from services.edge.link import NO_LINK
 from services.edge.relief import Relief
+from services.edge.sending import Sending
 from services.edge.traffic import BATCH
 
 if TYPE_CHECKING:
-    from services.edge.core.generation import Generation
+    from services.edge.copies import Copy
     from services.edge.http2_upstream.stream import EndpointStream
     from services.edge.serving import Serving
-    from services.edge.spool import Collected
     from services.edge.upstream import UpstreamConnection
 
-UNTAKEN: Final = 64 * 1024
-"""Bytes that an endpoint has not taken yet at which a transport says that it is enough (the event loops' default)."""
-PIECES_AT_ONCE: Final = 8
-"""Pieces of a collected body that are sent before others get their turn."""
 
-
-class Exchange(Attempts):
+class Exchange(Sending):
     """See the module. A client that sends one request after the other uses one Exchange again and again.
 
-    ``stored``: a body that waits in a file, whole; whoever put it here takes it away before it is closed. ``relief``:
-    what waits for a client that takes its response slowly, where the route says that the endpoint does not.
+    ``relief``: what waits for a client that takes its response slowly, where the route says that the endpoint does not.
+    ``copy``: one of the request that goes elsewhere, while its body is coming.
     """
 
     __slots__ = (
-        "_stored_at",
         "address",
-        "answer",
         "block",
         "bodiless",
-        "head_sent",
+        "copy",
         "interceptor",
         "link",
         "minor",
@@ -54,18 +46,11 @@ class Exchange(Attempts):
         "received",
         "relief",
         "request_id",
-        "sent",
-        "started",
-        "status",
-        "stored",
-        "upstream_status",
         "wants_upgrade",
     )
 
     def __init__(self, serving: Serving, client: Client) -> None:
         super().__init__(serving, client)
-        self.stored: Collected | None = None
-        self._stored_at = 0
         self.relief: Relief | None = None
         self.paused_upstream = False
         self.wants_upgrade = False
@@ -76,35 +61,10 @@ class Exchange(Attempts):
         self.bodiless = False
         self.link = NO_LINK
         self.interceptor: Interceptor | None = None
-        self.head_sent = 0
-        self.answer = b""
-        self.started = 0.0
-        self.status = 0
-        self.upstream_status = 0
+        self.copy: Copy | None = None
         self.received = 0
-        self.sent = 0
 
     # --- from the client ----------------------------------------------------------------------------------------
-
-    def begin(
-        self, forward: Forward, generation: Generation, head: bytes, request_sent: bool, now: float = 0.0
-    ) -> None:
-        """Forward a request: ``head`` with what there is of its body; ``request_sent``: that is all of it.
-
-        ``now``: where that is later than the request came.
-        """
-        self._forward = forward
-        self._generation = generation
-        self._head = head
-        self._fell_back = False
-        self.request_sent = request_sent
-        self.connected_at = self.answered_at = 0.0
-        self.status = self.upstream_status = self.upstream_length = 0
-        self.sent = self.head_sent = 0
-        self.earlier = ()
-        self.answer = b""
-        self.labels = forward.labels
-        self._start(now or self.started)
 
     @property
     def head_limit(self) -> int:
@@ -126,57 +86,6 @@ class Exchange(Attempts):
             if self.stored is not None:
                 self._stored_at = 0
                 self._send_stored(connection)
-
-    def send_body(self, data: bytes, last: bool) -> None:
-        """More of the request's body, already framed; what has gone cannot be sent again."""
-        self.request_sent = last
-        connection = self.connection
-        if connection is None:
-            if not self.answered_at:  # else the endpoint is done, and only the client is not
-                self._head += data
-        else:
-            self._head = b""
-            if not self.answered_at:
-                connection.deadline = monotonic() + connection.read_timeout if last else NEVER
-            connection.transport.write(data)
-
-    def _send_stored(self, connection: UpstreamConnection | EndpointStream) -> None:
-        """Send more of a collected body, until the endpoint takes no more for now (``resume_client`` goes on)."""
-        transport = connection.transport
-        for _ in range(PIECES_AT_ONCE):
-            stored = self.stored
-            if stored is None or self.request_sent or connection is not self.connection:
-                return
-            if transport.get_write_buffer_size() > UNTAKEN:
-                return
-            try:
-                data = stored.read(self._stored_at)
-            except OSError as error:
-                self._serving.spools.complain(error)
-                self._give_up()
-                return
-            self._stored_at += len(data)
-            if self._stored_at == stored.size:
-                self.request_sent = True
-                if not self.answered_at:
-                    connection.deadline = monotonic() + connection.read_timeout
-            transport.write(data)
-        self._serving.loop.call_soon(self._send_stored, connection)
-
-    def _give_up(self) -> None:
-        """The rest of the request is lost."""
-        self.abort()
-        if self.answered_at:
-            self._client.cut()
-        else:
-            self._client.fail(500)
-
-    def send_raw(self, data: bytes) -> None:
-        """Bytes of a tunnel."""
-        connection = self.connection
-        if connection is not None:
-            connection.deadline = monotonic() + connection.read_timeout
-            connection.transport.write(data)
 
     def abort(self) -> None:
         """The client is gone, or was told otherwise: nothing more is wanted of the endpoint."""
@@ -374,20 +283,3 @@ class Exchange(Attempts):
             self._client.cut()
         elif connection is not None:
             self._lost(connection.pool, reason, answered, invalid, unseen)
-
-    def pause_client(self) -> None:
-        """The endpoint takes the body slower than it comes; how long it may take nothing is ``proxy-send-timeout``."""
-        if self.connection is not None:
-            self.connection.deadline = monotonic() + self._forward.proxying.send_timeout
-        self._client.request_may_flow(False)
-
-    def resume_client(self) -> None:
-        """The endpoint takes more of the body."""
-        connection = self.connection
-        if connection is not None:
-            waits = self.request_sent or self.status == 101
-            connection.deadline = monotonic() + connection.read_timeout if waits else NEVER
-            if not waits and self.stored is not None:
-                self._send_stored(connection)
-                return
-        self._client.request_may_flow(True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from proto.policies import RequestBody
-from services.edge import exchange, spool
+from services.edge import sending, spool
 from tests.integration.edge.serving.test_misbehaving_endpoints import refusing_port
 from tests.support.edge import (
     OK,
@@ -362,4 +362,4 @@ async def test_no_more_is_handed_to_a_transport_than_it_asks_for() -> None:
             made = client._exchange.connection  # type: ignore[attr-defined]
             assert made is not None
             await eventually(lambda: made.transport.get_write_buffer_size() > 0)
-            assert made.transport.get_write_buffer_size() <= exchange.UNTAKEN + spool.PIECE
+            assert made.transport.get_write_buffer_size() <= sending.UNTAKEN + spool.PIECE
