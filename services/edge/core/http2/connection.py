@@ -1,21 +1,20 @@
-"""What both halves do with what they read: frames, header blocks, settings, windows, and where patience ends.
+"""What both halves do with what they read: frames, header blocks, bodies.
 
-Owns one connection's reading side. Must not know which half it is where the halves differ: how streams begin and what
-their heads are is theirs (server.py, client.py).
+Owns one connection's reading side; settings, windows and where patience ends are its base's. Must not know which half
+it is where the halves differ: how streams begin and what their heads are is theirs (server.py, client.py).
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Final
 
 from services.edge.core.http2 import frames
 from services.edge.core.http2.blocks import Block, unpad
+from services.edge.core.http2.control import Control
 from services.edge.core.http2.errors import (
-    ENHANCE_YOUR_CALM,
     FLOW_CONTROL_ERROR,
-    FRAME_SIZE_ERROR,
     NO_ERROR,
     PROTOCOL_ERROR,
     REFUSED_STREAM,
@@ -29,40 +28,27 @@ from services.edge.core.http2.events import (
     ConnectionFailed,
     DataReceived,
     Event,
-    GoAwayReceived,
-    PingAnswered,
-    SettingsReceived,
     StreamReset,
     TrailersReceived,
-    WindowOpened,
 )
-from services.edge.core.http2.flow import Flow
 from services.edge.core.http2.frame_reader import FrameReader
 from services.edge.core.http2.head_reader import HeadReader
-from services.edge.core.http2.limits import Budget, Budgets, Limits
-from services.edge.core.http2.settings import PeerSettings, read_settings
+from services.edge.core.http2.limits import Limits
 from services.edge.core.http2.streams import Stream
 
 
-class Connection(ABC):
-    """See the package for what consumers use. ``_may_push``: the peer may let us push (we do not)."""
-
-    _may_push: bool
+class Connection(Control):
+    """See the package for what consumers use."""
 
     def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
         self.closed = False
         self._limits = limits
-        self._flow = flow = Flow(limits)
-        self._streams = flow.streams
         self._reader = HeadReader(limits)
-        self._events: list[Event] = []
-        self._now = 0.0
         self._frames = FrameReader()
-        self._peer = PeerSettings()
         self._handlers = _ONLY_SETTINGS
         self._block: Block | None = None
-        self._acknowledged = False
-        self._budgets = Budgets(limits)
+        flow = self._flow
         self.data_to_send = flow.data_to_send
         self.send_head = flow.send_head
         self.send_data = flow.send_data
@@ -119,16 +105,8 @@ class Connection(ABC):
         """A header block on a stream is complete."""
 
     @abstractmethod
-    def _is_idle(self, stream_id: int) -> bool:
-        """Whether the stream has never been used (RFC 9113 section 5.1)."""
-
-    @abstractmethod
     def _last_stream_id(self) -> int:
         """The last stream of the peer that was looked at."""
-
-    @abstractmethod
-    def _going_away(self, last_stream_id: int) -> None:
-        """The peer takes no new streams."""
 
     # --- frames ---------------------------------------------------------------------------------------------------
 
@@ -147,10 +125,6 @@ class Connection(ABC):
         if self._handlers is not _ANY:
             raise misplaced("interleaved" if self._block is not None else "no-settings")
         self._spend(self._budgets.idle_frames, "unknown-frames")
-
-    def _spend(self, budget: Budget, reason: str) -> None:
-        if budget.exceeded(self._now, self._flow.frames):
-            raise ConnectionFaultError(ENHANCE_YOUR_CALM, reason)
 
     def _reset_for(self, stream_id: int, fault: StreamFaultError) -> None:
         """The peer was wrong on one stream. Resets that peers provoke are as good an attack as those that they send."""
@@ -268,106 +242,9 @@ class Connection(ABC):
             del self._events[before:]
             raise StreamFaultError(PROTOCOL_ERROR, "depends-on-itself")
 
-    # --- the rest -------------------------------------------------------------------------------------------------
-
-    def _on_priority(self, flags: int, stream_id: int, payload: bytes) -> None:
-        """Priorities are not used any more (RFC 9113 section 5.3.2); what cannot be one is refused all the same."""
-        if not stream_id:
-            raise misplaced("priority-on-stream-0")
-        self._spend(self._budgets.idle_frames, "priorities")
-        if len(payload) != 5:
-            raise StreamFaultError(FRAME_SIZE_ERROR, "priority-size")
-        if frames.unpack_number(payload)[0] & frames.MAX_STREAM == stream_id:
-            raise StreamFaultError(PROTOCOL_ERROR, "depends-on-itself")
-
-    def _on_rst_stream(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if len(payload) != 4:
-            raise bad_size("rst-stream-size")
-        if not stream_id or self._is_idle(stream_id):
-            raise misplaced("reset-of-idle-stream")
-        self._spend(self._budgets.resets_received, "resets")
-        stream = self._streams.get(stream_id)
-        if stream is not None:
-            self._flow.forget(stream)
-            self._events.append(StreamReset(stream_id, frames.unpack_number(payload)[0], True))
-
     def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if stream_id:
-            raise misplaced("settings-on-stream")
-        if flags & frames.ACK:
-            if self._handlers is not _ANY:
-                raise misplaced("no-settings")
-            if payload:
-                raise bad_size("settings-size")
-            if self._acknowledged:
-                self._spend(self._budgets.settings, "settings")
-            self._acknowledged = True
-            return
-        self._spend(self._budgets.settings, "settings")
+        super()._on_settings(flags, stream_id, payload)
         self._handlers = _ANY
-        before = self._peer
-        self._peer = peer = read_settings(payload, before, self._may_push)
-        flow = self._flow
-        flow.max_frame = peer.max_frame
-        flow.table_unwanted = flow.table_unwanted or peer.small_table
-        flow.control(
-            frames.SETTINGS_ACK
-        )  # before what the new window lets out: the peer tells by it which one that was
-        if peer.initial_window != before.initial_window:
-            self._opened(flow.set_initial_window(peer.initial_window))
-        self._events.append(SettingsReceived(peer.streams))
-
-    def _on_push_promise(self, flags: int, stream_id: int, payload: bytes) -> None:
-        raise misplaced("push")  # clients never may, and endpoints were told not to
-
-    def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if stream_id:
-            raise misplaced("ping-on-stream")
-        if len(payload) != 8:
-            raise bad_size("ping-size")
-        self._spend(self._budgets.pings, "pings")
-        if flags & frames.ACK:
-            self._events.append(PingAnswered(payload))
-        else:
-            self._flow.control(frames.ping(payload, frames.ACK))
-
-    def _on_goaway(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if stream_id:
-            raise misplaced("goaway-on-stream")
-        if len(payload) < 8:
-            raise bad_size("goaway-size")
-        self._spend(self._budgets.idle_frames, "goaways")
-        last, code = frames.unpack_two(payload)
-        self._events.append(GoAwayReceived(last & frames.MAX_STREAM, code))
-        self._going_away(last & frames.MAX_STREAM)
-
-    def _on_window_update(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if len(payload) != 4:
-            raise bad_size("window-update-size")
-        self._spend(self._budgets.window_updates, "window-updates")
-        increment = frames.unpack_number(payload)[0] & frames.MAX_WINDOW
-        if not stream_id:
-            if not increment:
-                raise misplaced("window-update-0")
-            self._opened(self._flow.open_connection(increment))
-            return
-        stream = self._streams.get(stream_id)
-        if stream is None:
-            if self._is_idle(stream_id):
-                raise misplaced("window-update-on-idle-stream")
-            return
-        if not increment:
-            raise StreamFaultError(PROTOCOL_ERROR, "window-update-0")
-        drained = self._flow.open_stream(stream, increment)
-        if drained is None:
-            raise StreamFaultError(FLOW_CONTROL_ERROR, "window")
-        self._opened(drained)
-
-    def _opened(self, drained: list[int] | None) -> None:
-        if drained is None:
-            raise ConnectionFaultError(FLOW_CONTROL_ERROR, "window")
-        for stream_id in drained:
-            self._events.append(WindowOpened(stream_id))
 
     def _only_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
         raise misplaced("no-settings")
