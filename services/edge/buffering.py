@@ -78,13 +78,13 @@ class Upload:
             exchange.sent = exchange.head_sent = 0
             self.take(payload, last, now)
         else:
-            self._measure(payload)
+            self._measure(payload, last)
             exchange.begin(self.forward, self._generation, self._head + self._framed(payload, last), last)
 
     def take(self, payload: bytes, last: bool, now: float) -> None:
         """More of the body; ``last``: that was all. Raises RefusedError if the request is to be refused for it, 413 or
         500: then ``close`` is all that is left to do."""
-        self._measure(payload)
+        self._measure(payload, last)
         if not self.collects:
             framed = self._framed(payload, last)
             if framed or last:
@@ -107,10 +107,15 @@ class Upload:
             self._exchange.stored = None
             collected.close()
 
-    def _measure(self, payload: bytes) -> None:
+    def _measure(self, payload: bytes, last: bool) -> None:
         self.size += len(payload)
         if self.size > self._limit:
             raise RefusedError(413, "body-too-large")
+        copy = self._exchange.copy
+        if copy is not None:
+            copy.put(payload)
+            if last:
+                copy.complete()
 
     def _framed(self, payload: bytes, last: bool) -> bytes:
         if not self._chunked:

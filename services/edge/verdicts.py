@@ -11,10 +11,10 @@ from collections import OrderedDict
 from collections.abc import Awaitable
 from typing import Final
 
-from services.edge.auth_servers import Address, AuthServers
 from services.edge.core import grammar
 from services.edge.core.policies.external import Inquiry, Verdict
 from services.edge.core.response_head import BadResponseError, ResponseHead
+from services.edge.side_servers import Address, SideServers
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Verdicts:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._servers = AuthServers(loop)
+        self._servers = SideServers(loop)
         self._under_way = 0
         self._remembered: OrderedDict[bytes, tuple[float, Verdict]] = OrderedDict()
 

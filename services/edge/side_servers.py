@@ -1,12 +1,13 @@
-"""Connections to the servers that are asked who may pass: HTTP/1.1, with or without TLS, a few kept for the next time.
+"""Connections to servers beside the endpoints, which are asked who may pass or get copies of requests.
 
-Owns these connections. Must not know what is asked. Certificates of these servers are not checked, as nginx does not.
+HTTP/1.1, with or without TLS; a few are kept for the next time. Owns these connections. Must not know what is asked. Certificates of these servers are not checked, as nginx does not.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from msgspec import Struct
@@ -36,7 +37,7 @@ class _Connection(Struct, eq=False):
     until: float = 0.0
 
 
-class AuthServers:
+class SideServers:
     """See the module."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -45,16 +46,25 @@ class AuthServers:
         self._context: ssl.SSLContext | None = None
 
     async def exchange(
-        self, address: Address, question: bytes, bodiless: bool, connect_timeout: float, read_timeout: float
+        self,
+        address: Address,
+        question: bytes,
+        bodiless: bool,
+        connect_timeout: float,
+        read_timeout: float,
+        body: Callable[[], Iterable[bytes]] = tuple,
+        again: bool = True,
     ) -> ResponseHead:
-        """The head of the answer to ``question``, a whole request without a body. One that a kept connection does not
-        answer any more is asked again on a new one. Raises OSError, TimeoutError, BadResponseError."""
+        """The head of the answer to ``question``, a whole head, and then ``body``. One that a kept connection does not
+        answer any more is asked again on a new one, unless ``again`` forbids it. Raises OSError, TimeoutError,
+        BadResponseError."""
         kept = self._take(address)
         if kept is not None:
             try:
-                return await self._converse(address, kept, question, bodiless, read_timeout)
+                return await self._converse(address, kept, question, bodiless, read_timeout, body)
             except ConnectionError:
-                pass
+                if not again:
+                    raise
         async with asyncio.timeout(connect_timeout):
             reader, writer = await asyncio.open_connection(
                 address.host,
@@ -62,7 +72,7 @@ class AuthServers:
                 ssl=self._tls() if address.tls else None,
                 server_hostname=address.host if address.tls else None,
             )
-        return await self._converse(address, _Connection(reader, writer), question, bodiless, read_timeout)
+        return await self._converse(address, _Connection(reader, writer), question, bodiless, read_timeout, body)
 
     def close(self) -> None:
         """End the idle connections."""
@@ -71,13 +81,22 @@ class AuthServers:
         self._idle.clear()
 
     async def _converse(
-        self, address: Address, connection: _Connection, question: bytes, bodiless: bool, timeout: float
+        self,
+        address: Address,
+        connection: _Connection,
+        question: bytes,
+        bodiless: bool,
+        timeout: float,
+        body: Callable[[], Iterable[bytes]],
     ) -> ResponseHead:
         keep = False
         try:
             async with asyncio.timeout(timeout):
                 connection.writer.write(question)
                 await connection.writer.drain()
+                for piece in body():
+                    connection.writer.write(piece)
+                    await connection.writer.drain()
                 head, rest = await _read_head(connection.reader)
                 length = 0 if bodiless else head.length
                 keep = head.persistent and not bodiless and len(rest) <= length <= _BODY_AT_MOST
