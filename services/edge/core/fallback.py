@@ -10,7 +10,8 @@ from services.edge.core.plan import RouteLabels
 _OWNED = frozenset(
     (b"x-code", b"x-format", b"x-original-uri", b"x-namespace", b"x-ingress-name", b"x-service-name", b"x-service-port")
 )
-_OF_BODY = _OWNED | {b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"expect"}
+_FRAMING = frozenset((b"content-length", b"transfer-encoding"))
+_OF_BODY = _OWNED | _FRAMING | {b"host", b"connection", b"upgrade", b"expect"}
 _accept = re.compile(rb"\r\naccept:[\t ]*+([^\r]*+)\r", re.IGNORECASE).search
 
 
@@ -23,15 +24,17 @@ def for_fallback(request: bytes, target: bytes, labels: RouteLabels) -> bytes:
 
 
 def for_error(head: bytes, status: int, target: bytes, labels: RouteLabels, authority: bytes) -> bytes:
-    """``head`` (a whole one) as it asks an error backend for its words on ``status``: the path is ``/``, the method
-    stays, the body does not. ``authority``: the Host of the request as the client sent it."""
+    """``head`` (a whole one) as it asks an error backend for its words on ``status``: the path is ``/``, method and query
+    stay, the body does not. ``target``, ``authority``: of the request as the client sent it."""
     end = head.find(b"\r\n\r\n") + 2
     line_end = head.find(b"\r\n")
     method = head[: head.find(b" ")]
-    kept = [m[0] for m in grammar.field.finditer(head, line_end + 2, end) if m[1].lower() not in _OF_BODY]
+    lines = [(m[1].lower(), m[0]) for m in grammar.field.finditer(head, line_end + 2, end)]
+    kept = [line for name, line in lines if name not in _OF_BODY]
     told = _told(status, head, end, target, labels)
-    length = b"" if method in (b"GET", b"HEAD") else b"Content-Length: 0\r\n"
-    start = b"%b / HTTP/1.1\r\nHost: %b\r\n" % (method, authority)
+    length = b"Content-Length: 0\r\n" if any(name in _FRAMING for name, _ in lines) else b""
+    _, mark, query = target.partition(b"?")
+    start = b"%b /%b%b HTTP/1.1\r\nHost: %b\r\n" % (method, mark, query, authority)
     return b"".join((start, told, *kept, length, b"\r\n"))
 
 

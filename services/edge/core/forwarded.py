@@ -127,7 +127,7 @@ def tell(facts: ClientFacts, headers: RequestHeaders, trust: Trust) -> Told:
 
 
 def originals(said: Forwarded) -> bytes:
-    """Lines of what was said and not believed, kept aside."""
+    """Lines of what was said, kept aside: believed or not, endpoints may ask for it."""
     lines = b""
     if said.for_:
         lines += b"X-Original-Forwarded-For: %b\r\n" % said.for_
@@ -151,9 +151,7 @@ def _believe(facts: ClientFacts, authority: bytes, said: Forwarded, trust: Trust
     host = said.host.partition(b",")[0].strip()
     if not host or host_key(host) is None:
         host = authority
-    lines = _lines(client.encode(), chain, scheme, port) + b"X-Forwarded-Host: %b\r\n" % host
-    if said.for_:
-        lines += b"X-Original-Forwarded-For: %b\r\n" % said.for_
+    lines = b"%bX-Forwarded-Host: %b\r\n%b" % (_lines(client.encode(), chain, scheme, port), host, originals(said))
     return Told(lines, host, client, scheme.lower() == b"https")
 
 

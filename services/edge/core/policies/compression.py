@@ -67,10 +67,11 @@ class Packer:
         self.head = head
         self.packs = False
         self._at_work = None
-        if bodiless or not _fits(compression, head):
+        if not _fits(compression, head):
             return
-        self.packs = _takes(compression, asked)
-        self.head = _packed(head) if self.packs else dressed_head(head, _told)
+        takes = _takes(compression, asked)
+        self.head = _packed(head) if takes else dressed_head(head, _told)
+        self.packs = takes and not bodiless  # a HEAD is told what a GET would be
         if self.packs:
             self._at_work = zlib.compressobj(compression.level, zlib.DEFLATED, zlib.MAX_WBITS + _GZIP)
 

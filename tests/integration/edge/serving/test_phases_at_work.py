@@ -272,7 +272,7 @@ async def test_errors_of_endpoints_are_replaced_by_the_backends_answer() -> None
             assert await both(running, "/a/500") == ((500, b"original"),) * 2
             assert running.statuses == {470: 2, 500: 2}
         seen = other.seen[0]
-        assert seen.line == b"GET / HTTP/1.1"
+        assert seen.line == b"GET /?b=c HTTP/1.1"
         told = {name: seen.value(name) for name in ("X-Code", "X-Format", "X-Original-URI", "X-Namespace", "Host")}
         assert told == {
             "X-Code": b"404",
