@@ -63,8 +63,9 @@ def came(reply: Reply, arrived: list[Arrived]) -> Came:
     lines = _lines(reply.head)
     body = reply.body
     if ("content-encoding", "gzip") in lines:
-        body = gzip.decompress(body)  # two packers need not agree about bytes
-        lines = [(name, value) for name, value in lines if name != "content-length"]
+        # two packers need not agree about bytes, nor about when they know the length
+        body = gzip.decompress(body)
+        lines = [line for line in lines if line[0] not in ("content-length", "transfer-encoding")]
     headers = [line for line in lines if line[0] not in OF_ANSWERS]
     return Came(reply.status, sorted(headers), body, tuple(map(_arrived, arrived)))
 

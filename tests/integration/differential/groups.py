@@ -59,15 +59,13 @@ class Host(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Group(Struct, frozen=True, forbid_unknown_fields=True):
-    """Hosts under one ConfigMap. ``http``: what of nginx stands beside the servers; ``objects``: further objects;
-    ``files``: what nginx reads."""
+    """Hosts under one ConfigMap. ``http``: what of nginx stands beside the servers; ``objects``: further objects."""
 
     about: str
     hosts: tuple[Host, ...]
     configmap: dict[str, str] = {}
     http: str = ""
     objects: tuple[dict[str, Any], ...] = ()
-    files: dict[str, str] = {}
 
 
 NAMES = tuple(sorted(file.stem for file in FOLDER.glob("*.yaml")))

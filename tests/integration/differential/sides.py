@@ -6,6 +6,7 @@ The edge gets its objects as a folder of manifests would give them: trimmed, com
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
 from collections.abc import AsyncIterator, Iterable
@@ -55,9 +56,11 @@ map $scheme $hsts { default ""; https "max-age=31536000; includeSubDomains"; }
 map $http_host $http_host_name { default ""; "~^(?<bare>[^:]*)" $bare; }
 """
 
-_LOCATION = """
+_PROXYING = """
 proxy_http_version 1.1; proxy_redirect off; proxy_buffering off; proxy_buffer_size 4k; proxy_request_buffering on;
 proxy_next_upstream error timeout; proxy_next_upstream_tries 3; port_in_redirect off;
+"""
+_TOLD = """
 proxy_set_header Host $best_http_host; proxy_set_header Upgrade $http_upgrade;
 proxy_set_header Connection $connection_upgrade; proxy_set_header X-Request-ID $req_id;
 proxy_set_header X-Real-IP $the_real_ip; proxy_set_header X-Forwarded-For $full_chain;
@@ -66,9 +69,34 @@ proxy_set_header X-Forwarded-Proto $pass_access_scheme; proxy_set_header X-Forwa
 proxy_set_header X-Scheme $pass_access_scheme; proxy_set_header X-Original-Forwarded-For $http_x_forwarded_for;
 proxy_set_header X-Original-Forwarded-Host $original_host; proxy_set_header Proxy "";
 """
-"""What ingress-nginx writes into every location; it stands in the server block, from which locations inherit it as long
-as they set no header of their own; ``COMMON`` and ``COMMON WITHOUT Host`` in a location stand for it. ``PASS a`` stands
-for going to Service a."""
+"""What ingress-nginx writes into every location; it stands in the server block, from which locations inherit the second
+part as long as they set no header of their own; ``TOLD`` and ``TOLD WITHOUT Host`` in a location stand for that part.
+``PASS a`` stands for going to Service a."""
+
+_QUESTION = """
+proxy_http_version 1.1; proxy_set_header Connection "";
+proxy_pass_request_body off; proxy_set_header Content-Length ""; proxy_set_header X-Forwarded-Proto "";
+proxy_set_header X-Request-ID $req_id; proxy_set_header Host 127.0.0.1;
+proxy_set_header X-Original-URL $scheme://$http_host$request_uri; proxy_set_header X-Original-Method $request_method;
+proxy_set_header X-Sent-From nginx-ingress-controller; proxy_set_header X-Real-IP $the_real_ip;
+proxy_set_header X-Forwarded-For $full_chain; proxy_set_header X-Auth-Request-Redirect $request_uri;
+"""
+"""What the location has that asks who may pass, but that ingress-nginx asks with HTTP/1.0 unless it is told to keep
+connections (``QUESTION``)."""
+
+_ERRORS = """
+proxy_set_header X-Format $http_accept; proxy_set_header X-Original-URI $request_uri;
+proxy_set_header X-Namespace shop; proxy_set_header X-Ingress-Name $host-0;
+proxy_set_header X-Service-Name a; proxy_set_header X-Service-Port 80;
+"""
+"""What an error backend is told besides the code (``ERRORS``)."""
+
+_USERS = r"""apr1:$apr1$salt1234$O9EgGjyDWIzMfYBRzW4XD/
+six:$6$salt1234$pf2XxDujCwrChVmIlGqBeZG1vS.873WzUm7E72ixyJ3Lxm1bPzp4oDX8AZ3yu3lzKDqf7yQb63ykY9x3oOaHX0
+sha:{SHA}PLzZCtxLGSqHpiWFC38jHK3fDrM=
+bcrypt:$2y$04$abcdefghijklmnopqrstuuB/GrfUOm5dtrEiT8lcouu5XB5ftbWLi
+"""
+"""An htpasswd file in which everybody's password is ``word``."""
 
 
 @dataclass(frozen=True)
@@ -152,15 +180,17 @@ def configuration(shown: Group, ports: dict[str, int], tls_port: int, folder: Pa
     text += "server { listen PORT default_server; listen TLS_PORT ssl default_server; server_name _; return 404; }\n"
     for host in shown.hosts:
         names = host.names or host.host
-        text += f"server {{ listen PORT; listen TLS_PORT ssl; server_name {names};\n{_LOCATION}\n{host.nginx}\n}}\n"
+        text += f"server {{ listen PORT; listen TLS_PORT ssl; server_name {names};\n{_PROXYING}{_TOLD}\n{host.nginx}\n}}\n"
         text += host.extra + "\n"
+    text = text.replace("ERRORS;", _ERRORS)
     text = re.sub(r"PASS (\w+);", r"proxy_pass http://\1;", text)
-    text = re.sub(r"COMMON(?: WITHOUT ([\w-]+))?;", lambda found: _common(found[1]), text)
+    text = re.sub(r"(TOLD|QUESTION)(?: WITHOUT ([\w-]+))?;", lambda found: _repeated(found[1], found[2]), text)
     return text.replace("TLS_PORT", str(tls_port)).replace("FOLDER", str(folder))
 
 
-def _common(without: str | None) -> str:
-    return re.sub(rf"proxy_set_header {without} [^;]+;", "", _LOCATION) if without else _LOCATION
+def _repeated(word: str, without: str | None) -> str:
+    directives = {"TOLD": _TOLD, "QUESTION": _QUESTION}[word]
+    return re.sub(rf"proxy_set_header {without} [^;]+;", "", directives) if without else directives
 
 
 def objects(shown: Group, ports: dict[str, int]) -> list[Manifest]:
@@ -202,8 +232,9 @@ async def both(name: str, folder: Path) -> AsyncIterator[Pair]:
             await _origin(stack, ends, service_name)
         ports = {name: origin.port for name, origin in ends.origins.items()}
         tls_port = free_port()
-        shown = group(name, {"AUTH_PORT": str(ports["auth"]), "TLS_PORT": str(tls_port), "FOLDER": str(folder)})
-        _write_files(shown, folder)
+        users = base64.b64encode(_USERS.encode()).decode()
+        shown = group(name, {"AUTH_PORT": str(ports["auth"]), "USERS": users})
+        _write_files(folder)
         http = stack.enter_context(nginx(folder / "nginx", configuration(shown, ports, tls_port, folder)))
         compiler = compiled(objects(shown, ports))
         serving = Serving(asyncio.get_running_loop(), SEALER, folder)
@@ -230,8 +261,7 @@ async def _origin(stack: AsyncExitStack, ends: Ends, name: str) -> None:
     stack.callback(server.close)
 
 
-def _write_files(shown: Group, folder: Path) -> None:
+def _write_files(folder: Path) -> None:
     certificate, key = make_pair("any.example")
     (folder / "pair.pem").write_bytes(pem_key(key) + pem(certificate))
-    for name, content in shown.files.items():
-        (folder / name).write_text(content)
+    (folder / "htpasswd").write_text(_USERS)
