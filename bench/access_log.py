@@ -59,7 +59,7 @@ def _lines(results: Results, rounds: int) -> None:
             for _ in range(rounds):
                 before = perf_counter()
                 for batch, columns in batches:
-                    renderer.lines(batch, columns)
+                    renderer.text(batch, columns)
                 seconds.append((perf_counter() - before) / (_BATCHES * BATCH))
             goal = 1.5 if name == "upstreaminfo" and not varied else None
             what = f"{name}, {'heads all different' if varied else 'heads that repeat'}"

@@ -6,7 +6,6 @@ Owns which requests are logged at all. Must not know where lines go.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import repeat
 from operator import attrgetter
 from typing import Final
 
@@ -15,9 +14,9 @@ from msgspec import Struct
 from proto.resources import Settings
 from services.contract import regex
 from services.contract.variables.template import Template, TemplateError, Variable, parse_template
+from services.edge.access.blocks import Blocks
 from services.edge.access.escape import ESCAPES, Escape, Way
-from services.edge.access.headers import Blocks
-from services.edge.access.rows import Rows
+from services.edge.access.rows import rows_of
 from services.edge.access.values import OF_ANSWERS, Column, column_of, header_of
 from services.edge.traffic import LABELS, TARGET, Batch, Columns
 
@@ -49,39 +48,43 @@ class Renderer:
         escape = ESCAPES[form.way]
         self._blocks = Blocks(escape)
         self._skips = _skipping(form.skipped)
-        self._columns: list[Column | int] = []
-        self._line = self._compile(template, escape)
+        self._pieces: list[bytes] = []
+        self._columns: list[tuple[int, Column | int]] = []
+        self._compile(template, escape)
         self.wants_answers = any(name.startswith(OF_ANSWERS) for name in template.names)
 
-    def _compile(self, template: Template, escape: Escape) -> bytes:
-        """The line with ``%b`` for each column; a number in ``_columns`` is a column of ``_blocks``."""
-        line = b""
+    def _compile(self, template: Template, escape: Escape) -> None:
+        """A line in pieces, and which of them is which column; a number is a column of ``_blocks``."""
+        pieces = [b""]
         for part in template.parts:
             if not isinstance(part, Variable):
-                line += part.encode().replace(b"%", b"%%")
+                pieces[-1] += part.encode()
                 continue
             column = column_of(part.name, escape)
             read = header_of(part.name) if column is None else None
             if column is None and read is None:
-                line += escape.absent.replace(b"%", b"%%")
+                pieces[-1] += escape.absent
             else:
-                line += b"%b"
-                self._columns.append(self._blocks.add(read) if read is not None else column)  # type: ignore[arg-type]
-        return line + b"\n"
+                self._columns.append((len(pieces), self._blocks.add(read) if read is not None else column))  # type: ignore[arg-type]
+                pieces += (b"", b"")
+        pieces[-1] += b"\n"
+        self._pieces = pieces
 
-    def lines(self, batch: Batch, columns: Columns) -> list[bytes]:
-        """The lines of those requests of ``batch`` (``columns``: the same) that are logged, each with its end."""
+    def text(self, batch: Batch, columns: Columns) -> bytes:
+        """The lines of those requests of ``batch`` (``columns``: the same) that are logged, each with its end.
+
+        All in one piece: a line by itself would be made only to be joined with the others.
+        """
         logged = self._logged(batch, columns)
         if not logged:
-            return []
-        rows = Rows(*(columns if logged is batch else zip(*logged, strict=True)))
+            return b""
+        rows = rows_of(columns if logged is batch else tuple(zip(*logged, strict=True)))
         blocks = self._blocks.columns(rows.block)
-        texts: list[Iterable[bytes]] = [
-            blocks[column] if isinstance(column, int) else column(rows) for column in self._columns
-        ]
-        if not texts:
-            return list(repeat(self._line % (), len(logged)))
-        return list(map(self._line.__mod__, zip(*texts, strict=True)))
+        width = len(self._pieces)
+        pieces = self._pieces * len(logged)
+        for at, column in self._columns:
+            pieces[at::width] = blocks[column] if isinstance(column, int) else column(rows)
+        return b"".join(pieces)
 
     def _logged(self, batch: Batch, columns: Columns) -> Batch:
         """Those of ``batch`` that are logged; the very same where all are."""

@@ -1,4 +1,4 @@
-"""Values that follow from a request's headers alone: read once per block of headers where clients repeat theirs.
+"""Values that follow from a request's headers alone.
 
 Pure. Several lines of one name are joined as nginx joins them (since 1.23).
 """
@@ -6,33 +6,28 @@ Pure. Several lines of one name are joined as nginx joins them (since 1.23).
 from __future__ import annotations
 
 import binascii
+import re
 from base64 import b64decode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import quote_from_bytes
 
 from msgspec import Struct
 
-from services.edge.access.escape import Escape
-
 
 class Read(Struct, frozen=True, gc=False):
     """How a value is read. ``key``: what a block in lower case has in it if there may be a value; ``value``: a block,
-    and the same in lower case -> the value; None: there is none."""
+    and the same in lower case -> the value; None: there is none. ``lines`` finds the lines of the header without
+    which there is none (and what they say, with white space at the end); ``joined_by``: the value is what they say,
+    several joined by this."""
 
     key: bytes
     value: Callable[[bytes, bytes], bytes | None]
+    lines: re.Pattern[bytes] | None = None
+    joined_by: bytes | None = None
 
     def __call__(self, block: bytes, lower: bytes) -> bytes | None:
-        return self.value(block, lower) if self.key in lower else None
-
-
-_KEPT: Final = 512
-"""Blocks of headers whose values are remembered."""
-_LONGEST: Final = 4096
-"""Bytes of a block that is worth remembering."""
-_AGAIN: Final = 16
-"""Where blocks do not repeat, only one batch in so many is looked up."""
+        return self.value(block, lower) if lower.find(self.key) >= 0 else None
 
 
 def header(name: str, joined_by: bytes = b", ") -> Read:
@@ -53,7 +48,8 @@ def header(name: str, joined_by: bytes = b", ") -> Read:
             more = lower.find(key, end)
         return value
 
-    return Read(key, read)
+    lines = re.compile(rb"\n(?i:%b):[\t ]*+([^\r]*+)" % re.escape(name.encode()))
+    return Read(key, read, lines, joined_by)
 
 
 _cookies: Final = header("cookie", b"; ")
@@ -72,7 +68,7 @@ def cookie(name: str) -> Read:
                 return value
         return None
 
-    return Read(_cookies.key, read)
+    return Read(_cookies.key, read, _cookies.lines)
 
 
 def set_cookie(name: str) -> Read:
@@ -86,7 +82,7 @@ def set_cookie(name: str) -> Read:
                 return value
         return None
 
-    return Read(_set_cookies.key, read)
+    return Read(_set_cookies.key, read, _set_cookies.lines)
 
 
 def _user(block: bytes, lower: bytes) -> bytes | None:
@@ -121,64 +117,13 @@ def _span_id(block: bytes, lower: bytes) -> bytes | None:
 
 
 host: Final = header("host")
-user: Final = Read(_authorization.key, _user)
+user: Final = Read(_authorization.key, _user, _authorization.lines)
 trace_parent: Final = Read(b"traceparent:", _trace_parent)
 """The W3C trace context that went on: of the request's span, else as the client sent it."""
 trace_id: Final = Read(trace_parent.key, _trace_id)
 """The trace id in it."""
-span_id: Final = Read(b"@traceparent:", _span_id)
+span_id: Final = Read(_traced.key, _span_id, _traced.lines)
 """The id of the request's span, if it has one."""
-
-
-class Blocks:
-    """The values of several readers for each block of headers, as they stand in a line."""
-
-    def __init__(self, escape: Escape) -> None:
-        self._escape = escape
-        self._readers: list[Read] = []
-        self._known: dict[bytes, tuple[bytes, ...]] = {}
-        self._batches = 0
-        self._repeat = True
-
-    def add(self, read: Read) -> int:
-        """Read this too; which of the columns it is."""
-        self._readers.append(read)
-        return len(self._readers) - 1
-
-    def columns(self, blocks: Sequence[bytes]) -> Sequence[Sequence[bytes]]:
-        """A column for each reader."""
-        if not self._readers:
-            return ()
-        self._batches += 1
-        if self._repeat or self._batches % _AGAIN == 0:
-            return tuple(zip(*self._looked_up(blocks), strict=True))
-        return tuple(zip(*map(self._values, blocks), strict=True))
-
-    def _looked_up(self, blocks: Sequence[bytes]) -> list[tuple[bytes, ...]]:
-        known = self._known
-        values: list[tuple[bytes, ...]] = []
-        missed = 0
-        for block in blocks:
-            found = known.get(block)
-            if found is None:
-                found = self._values(block)
-                missed += 1
-                if len(block) <= _LONGEST:
-                    if len(known) >= _KEPT:
-                        known.clear()
-                    known[block] = found
-            values.append(found)
-        self._repeat = missed * 2 <= len(blocks)
-        if not self._repeat:
-            known.clear()  # blocks that do not come again are not worth their memory
-        return values
-
-    def _values(self, block: bytes) -> tuple[bytes, ...]:
-        lower = block.lower()
-        escape = self._escape
-        return tuple(
-            [escape.one(read.value(block, lower)) if read.key in lower else escape.absent for read in self._readers]
-        )
 
 
 def escaped(target: bytes) -> str:

@@ -59,7 +59,7 @@ class AccessLog:
         self._renderer: Renderer | None = None
         self._writer: Writer | None = None
         self._unreadable = 0
-        self._lines: list[bytes] = []
+        self._texts: list[bytes] = []
         self._size = 0
         self._timer: asyncio.TimerHandle | None = None
         traffic.on_batch(self._take)
@@ -119,22 +119,23 @@ class AccessLog:
         if self._target is None or self._renderer is None:
             return
         try:
-            lines = self._renderer.lines(batch, columns)
+            text = self._renderer.text(batch, columns)
         except Exception:  # whatever it is that no line can be made of: it must not cost those who ask
             self._unreadable += len(batch)
             if self._unreadable == len(batch):
                 _log.exception("no lines of the access log can be made of some requests")
             return
-        self._lines += lines
-        self._size += sum(map(len, lines))
+        self._texts.append(text)
+        self._size += len(text)
         if self._size >= FLUSH_AT:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        if self._lines and self._writer is not None:
-            lines, self._lines = self._lines, []
-            size, self._size = self._size, 0
-            self._writer.write(lines, size)
+        if self._size and self._writer is not None:
+            text = b"".join(self._texts)
+            self._texts.clear()
+            self._size = 0
+            self._writer.write(text)
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(FLUSH_EVERY, self._tick)

@@ -11,7 +11,7 @@ import os
 import select
 import socket
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from time import time
@@ -44,8 +44,8 @@ class Outlet(Protocol):
     written: int
     direct: Direct | None
 
-    def write(self, lines: Sequence[bytes]) -> None:
-        """Write ``lines``, each with its end."""
+    def write(self, text: bytes) -> None:
+        """Write lines, each with its end."""
 
     def reopen(self) -> None:
         """Open anew what was moved away."""
@@ -60,31 +60,30 @@ class Direct(Struct, frozen=True, gc=False):
     descriptor: int
     piece: int
 
-    def write(self, lines: Sequence[bytes]) -> int:
-        """Write what is taken at once of ``lines``; how many. Whatever else is wrong, others find out."""
+    def write(self, text: bytes) -> int:
+        """Write what is taken at once of some lines; how many bytes that were. Whatever else is wrong, others find
+        out."""
         written = 0
         try:
-            for first, end in _pieces(lines, self.piece):
-                data = b"".join(lines[first:end])
-                if len(data) > self.piece:
+            for piece in pieces(text, self.piece):
+                if len(piece) > self.piece:
                     break  # a line that could be torn
-                os.write(self.descriptor, data)
-                written = end
+                os.write(self.descriptor, piece)
+                written += len(piece)
         except OSError:
             return written
         return written
 
 
-def _pieces(lines: Sequence[bytes], at_most: int) -> Iterator[tuple[int, int]]:
-    """Runs of ``lines`` (first, end) of at most so many bytes each; a longer line is alone."""
-    first = size = 0
-    for number, line in enumerate(lines):
-        size += len(line)
-        if size > at_most and number > first:
-            yield first, number
-            first, size = number, len(line)
-    if first < len(lines):
-        yield first, len(lines)
+def pieces(text: bytes, at_most: int) -> Iterator[bytes]:
+    """Whole lines of ``text``, as many together as are at most so many bytes; a longer line is alone."""
+    first, size = 0, len(text)
+    while size - first > at_most:
+        end = text.rfind(b"\n", first, first + at_most) + 1 or text.find(b"\n", first) + 1 or size
+        yield text[first:end]
+        first = end
+    if first < size:
+        yield text[first:] if first else text
 
 
 class File:
@@ -100,13 +99,13 @@ class File:
         self.direct: Direct | None = None
         self.written = 0
 
-    def write(self, lines: Sequence[bytes]) -> None:
-        """Write ``lines`` to the file as it is now. Raises OSError."""
+    def write(self, text: bytes) -> None:
+        """Write lines to the file as it is now. Raises OSError."""
         self.written = 0
         self._look()
-        for first, end in _pieces(lines, self._piece):
-            self._write(b"".join(lines[first:end]))
-            self.written = end
+        for piece in pieces(text, self._piece):
+            self._write(piece)
+            self.written += piece.count(b"\n")
 
     def _write(self, data: bytes) -> None:
         while data:  # a full disk takes a part, then nothing
@@ -174,15 +173,15 @@ class Syslog:
         self.direct: Direct | None = None
         self.written = 0
 
-    def write(self, lines: Sequence[bytes]) -> None:
-        """Send ``lines``; the server's name is looked up when none was yet, or sending failed. Raises OSError."""
+    def write(self, text: bytes) -> None:
+        """Send lines; the server's name is looked up when none was yet, or sending failed. Raises OSError."""
         self.written = 0
         if self._socket is None:
             self._socket = self._connected()
         beginning = f"<{_PRIORITY}>{syslog_time(int(time())).decode()} {self._host_name} {_TAG}: ".encode()
         try:
-            for line in lines:
-                self._socket.send(beginning + line.removesuffix(b"\n"))
+            for line in text.removesuffix(b"\n").split(b"\n"):
+                self._socket.send(beginning + line)
                 self.written += 1
         except OSError:
             self.close()

@@ -16,11 +16,6 @@ UpstreamColumn = Callable[[bytes, Rows], Iterable[bytes]]
 """(what stands for an absent value, rows) -> texts."""
 
 
-def _usual(rows: Rows) -> bool:
-    """Whether all requests were answered by the first endpoint they were offered to."""
-    return all(rows.answered) and not any(rows.earlier) and all(rows.endpoint)
-
-
 def _listed(absent: bytes, rows: Rows, text: Callable[[Tried], bytes]) -> Iterable[bytes]:
     return [b", ".join(map(text, tries)) if tries else absent for tries in rows.tries()]
 
@@ -30,26 +25,26 @@ def _seconds(value: float) -> bytes:
 
 
 def _addresses(absent: bytes, rows: Rows) -> Iterable[bytes]:
-    if _usual(rows):
+    if rows.at_once:
         return map(NAMES.__getitem__, rows.endpoint)
     return _listed(absent, rows, lambda tried: NAMES[tried.endpoint])
 
 
 def _statuses(absent: bytes, rows: Rows) -> Iterable[bytes]:
-    if _usual(rows):
+    if rows.at_once:
         return map(DIGITS.__getitem__, rows.upstream_status)
     return _listed(absent, rows, lambda tried: DIGITS[tried.status] if tried.status else b"-")
 
 
 def _lengths(absent: bytes, rows: Rows) -> Iterable[bytes]:
-    if _usual(rows):
+    if rows.at_once:
         return map(DIGITS.__getitem__, rows.upstream_length)
     return _listed(absent, rows, lambda tried: DIGITS[tried.length])
 
 
 def _response_times(absent: bytes, rows: Rows) -> Iterable[bytes]:
-    if _usual(rows):
-        return seconds_between(rows.ended, rows.chosen)
+    if rows.at_once:
+        return rows.took if rows.chosen == rows.started else seconds_between(rows.ended, rows.chosen)
     return _listed(absent, rows, lambda tried: _seconds(tried.response_seconds))
 
 

@@ -31,7 +31,7 @@ from services.edge.access.headers import (
 )
 from services.edge.access.rows import Rows
 from services.edge.access.upstreams import UPSTREAM
-from services.edge.access.written import DIGITS, NAMES, seconds_between
+from services.edge.access.written import DIGITS, NAMES
 from services.edge.link import Link
 from services.runtime.version import software
 
@@ -159,10 +159,6 @@ def _body_sent(rows: Rows) -> Iterable[bytes]:
     return map(DIGITS.__getitem__, map(sub, rows.sent, rows.head_sent))
 
 
-def _request_time(rows: Rows) -> Iterable[bytes]:
-    return seconds_between(rows.ended, rows.started)
-
-
 def _constant(text: bytes) -> Column:
     return lambda rows: repeat(text, len(rows.labels))
 
@@ -187,7 +183,7 @@ def _ready(escape: Escape) -> dict[str, Column]:
         "body_bytes_sent": _body_sent,
         "bytes_sent": lambda rows: map(DIGITS.__getitem__, rows.sent),
         "request_length": lambda rows: map(DIGITS.__getitem__, rows.received),
-        "request_time": _request_time,
+        "request_time": lambda rows: rows.took,
         "time_local": _ended_as(Times(common_log_time)),
         "time_iso8601": _ended_as(Times(iso_time)),
         "msec": _ended_as(with_milliseconds),

@@ -6,7 +6,7 @@ Owns the thread and the bound on what waits for it. Must not know what lines say
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Thread
 from time import monotonic
@@ -26,8 +26,7 @@ COMPLAIN_EVERY: Final = 60.0
 
 
 class _Lines(Struct, frozen=True, gc=False):
-    lines: Sequence[bytes]
-    size: int
+    text: bytes
 
 
 class _Change(Struct, frozen=True, gc=False):
@@ -80,22 +79,20 @@ class Writer:
         """Whether everything that was given was written or lost."""
         return self._given == self._taken
 
-    def write(self, lines: Sequence[bytes], size: int) -> None:
-        """Write ``lines`` (``size`` bytes in all), at once if that can be done without waiting, else soon, or lose
-        them."""
+    def write(self, text: bytes) -> None:
+        """Write lines, each with its end: at once if that can be done without waiting, else soon, or lose them."""
         after, direct = self._open
         if direct is not None and after == self._told and self._given == self._taken:
-            written = direct.write(lines)
-            self._directly += written
-            if written == len(lines):
+            taken = direct.write(text)
+            self._directly += text.count(b"\n", 0, taken)
+            if taken == len(text):
                 return
-            size -= sum(map(len, lines[:written]))
-            lines = lines[written:]
-        if self._given - self._taken + size > WAITING_AT_MOST:
-            self._refused += len(lines)
+            text = text[taken:]
+        if self._given - self._taken + len(text) > WAITING_AT_MOST:
+            self._refused += text.count(b"\n")
             return
-        self._given += size
-        self._queue.put(_Lines(lines, size))
+        self._given += len(text)
+        self._queue.put(_Lines(text))
 
     def change(self, make: Callable[[], Outlet]) -> None:
         """Write what comes from now on elsewhere."""
@@ -122,11 +119,11 @@ class Writer:
     def _run(self) -> None:
         while True:
             match self._queue.get():
-                case _Lines(lines, size):
-                    self._write(lines)
+                case _Lines(text):
+                    self._write(text)
                     if self._outlet is not None:
                         self._open = self._done, self._outlet.direct
-                    self._taken += size
+                    self._taken += len(text)
                 case _Change(make):
                     self._done += 1
                     self._close()
@@ -144,15 +141,15 @@ class Writer:
         if self._outlet is not None:
             self._outlet.close()
 
-    def _write(self, lines: Sequence[bytes]) -> None:
+    def _write(self, text: bytes) -> None:
         outlet = self._outlet
         if outlet is None:
-            self._failed += len(lines)
+            self._failed += text.count(b"\n")
             return
         try:
-            outlet.write(lines)
+            outlet.write(text)
         except OSError as error:
-            self._failed += len(lines) - outlet.written
+            self._failed += text.count(b"\n") - outlet.written
             self._complain(outlet.place, error)
         self._by_thread += outlet.written
 

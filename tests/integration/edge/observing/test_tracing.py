@@ -196,7 +196,7 @@ async def test_lines_name_the_span() -> None:
     ):
         assert running.serving.generation is not None
         renderer = Renderer(form_of(running.serving.generation.settings))
-        running.serving.traffic.on_batch(lambda batch, columns: lines.extend(renderer.lines(batch, columns)))
+        running.serving.traffic.on_batch(lambda *batch: lines.extend(renderer.text(*batch).splitlines(keepends=True)))
         await ask(running.http, request("GET", "/", PARENT))
         await ask(running.http, request("GET", "/"))
         running.serving.traffic.flush()

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.contract.variables.registry import VARIABLES
+from services.edge.access.blocks import Blocks
 from services.edge.access.clock import Times, common_log_time, iso_time, syslog_time
 from services.edge.access.escape import ESCAPES
-from services.edge.access.headers import Blocks, cookie, header
-from services.edge.access.outlet import Direct, File
+from services.edge.access.headers import cookie, header
+from services.edge.access.outlet import Direct, File, pieces
 from services.edge.access.rows import Rows
 from services.edge.access.values import column_of, header_of
 from services.edge.access.writer import Writer
@@ -26,8 +27,7 @@ from tests.support.waiting import eventually
 
 
 def test_rows_are_the_columns_of_records() -> None:
-    names = {"client": "client"}
-    assert Rows.__struct_fields__ == tuple(names.get(field, field) for field in Record._fields)
+    assert Rows.__struct_fields__[: len(Record._fields)] == Record._fields
 
 
 def test_every_variable_that_has_a_value_is_found_somewhere() -> None:
@@ -70,8 +70,40 @@ def test_what_repeats_is_remembered_and_what_does_not_is_not() -> None:
     one = b"\r\nX-A: 1\r\n\r\n"
     assert blocks.columns([one, b"\r\n\r\n", one]) == ((b"1", b"-", b"1"),)
     for number in range(40):
-        assert blocks.columns([b"\r\nX-A: %d\r\n\r\n" % number]) == ((b"%d" % number,),)
+        (column,) = blocks.columns([b"\r\nX-A: %d\r\n\r\n" % number])
+        assert list(column) == [b"%d" % number]
     assert len(blocks._known) <= 1
+
+
+_LINES = st.sampled_from(
+    (b"X-A: 1", b"x-a:\t2 ", b"X-A:", b'X-A: "', b"X-Ab: 3", b"Cookie: a=1; B=2", b"cookie: b=3", b"X-B: X-A: 4",
+     b"Authorization: Basic dTpw", b"authorization: Bearer x", b"Host: h:80")
+)  # fmt: skip
+
+
+@given(st.lists(st.lists(_LINES, max_size=4), min_size=1, max_size=8), st.booleans())
+def test_a_batch_says_what_each_block_says(batch: list[list[bytes]], repeats: bool) -> None:
+    names = ("http_x_a", "http_cookie", "cookie_b", "remote_user", "host", "http_none")
+    readers = [header_of(name) for name in names]
+    escape = ESCAPES["default"]
+    blocks = Blocks(escape)
+    for reader in readers:
+        assert reader is not None
+        blocks.add(reader)
+    blocks._repeat = repeats
+    received = [b"\r\n" + b"".join(line + b"\r\n" for line in lines) + b"\r\n" for lines in batch]
+    for column, reader in zip(blocks.columns(received), readers, strict=True):
+        assert reader is not None
+        assert list(column) == [escape.one(reader(block, block.lower())) for block in received]
+
+
+@given(st.lists(st.binary(max_size=12).map(lambda line: line.replace(b"\n", b"")), max_size=20), st.integers(1, 20))
+def test_pieces_are_whole_lines(lines: list[bytes], at_most: int) -> None:
+    text = b"".join(line + b"\n" for line in lines)
+    found = list(pieces(text, at_most))
+    assert b"".join(found) == text
+    assert all(piece.endswith(b"\n") for piece in found)
+    assert all(len(piece) <= at_most or piece.count(b"\n") == 1 for piece in found)
 
 
 def test_a_pipe_takes_whole_lines_in_pieces_or_nothing() -> None:
@@ -79,12 +111,12 @@ def test_a_pipe_takes_whole_lines_in_pieces_or_nothing() -> None:
     os.set_blocking(writing, False)
     direct = Direct(writing, 4096)
     lines = [b"%04d" % number + b"x" * 995 + b"\n" for number in range(200)]
-    written = direct.write(lines)
-    assert 0 < written < 200
-    assert os.read(reading, 1 << 20) == b"".join(lines[:written])
-    assert direct.write([b"y" * 5000]) == 0, "it could be torn"
+    written = direct.write(b"".join(lines))
+    assert 0 < written < 200 * 1000
+    assert os.read(reading, 1 << 20) == b"".join(lines[: written // 1000])
+    assert direct.write(b"y" * 5000 + b"\n") == 0, "it could be torn"
     os.close(reading)
-    assert direct.write(lines) == 0
+    assert direct.write(b"".join(lines)) == 0
     os.close(writing)
 
 
@@ -94,8 +126,8 @@ async def test_lines_that_are_lost_are_said_once_for_each_place(
     writer = Writer()
     for name in ("absent/one.log", "absent/two.log"):
         writer.change(lambda path=str(tmp_path / name): File(path))  # type: ignore[misc]
-        writer.write([b"a\n"], 2)
-        writer.write([b"b\n"], 2)
+        writer.write(b"a\n")
+        writer.write(b"b\n")
     writer.end()
     await eventually(lambda: writer.ended)
     assert writer.lost == 4
