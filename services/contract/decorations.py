@@ -20,6 +20,7 @@ from services.contract.header_values import header_problem
 
 MAX_SNIPPET: Final = 65536
 """Longer ones are not read, characters."""
+MAX_NAMED: Final = 8
 NOTHING: Final = Decorations()
 UNDERSTOOD: Final = ("more_set_headers", "more_clear_headers", "add_header")
 
@@ -31,6 +32,14 @@ _TOKEN: Final = re.compile(
     r"""|(?P<bare>(?:[^ \t\r\n;{}"'\\$]|\$\{[A-Za-z0-9_]+\}|\$(?!\{))++)""",
     re.DOTALL,
 )
+_ANY_TOKEN: Final = re.compile(
+    r"""(?P<space>[ \t\r\n]+|\#[^\n]*)"""
+    r"""|(?P<break>[;{}])"""
+    r"""|(?P<word>"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'"""
+    r"""|(?!["'])(?:[^ \t\r\n;{}\\$]|\\.|\$\{[A-Za-z0-9_]+\}|\$)(?:[^ \t\r\n;{\\$]|\\.|\$\{[A-Za-z0-9_]+\}|\$)*+)""",
+    re.DOTALL,
+)
+"""What nginx's configuration is made of, loosely: only to name what is refused."""
 _ESCAPED: Final = re.compile(r"""\\(["'\\trn])""")
 _MEANT: Final = {"t": "\t", "r": "\r", "n": "\n"}
 _DIRECTIVE: Final = re.compile(r"[A-Za-z0-9_]{1,60}")
@@ -41,12 +50,14 @@ ADDED_TO: Final = frozenset((200, 201, 204, 206, 301, 302, 303, 304, 307, 308))
 
 
 class OtherDirectiveError(MalformedError):
-    """A snippet that does something else than decorate responses. ``directive``: what is not understood, perhaps "" for
-    what is none."""
+    """A snippet that does something else than decorate responses. ``directives``: the names of what else is in it, as
+    far as they can be told."""
 
-    def __init__(self, directive: str) -> None:
-        self.directive = directive if _DIRECTIVE.fullmatch(directive) else ""
-        named = f"the directive {self.directive}" if self.directive else "what is no directive of one line"
+    def __init__(self, directives: tuple[str, ...]) -> None:
+        self.directives = directives
+        named = "what is no directive of one line"
+        if directives:
+            named = f"the directive{'s' if len(directives) > 1 else ''} {', '.join(directives)}"
         super().__init__(f"has {named}; only {', '.join(UNDERSTOOD[:-1])} and {UNDERSTOOD[-1]} are understood")
 
 
@@ -76,7 +87,7 @@ def parse_decorations(text: str) -> Decorations:
                 if value:
                     (always if everywhere else added).append((name, value))
             case _:
-                raise OtherDirectiveError(directive)
+                raise OtherDirectiveError(others(text))
     return Decorations(tuple(put.values()), tuple(removed), tuple(added), tuple(always))
 
 
@@ -106,14 +117,14 @@ def _lines(text: str) -> Iterator[tuple[str, list[str]]]:
     while at < len(text):
         found = _TOKEN.match(text, at)
         if found is None:
-            raise _unread(words)
+            raise _unread(text, words)
         at = found.end()
         match found.lastgroup:
             case "space":
                 continue
             case "end":
                 if not words:
-                    raise OtherDirectiveError("")
+                    raise OtherDirectiveError(())
                 yield words[0], words[1:]
                 words = []
             case "bare":
@@ -124,11 +135,31 @@ def _lines(text: str) -> Iterator[tuple[str, list[str]]]:
         raise MalformedError("does not end with ;")
 
 
-def _unread(words: list[str]) -> MalformedError:
+def _unread(text: str, words: list[str]) -> MalformedError:
     """What is said where nginx's configuration goes on in a way that none of the three directives has."""
-    if words and words[0] in UNDERSTOOD:
+    found = others(text)
+    if not found and words and words[0] in UNDERSTOOD:
         return MalformedError(f"has {words[0]} with quotes, braces or backslashes that are not understood")
-    return OtherDirectiveError(words[0] if words else "")
+    return OtherDirectiveError(found)
+
+
+def others(text: str) -> tuple[str, ...]:
+    """The directives of ``text`` that are not understood, each once, those in blocks too; up to where it cannot be
+    read, and no more than MAX_NAMED."""
+    found: dict[str, None] = {}
+    first, at = True, 0
+    while at < len(text) and len(found) < MAX_NAMED:
+        token = _ANY_TOKEN.match(text, at)
+        if token is None:
+            break
+        at = token.end()
+        if token.lastgroup == "break":
+            first = True
+        elif token.lastgroup == "word":
+            if first and _DIRECTIVE.fullmatch(token[0]) and token[0] not in UNDERSTOOD:
+                found[token[0]] = None
+            first = False
+    return tuple(found)
 
 
 def _words(directive: str, words: list[str]) -> list[str]:

@@ -31,6 +31,7 @@ from proto.resources import (
     Route,
     RouteGroup,
     Settings,
+    Stream,
     Upstream,
     VirtualHost,
 )
@@ -43,9 +44,13 @@ from services.watcher.sources.folder.documents import pieces_of, read_yaml
 
 HERE = Path(__file__).parent
 CASES = HERE / "cases"
+REAL = HERE / "real"
+SHARED = REAL / "controller.yaml"
+"""What the manifests of real applications share."""
 EXPECTED_OF_EXAMPLES = HERE / "examples"
 EXAMPLES = HERE.parent.parent / "examples"
 EXAMPLE_OPTIONS = {"configmap": CompileOptions(configmap="ingress-nginx/ingress-nginx-controller")}
+REAL_OPTIONS = CompileOptions(configmap="ingress-nginx/ingress-nginx-controller", enable_ssl_passthrough=True)
 _SEALER = Sealer("limen", [("00" * 8, bytes(32))])
 
 
@@ -60,14 +65,24 @@ class Case(msgspec.Struct, frozen=True):
 
 
 def all_cases() -> list[Case]:
-    """The cases of this folder, and every example."""
+    """The cases of this folder, real applications, and every example."""
     cases = [_case(folder) for folder in sorted(CASES.iterdir()) if (folder / "objects.yaml").is_file()]
+    cases += real_cases()
     for folder in sorted(path for path in EXAMPLES.iterdir() if path.is_dir()):
         files = (EXAMPLES / "ingressclass.yaml", *sorted(folder.rglob("*.yaml")))
         expected = EXPECTED_OF_EXAMPLES / f"{folder.name}.yaml"
         options = EXAMPLE_OPTIONS.get(folder.name, CompileOptions())
         cases.append(Case(f"example-{folder.name}", files, expected, options))
     return cases
+
+
+def real_cases() -> list[Case]:
+    """Popular applications as their charts are used, in an installation that allows snippets."""
+    folders = sorted(path for path in REAL.iterdir() if path.is_dir())
+    return [
+        Case(f"real-{folder.name}", (SHARED, folder / "objects.yaml"), folder / "expected.yaml", REAL_OPTIONS)
+        for folder in folders
+    ]
 
 
 def _case(folder: Path) -> Case:
@@ -151,6 +166,9 @@ def _resource(resource: Resource, groups: dict[str, RouteGroup]) -> Any:
         case Alias():
             said = "redirected to" if resource.redirects else "served as"
             return f"{said} {resource.host}" + (f", tls {resource.certificate}" if resource.tls else "")
+        case Stream():
+            words = [name for name, on in (("reads", resource.reads_proxy), ("writes", resource.writes_proxy)) if on]
+            return resource.upstream + "".join(f", {word} PROXY headers" for word in words)
         case Upstream():
             said = {} if resource.balancing is None else asdict(resource.balancing)
             balancing = [f"{name} {value}" for name, value in said.items() if value]

@@ -23,7 +23,7 @@ _INSTEAD: Final = {
     "auth_request_set": "the annotation auth-response-headers",
     "client_body_buffer_size": "the annotation client-body-buffer-size",
     "client_max_body_size": "the annotation proxy-body-size",
-    "deny": "the annotation denylist-source-range; for a path, a path of its own in another Ingress that has it",
+    "deny": "the annotation denylist-source-range, for a path in an Ingress of its own",
     "error_page": "the annotations custom-http-errors and default-backend",
     "grpc_read_timeout": "the annotation proxy-read-timeout, which holds for gRPC too",
     "grpc_send_timeout": "the annotation proxy-send-timeout, which holds for gRPC too",
@@ -52,12 +52,12 @@ _INSTEAD: Final = {
     "proxy_redirect": "the annotations proxy-redirect-from and proxy-redirect-to",
     "proxy_request_buffering": "the annotation proxy-request-buffering",
     "proxy_send_timeout": "the annotation proxy-send-timeout",
-    "proxy_set_header": "for Host the annotation upstream-vhost, for others the ConfigMap that proxy-set-headers names, "
-    "for all hosts. Upgrade and Connection of WebSockets, and X-Forwarded-*, need none",
+    "proxy_set_header": "for Host the annotation upstream-vhost, for others the ConfigMap that proxy-set-headers "
+    "names, for all hosts. Upgrade and Connection of WebSockets, and X-Forwarded-*, need none",
     "proxy_ssl_name": "the annotation proxy-ssl-name",
     "proxy_ssl_server_name": "the annotation proxy-ssl-server-name",
     "proxy_ssl_verify": "the annotation proxy-ssl-verify",
-    "return": "the annotations permanent-redirect and temporal-redirect",
+    "return": "the annotations permanent-redirect and temporal-redirect; for a text of its own, a Service that says it",
     "rewrite": "the annotations rewrite-target and permanent-redirect",
     "satisfy": "the annotation satisfy",
     "server_tokens": "nothing; they are off",
@@ -100,6 +100,6 @@ def judge_snippet(name: str, text: str, *, allowed: bool) -> tuple[Decorations, 
 
 def _remedy(error: MalformedError) -> str:
     if isinstance(error, OtherDirectiveError):
-        instead = _INSTEAD.get(error.directive)
-        return f"Remove it. What does the same as {error.directive}: {instead}." if instead else _SEARCH
+        known = [f"{name}: {_INSTEAD[name]}" for name in error.directives if name in _INSTEAD]
+        return f"Remove it. What does the same, {'; '.join(known)}." if known else _SEARCH
     return "Correct it, or remove it and use the annotation custom-headers."

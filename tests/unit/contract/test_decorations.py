@@ -37,24 +37,26 @@ def test_what_is_understood(text: str, meant: Decorations) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "directive"),
+    ("text", "directives"),
     [
         ("deny all;", "deny"),
         ('more_set_headers "A: 1"; deny all;', "deny"),
-        ("location ~ ^/x { deny all; }", "location"),
-        ("if ($host = a) { return 403; }", "if"),
+        ("location ~ ^/(x|\\d{2})$ { deny all; } # return;\nsatisfy any;", "location deny satisfy"),
+        ("if ($host = a) { return 403; }", "if return"),
         ("proxy_set_header Authorization secret;", "proxy_set_header"),
+        ("set $a 'deny all; {'; deny 'x", "set deny"),
         ("}", ""),
         (";", ""),
         ("more_set_headers_by_lua x;", "more_set_headers_by_lua"),
         ("More_Set_Headers 'A: 1';", "More_Set_Headers"),
         ('"more set" x;', ""),
+        ("".join(f"a{number} x;" for number in range(20)), "a0 a1 a2 a3 a4 a5 a6 a7"),
     ],
 )
-def test_every_other_directive_is_named(text: str, directive: str) -> None:
+def test_every_other_directive_is_named(text: str, directives: str) -> None:
     with pytest.raises(OtherDirectiveError) as error:
         parse_decorations(text)
-    assert error.value.directive == directive
+    assert error.value.directives == tuple(directives.split())
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,7 @@ def test_what_is_refused_is_told_where_else_it_stands() -> None:
     _, found = judge_snippet("configuration-snippet", "proxy_read_timeout 600;", allowed=True)
     assert found is not None
     assert found.code == "annotation-refused"
-    assert found.remedy == "Remove it. What does the same as proxy_read_timeout: the annotation proxy-read-timeout."
+    assert found.remedy == "Remove it. What does the same, proxy_read_timeout: the annotation proxy-read-timeout."
     _, found = judge_snippet("configuration-snippet", "set $x 1;", allowed=True)
     assert found is not None
     assert found.remedy.startswith("Remove it; look")
