@@ -53,6 +53,7 @@ map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
 map $http_x_request_id $req_id { default $http_x_request_id; "" $request_id; }
 map $scheme $told_port { default 80; https 443; }
 map $scheme $hsts { default ""; https "max-age=31536000; includeSubDomains"; }
+map $request_uri $without_slash { default $request_uri; "~^(?<stem>.*)/$" $stem; }
 map $http_host $http_host_name { default ""; "~^(?<bare>[^:]*)" $bare; }
 """
 
@@ -180,7 +181,9 @@ def configuration(shown: Group, ports: dict[str, int], tls_port: int, folder: Pa
     text += "server { listen PORT default_server; listen TLS_PORT ssl default_server; server_name _; return 404; }\n"
     for host in shown.hosts:
         names = host.names or host.host
-        text += f"server {{ listen PORT; listen TLS_PORT ssl; server_name {names};\n{_PROXYING}{_TOLD}\n{host.nginx}\n}}\n"
+        text += (
+            f"server {{ listen PORT; listen TLS_PORT ssl; server_name {names};\n{_PROXYING}{_TOLD}\n{host.nginx}\n}}\n"
+        )
         text += host.extra + "\n"
     text = text.replace("ERRORS;", _ERRORS)
     text = re.sub(r"PASS (\w+);", r"proxy_pass http://\1;", text)
