@@ -1,4 +1,4 @@
-"""Requests that nobody thought of, to nginx and to an edge: paths, queries, headers and bodies made up by hypothesis."""
+"""Requests that nobody thought of, to nginx and to an edge: paths, queries, headers and bodies from hypothesis."""
 
 from __future__ import annotations
 
