@@ -64,6 +64,7 @@ def command(**values: Any) -> None:
             shutdown_grace_period=values["shutdown_grace_period"],
             worker_shutdown_timeout=values["worker_shutdown_timeout"],
             allow_loopback_upstreams=values["allow_loopback_upstreams"],
+            zone=values["zone"].strip(),
             metrics=metrics,
             limits=LimitOptions(
                 per_source=values["max_connections_per_source"], pending_connects=values["max_pending_connects"]

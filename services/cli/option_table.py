@@ -211,6 +211,12 @@ METRICS: Final = (
     ),
     Option(
         name="metrics-per-host",
+    Option(
+        name="zone",
+        roles=of("edge"),
+        metavar="ZONE",
+        help="Where the edge is (label topology.kubernetes.io/zone of its node), for --enable-topology-aware-routing.",
+    ),
         roles=of("edge"),
         kind=bool,
         default=True,

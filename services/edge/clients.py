@@ -76,3 +76,10 @@ class Arriving(Protocol):
 
     def abort(self) -> None:
         """Close at once."""
+
+
+class Listening(Protocol):
+    """Whoever accepts clients."""
+
+    connections: set[Kept]
+    handshakes: set[Arriving]

@@ -11,15 +11,18 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Final
 
+from proto.resources import Stream
 from services.edge.client import ClientConnection
 from services.edge.clients import Arriving, Kept
 from services.edge.connection import NEWCOMER_TIME
-from services.edge.gate import Gate, TurnedAway
+from services.edge.gate import AtAddress, Gate, TurnedAway, hand_over
 from services.edge.http2.cleartext import Undecided
 from services.edge.http2.common import Common
 from services.edge.http2.connection import Http2Connection
 from services.edge.proxied import Proxied, Refusals
 from services.edge.serving import Serving
+from services.edge.streams.account import Account, two
+from services.edge.streams.splice import Splice
 from services.edge.tls import TLSConnection
 
 BACKLOG: Final = 4096
@@ -67,7 +70,7 @@ class Listener:
             return Undecided(self, lambda: ClientConnection(self), self._multiplexed)
         connection = ClientConnection(self)
         if self.tls:
-            return TLSConnection(connection, self._multiplexed, self.serving, self.handshakes)
+            return TLSConnection(connection, self._multiplexed, self.serving, self.handshakes, self._pass_on)
         return connection
 
     def _multiplexed(self) -> Http2Connection:
@@ -75,6 +78,21 @@ class Listener:
 
     def close(self) -> None:
         """Accept no more; connections stay."""
+    def _pass_on(self, upstream: str, transport: asyncio.Transport, first: bytes) -> None:
+        """Hand a connection on unopened (``ssl-passthrough``)."""
+        peer, server = two(transport.get_extra_info("peername")), two(transport.get_extra_info("sockname"))
+        account = Account(Stream("tls", upstream), peer, server, self.serving.ledger.ended)
+        splice = Splice(self.serving, account, self.connections, None)
+        hand_over(transport, splice.client)
+        splice.begin(transport, first)
+
+    def _speaks_h2c(self) -> bool:
+        """Whether a client that comes now may begin with HTTP/2 in the clear."""
+        if self.tls:
+            return False
+        generation = self.serving.newest
+        return self._h2c or (generation is not None and generation.settings.http2_in_clear)
+
         for server in self._servers:
             server.close()
 

@@ -55,7 +55,8 @@ class EdgeOptions(Struct, frozen=True, kw_only=True):
     notice; ``worker_shutdown_timeout``: seconds that requests and WebSockets get to finish after that (both as in
     ingress-nginx). ``allow_loopback_upstreams``: names of ExternalName Services may
     resolve to loopback and link-local addresses: right where the manifests are the operator's own files, wrong in a
-    cluster whose tenants write Services (ingress-nginx refuses them too).
+    cluster whose tenants write Services (ingress-nginx refuses them too). ``zone``: where the edge is, as hints of
+    EndpointSlices call it; empty: it takes no notice of them.
     """
 
     bus: BusOptions
@@ -73,5 +74,6 @@ class EdgeOptions(Struct, frozen=True, kw_only=True):
     worker_shutdown_timeout: float = 240.0
     allow_loopback_upstreams: bool = False
     metrics: MetricsOptions = DEFAULT_METRICS
+    zone: str = ""
     limits: LimitOptions = DEFAULT_LIMITS
     log_json: bool = False

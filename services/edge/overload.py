@@ -19,7 +19,7 @@ from services.edge.heap import Heap
 from services.runtime.logs import log
 
 if TYPE_CHECKING:
-    from services.edge.listener import Listener
+    from services.edge.clients import Listening
     from services.edge.serving import Serving
 
 _log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Overload:
         self._memory = 0.0
         self._seen = 0
         self._shed_at = 0.0
-        self.listeners: list[Listener] = []
+        self.listeners: list[Listening] = []
 
     @property
     def turns_away(self) -> bool:

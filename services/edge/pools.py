@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
-from proto.resources import Settings, Upstream
+from proto.resources import Endpoint, Settings, Upstream
 from services.edge.core.retries import RetryBudget
 from services.edge.core.transport import PLAIN, Transport, lane_of
 
@@ -125,12 +125,14 @@ class Pools:
     """All pools and balancers of a worker.
 
     ``balancers``: by lane (``transport.lane_of``), those that have been asked for, each right for the generation in
-    force. ``resting``: the idle connections of all pools, the one that has been idle longest first.
+    force. ``zone``: where this edge is, empty: nobody knows. ``resting``: the idle connections of all pools, the one
+    that has been idle longest first.
     """
 
-    __slots__ = ("_addresses", "_pools", "balancers", "resting", "settings")
+    __slots__ = ("_addresses", "_pools", "balancers", "resting", "settings", "zone")
 
     def __init__(self) -> None:
+        self.zone = ""
         self._pools: dict[tuple[str, int, str], EndpointPool] = {}
         self.balancers: dict[str, Balancer] = {}
         self._addresses: dict[str, tuple[str, ...]] = {}
@@ -171,7 +173,7 @@ class Pools:
         self, lane: str, name: str, upstream: Upstream, transport: Transport, before: Balancer | None
     ) -> Balancer:
         keys: dict[tuple[str, int, str], None] = {}
-        for endpoint in upstream.endpoints:
+        for endpoint in near(upstream, self.zone):
             addresses = self._addresses.get(endpoint.address, ()) if upstream.dns else (endpoint.address,)
             for address in addresses:
                 keys[(address, endpoint.port, transport.name)] = None
@@ -238,6 +240,14 @@ class Pools:
     def counts(self) -> dict[str, int]:
         """Connections to endpoints by state."""
         return {"idle": self.idle, "active": self.open() - self.idle}
+
+
+def near(upstream: Upstream, zone: str) -> Iterable[Endpoint]:
+    """The endpoints that are meant for edges in ``zone``; all where nothing is said of it, or none is."""
+    if not zone or not upstream.zones:
+        return upstream.endpoints
+    meant = [endpoint for endpoint, zones in zip(upstream.endpoints, upstream.zones, strict=False) if zone in zones]
+    return meant or upstream.endpoints
 
 
 class ConnectTimeoutError(Exception):

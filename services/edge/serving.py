@@ -31,6 +31,7 @@ from services.edge.pools import Pools
 from services.edge.spool import Spools
 from services.edge.tracing.tracing import Tracing
 from services.edge.traffic import Traffic
+from services.edge.streams.ledger import Ledger
 from services.edge.verdicts import Verdicts
 
 SERIES_AT_MOST: Final = 20_000
@@ -76,6 +77,8 @@ class Serving:
         self.overload = Overload(self)
         self.limits.clients = self.overload.clients
         self._tasks: set[asyncio.Task[None]] = set()
+        self.ledger: Ledger = Ledger(loop)
+        self.outflow = Outflow(loop, self.traffic.counters, limits.waiting_bytes)
         self._date = b""
         self._date_at = 0
 
@@ -94,6 +97,7 @@ class Serving:
         self.tracing.follow(generation.settings)
         if self.traffic.series > SERIES_AT_MOST:
             self.traffic.forget(lambda labels: not labels.host or generation.has_host(labels.host))
+        self.ledger.follow(generation.settings)
 
     def refuse(self, refusing: bool) -> None:
         """Answer requests with 503 from now on, or no longer."""

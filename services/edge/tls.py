@@ -27,19 +27,23 @@ if TYPE_CHECKING:
 HANDSHAKE_TIME: Final = 10.0
 """Seconds for a whole handshake."""
 
+PassOn = Callable[[str, asyncio.Transport, bytes], None]
+"""Takes a connection for an Upstream that opens it itself, with what the client said already."""
+
 _UNRECOGNIZED_NAME: Final = b"\x15\x03\x03\x00\x02\x02\x70"
 """A fatal alert (RFC 6066 section 3, RFC 8446 section 6)."""
 
 
 class TLSConnection(Records):
     """See the module. ``inner`` is connected once the handshake is done (what ``multiplexed`` makes in its place, if
-    HTTP/2 was agreed on); until then this is in ``handshakes``."""
+    HTTP/2 was agreed on); until then this is in ``handshakes``. ``pass_on``: takes connections that are not for us."""
 
     __slots__ = (
         "_handshakes",
         "_hello",
         "_multiplexed",
         "_parting",
+        "_pass_on",
         "_peer",
         "_server_name",
         "_serving",
@@ -53,11 +57,13 @@ class TLSConnection(Records):
         multiplexed: Callable[[], asyncio.Protocol],
         serving: Serving,
         handshakes: set[Arriving],
+        pass_on: PassOn,
     ) -> None:
         super().__init__(inner, serving.loop, serving.traffic.counters, "tls")
         self._multiplexed = multiplexed
         self._serving = serving
         self._handshakes = handshakes
+        self._pass_on = pass_on
         self._hello: HelloReader | None = None
         self._parting = False
         self._peer: TLSPeer | None = None
@@ -124,6 +130,13 @@ class TLSConnection(Records):
 
     def _begin(self, name: str, received: bytes | bytearray) -> None:
         """The client asks for ``name``; ``received``: everything that it said."""
+        newest = self._serving.newest
+        if newest is not None and newest.streams.hosts:
+            upstream = newest.streams.passes(name, newest.has_host)
+            if upstream is not None:
+                self._unwatch()
+                self._pass_on(upstream, self._transport, bytes(received))
+                return
         self._server_name = name
         try:
             accepted = self._serving.contexts.accept(name)

@@ -1,7 +1,8 @@
 """The header that a balancer puts before a client's bytes, to say who the client is: PROXY protocol, versions 1 and 2.
 
-Owns its grammar (the specification of HAProxy 2.x, which nginx and all balancers follow). Pure: bytes in, in pieces of
-any size; a header and the client's first bytes out. Nothing of what follows the header is looked at.
+Owns its grammar (the specification of HAProxy 2.x, which nginx and all balancers follow), to read and to write. Pure:
+bytes in, in pieces of any size; a header and the client's first bytes out. Nothing of what follows the header is looked
+at.
 """
 
 from __future__ import annotations
@@ -39,6 +40,15 @@ class Header(Struct, frozen=True, gc=False):
     port: int = 0
     server: str = ""
     server_port: int = 0
+
+
+def line_for(header: Header) -> bytes:
+    """``header`` in version 1, which nginx sends too."""
+    if not header.address or not header.server:
+        return b"PROXY UNKNOWN\r\n"
+    family = 6 if ":" in header.address else 4
+    ends = f"{header.address} {header.server} {header.port} {header.server_port}"
+    return f"PROXY TCP{family} {ends}\r\n".encode()
 
 
 class HeaderReader:

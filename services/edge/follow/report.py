@@ -55,6 +55,7 @@ class Reporter:
         self._wake = asyncio.Event()
         self._draining = False
         self._left = False
+        self._trouble = ""
         self._announced: Applied | None = None
         generations.on_applied(self._applied)
         follower.on_error_changed(self._wake.set)
@@ -71,7 +72,7 @@ class Reporter:
             started_at=self._started_at,
             draining=self._draining,
             stale=follower.stale,
-            error=follower.error,
+            error=follower.error or self._trouble,
         )
         if applied is None:
             return base
@@ -88,9 +89,14 @@ class Reporter:
             ready=not self._draining,
             draining=self._draining,
             stale=follower.stale,
-            error=follower.error,
+            error=follower.error or self._trouble,
             proof=applied.proof,
         )
+
+    def trouble(self, error: str) -> None:
+        """Something does not work, though the worker serves; empty: it does again."""
+        self._trouble = error
+        self._wake.set()
 
     def joined(self) -> None:
         """This worker began to serve."""

@@ -22,9 +22,12 @@ from services.edge.process.exposing import PREFIX, Exposing
 from services.edge.process.families import OWN
 from services.edge.process.metrics import Series
 from services.edge.process.sockets import WorkerSockets, take_all, turn_away
+from services.edge.process.streams import drained, ports_beside, stream_families
 from services.edge.serving import Serving
+from services.edge.streams.ports import Ports
 from services.edge.tracing.tracing import OUTCOMES
 from services.runtime.logs import log
+from services.runtime.settings import HostPort
 
 _log = logging.getLogger(__name__)
 
@@ -39,9 +42,13 @@ IDLE_GRACE: Final = 2.0
 class Front:
     """See the module. ``draining``: set once the worker is about to leave; ``log``: of the requests served."""
 
-    def __init__(self, sealer: Sealer, folder: Path, metrics: MetricsOptions, limits: LimitOptions) -> None:
+    def __init__(
+        self, sealer: Sealer, folder: Path, metrics: MetricsOptions, limits: LimitOptions, zone: str = ""
+    ) -> None:
         loop = asyncio.get_running_loop()
         self._serving = Serving(loop, sealer, folder, metrics, limits)
+        self._serving.pools.zone = zone
+        self._ports: Ports | None = None
         self.log = AccessLog(loop, self._serving.traffic)
         self._exposing = Exposing(metrics)
         self._listeners: list[Listeners] = []
@@ -58,10 +65,22 @@ class Front:
         """Certificates that cannot be loaded, with the reason; the fallback is served in their place."""
         return self._serving.contexts.failures
 
+    @property
+    def closed_ports(self) -> dict[str, str]:
+        """Streams whose ports cannot be opened, with the reason."""
+        return {} if self._ports is None else self._ports.failures
+
     def swap(self, generation: Generation) -> None:
         """Serve ``generation`` from the next request on."""
         self._serving.swap(generation)
         self.log.follow(generation.settings)
+        if self._ports is not None:
+            self._ports.follow(generation.streams)
+
+    def reopen(self) -> None:
+        """Open log files anew: they were moved away."""
+        self.log.reopen()
+        self._serving.ledger.reopen()
 
     def shutdown_timeout(self, flag: float) -> float:
         """Seconds to finish requests in: what the ConfigMap says, else the ``flag``."""
@@ -73,32 +92,42 @@ class Front:
         """An external name has these addresses."""
         self._serving.resolved(name, addresses)
 
-    async def listen(self, sockets: WorkerSockets, h2c: bool) -> None:
+    async def listen(
+        self, sockets: WorkerSockets, h2c: bool, admin: HostPort | None, port_changed: Callable[[], None]
+    ) -> None:
         """Accept clients. The sockets may have been listening before, for a worker that died.
 
-        ``h2c``: HTTP/2 is spoken on the http ports too.
+        ``h2c``: HTTP/2 is spoken on the http ports too. ``admin``: where the edge tells of itself; ``port_changed`` is
+        called when ports of streams are closed that should not be, or no longer.
         """
         # of our own, for the listeners close theirs before the last word is said to the kernel
         self._sockets = [bound.dup() for bound in (*sockets.http, *sockets.https)]
         take_all(self._sockets)
         for bound, tls in ((sockets.http, False), (sockets.https, True)):
             self._listeners.append(await listen(self._serving, bound, tls, h2c))
+        self._ports = ports_beside(self._serving, sockets, admin, port_changed)
+        if self._serving.newest is not None:
+            self._ports.follow(self._serving.newest.streams)
 
     async def last_words(self) -> None:
         """Hand over what is to be told of requests that are over."""
-        await asyncio.gather(self.log.close(), self._serving.tracing.close(LAST_SPANS))
+        await asyncio.gather(self.log.close(), self._serving.ledger.close(), self._serving.tracing.close(LAST_SPANS))
 
     async def drain(self, bound: float) -> None:
         """Take no new connections, let the others finish within ``bound`` seconds, then end them."""
-        turn_away(self._sockets)
+        ports = self._ports
+        turn_away([*self._sockets, *(ports.sockets() if ports is not None else ())])
         await asyncio.sleep(LAST_ARRIVALS)
         for listeners in self._listeners:
             listeners.last_responses()
+        if ports is not None:
+            ports.close()
         for listening in self._sockets:
             listening.shutdown(socket.SHUT_RDWR)  # the supervisor's descriptors would keep it listening
             listening.close()
         bound -= await self._wait_for_idle(min(IDLE_GRACE, bound))
-        whole = await asyncio.gather(*(listeners.drain(bound) for listeners in self._listeners))
+        ending = [listeners.drain(bound) for listeners in self._listeners]
+        whole = await asyncio.gather(*ending, *([] if ports is None else [drained(ports, bound)]))
         if not all(whole):
             log(_log, logging.WARNING, "connections were cut: they took longer than allowed", seconds=bound)
 
@@ -143,6 +172,7 @@ class Front:
         ]
         spans = self._serving.tracing.counters
         families[OWN + "spans_total"] = [Series((outcome,), [float(spans[outcome])]) for outcome in OUTCOMES]
+        families |= stream_families(self._serving, self._ports)
         families |= self._connections()
         return families
 

@@ -1,4 +1,4 @@
-"""The traffic sockets of an edge: opened once, by the supervisor, a set for each worker.
+"""The traffic sockets of an edge: opened once, by the supervisor, a set for each worker; those of streams as they come.
 
 Each set is bound with SO_REUSEPORT, so that the kernel spreads connections over the workers, and outlives the worker
 that uses it: connections that wait in the queue of a worker that died are taken over by its successor. Bound is not yet
@@ -42,6 +42,19 @@ def open_sockets(http: Sequence[HostPort], https: Sequence[HostPort], workers: i
     return sets
 
 
+def open_port(address: HostPort, *, datagrams: bool = False) -> tuple[socket.socket, ...]:
+    """Sockets of one worker for one more port, of UDP if ``datagrams``. Raises BindError; then none is left open."""
+    opened: list[socket.socket] = []
+    try:
+        for host in _hosts(address):
+            opened.append(_bind(host, address.port, share=True, datagrams=datagrams))
+    except BindError:
+        for bound in opened:
+            bound.close()
+        raise
+    return tuple(opened)
+
+
 def addresses(sockets: Sequence[socket.socket]) -> tuple[HostPort, ...]:
     """Where ``sockets`` are bound."""
     return tuple(HostPort(name[0], name[1]) for name in (bound.getsockname() for bound in sockets))
@@ -75,15 +88,17 @@ def _ipv6_works() -> bool:
     return True
 
 
-def _bind(host: str, port: int, *, share: bool, only_ipv6: bool = True) -> socket.socket:
+def _bind(host: str, port: int, *, share: bool, only_ipv6: bool = True, datagrams: bool = False) -> socket.socket:
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    wanted = socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM
     try:
-        family, kind, _, _, name = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, kind, _, _, name = socket.getaddrinfo(host, port, type=wanted, flags=socket.AI_PASSIVE)[0]
         bound = socket.socket(family, kind | socket.SOCK_NONBLOCK)
     except OSError as error:
         raise BindError(f"cannot open {where}: {error.strerror or error}") from None
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if not datagrams:  # for datagrams it would let others take the port over
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if share:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:

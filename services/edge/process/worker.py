@@ -81,8 +81,8 @@ class Worker:
         options, subjects = self._options, Subjects(self._options.instance)
         take_all_descriptors()
         bus = Bus(options.bus)
-        self._front = Front(self._sealer, options.state, options.metrics, options.limits)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._front.log.reopen)
+        self._front = Front(self._sealer, options.state, options.metrics, options.limits, options.zone)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._front.reopen)
         self._resolver = Resolver(self._front.resolved, allow_local=options.allow_loopback_upstreams)
         self._generations = Generations(self._swap)
         self._generations.on_applied(self._applied)
@@ -131,7 +131,7 @@ class Worker:
         self._tell.set()
 
     async def _serve(self) -> None:
-        await self._front.listen(self._sockets, self._options.h2c)
+        await self._front.listen(self._sockets, self._options.h2c, self._options.admin, self._ports_changed)
         # what is there now stays for good: the collector need not look at it ever again
         gc.collect()
         gc.freeze()
@@ -139,6 +139,10 @@ class Worker:
         self._say_state()
 
     async def _drain(self) -> None:
+    def _ports_changed(self) -> None:
+        self._tell.set()
+        self._reporter.trouble(next(iter(self._front.closed_ports.values()), ""))
+
         orphan = os.getppid() != self._supervisor
         grace = 0.0 if orphan else self._options.shutdown_grace_period
         bound = ORPHAN_DRAIN if orphan else self._front.shutdown_timeout(self._options.worker_shutdown_timeout)
@@ -173,7 +177,8 @@ class Worker:
 
     def _last_error(self) -> str:
         certificates = (f"certificate {name}: {reason}" for name, reason in self._front.failures.items())
-        error = self._follower.error or self._keeper.error or next(certificates, "")
+        ports = (f"{name}: {reason}" for name, reason in self._front.closed_ports.items())
+        error = self._follower.error or self._keeper.error or next(ports, "") or next(certificates, "")
         if not error and not self._front.listening and self._follower.rejected["signature"]:
             return NO_SNAPSHOT_FITS
         return error
