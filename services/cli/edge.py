@@ -67,7 +67,9 @@ def command(**values: Any) -> None:
             zone=values["zone"].strip(),
             metrics=metrics,
             limits=LimitOptions(
-                per_source=values["max_connections_per_source"], pending_connects=values["max_pending_connects"]
+                per_source=values["max_connections_per_source"],
+                pending_connects=values["max_pending_connects"],
+                waiting_bytes=values["max_waiting_bytes"],
             ),
             log_json=values["log_format"] == "json",
         )

@@ -179,6 +179,14 @@ EDGE: Final = (
         help="Connections to endpoints that a worker opens at a time; further requests are answered 503.",
     ),
     Option(
+        name="max-waiting-bytes",
+        roles=of("edge"),
+        kind=click.IntRange(0),
+        default=128 * 1024 * 1024,
+        help="Bytes of responses that a worker holds for slow clients; beyond it those that take nothing are cut off;"
+        " 0: any number.",
+    ),
+    Option(
         name="shutdown-grace-period",
         roles=of("edge"),
         kind=SECONDS,

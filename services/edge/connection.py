@@ -130,9 +130,7 @@ class Connection(asyncio.Protocol):
         self._exchange.address = self._facts.address
         self._exchange.link = link_of(transport, self._listener.tls)
         self._watched: set[Timed] = self._serving.deadlines.watch(self)
-        generation = self._serving.generation
-        patience = FIRST_TIME if generation is None else generation.settings.client_header_timeout
-        self.deadline = monotonic() + (NEWCOMER_TIME if self._listener.draining else patience)
+        self.deadline = monotonic() + (NEWCOMER_TIME if self._listener.draining else first_time(self._listener))
         self._listener.connections.add(self)
 
     def eof_received(self) -> bool:
@@ -158,10 +156,12 @@ class Connection(asyncio.Protocol):
         self._state = CLOSED
         self._watched.discard(self)
         self._listener.connections.discard(self)
+        self._serving.outflow.forget(self)
 
     def pause_writing(self) -> None:
         """The client takes bytes slower than they come."""
         self._congested = True
+        self._serving.outflow.note(self)
         if self._state in _FLOWING:
             self._exchange.pause_upstream()
             self.deadline = monotonic() + SEND_TIME
@@ -169,6 +169,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client takes bytes again."""
         self._congested = False
+        self._serving.outflow.forget(self)
         state = self._state
         if state not in _FLOWING:  # what it waits for has a deadline of its own, which runs on
             return
@@ -177,6 +178,17 @@ class Connection(asyncio.Protocol):
         if state == STALLED:
             self._state = WAIT
             self._go_on()
+
+    def untaken(self) -> int:
+        """Bytes that the client has not taken yet (outflow.Slow)."""
+        return self.transport.get_write_buffer_size()
+
+    def give_up(self) -> None:
+        """There is no room for what the client does not take (outflow.Slow)."""
+        if self._state in (LINGER, CLOSED):
+            self.transport.abort()
+        else:
+            self._leave()
 
     def expire(self, now: float) -> None:
         """Something took too long; what, the state tells."""
@@ -301,3 +313,9 @@ class Connection(asyncio.Protocol):
         self._let_go()
         if self._state in (BODY, WAIT, TUNNEL):
             exchange.record(monotonic())
+
+
+def first_time(listener: Listener) -> float:
+    """Seconds that a client has until the first byte of its first request."""
+    generation = listener.serving.generation
+    return FIRST_TIME if generation is None else generation.settings.client_header_timeout

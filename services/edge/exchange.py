@@ -123,6 +123,8 @@ class Exchange(Sending):
             self.paused_upstream = True
             self.connection.deadline = NEVER
             self.connection.transport.pause_reading()
+            if self._serving.outflow.pressed:
+                self.connection.narrow()
 
     def go_on_with_endpoint(self) -> None:
         """Read on, if that was stopped."""

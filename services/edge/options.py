@@ -36,11 +36,12 @@ class LimitOptions(Struct, frozen=True, kw_only=True):
     """Limits that the ConfigMap has no key for, each for one worker; 0: no limit.
 
     ``per_source``: connections of one client address. ``pending_connects``: connections to endpoints that are being
-    opened.
+    opened. ``waiting_bytes``: of responses, for clients that take them slowly.
     """
 
     per_source: int = 0
     pending_connects: int = 4096
+    waiting_bytes: int = 128 * 1024 * 1024
 
 
 DEFAULT_LIMITS: Final = LimitOptions()

@@ -102,6 +102,7 @@ class Overload:
         if self._looks % FORGOTTEN_EVERY == 0:
             limits.forget_closed()
         self._heap.look(serving.loop.time(), busy)
+        serving.outflow.look()
         limits.endpoints = serving.pools.open()
         before = self._pressure.level
         used = limits.used / max(limits.connections_at_most, 1)

@@ -25,6 +25,7 @@ from services.edge.health import Health
 from services.edge.identifiers import NoRequestIds, RequestIds
 from services.edge.limits import Limits
 from services.edge.options import DEFAULT_LIMITS, DEFAULT_METRICS, LimitOptions, MetricsOptions
+from services.edge.outflow import Outflow
 from services.edge.overload import Overload
 from services.edge.passwords import Passwords
 from services.edge.pools import Pools
@@ -74,6 +75,7 @@ class Serving:
         self.verdicts: Verdicts = Verdicts(loop)
         self.copies: Copies = Copies(loop, Spools(folder, COPIES_BUDGET), self.spawn, self.traffic.counters)
         self.tracing: Tracing = Tracing(loop, self.spawn)
+        self.outflow = Outflow(loop, self.traffic.counters, limits.waiting_bytes)
         self.overload = Overload(self)
         self.limits.clients = self.overload.clients
         self._tasks: set[asyncio.Task[None]] = set()

@@ -20,6 +20,7 @@ from services.edge.core.response_head import (
     read_whole,
 )
 from services.edge.deadlines import NEVER, Deadlines, Timed
+from services.edge.narrow import Narrow
 
 if TYPE_CHECKING:
     from services.edge.exchange import Exchange
@@ -44,6 +45,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_interims",
         "_left",
         "_memo",
+        "_narrow",
         "_persistent",
         "_pools",
         "_reader",
@@ -80,6 +82,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._repeats = False
         self._usual = True
         self._persistent = False
+        self._narrow = False
         self.congested = False
 
     # --- from the event loop ------------------------------------------------------------------------------------
@@ -170,6 +173,21 @@ class UpstreamConnection(asyncio.Protocol):
         self._pools.left(self)
         if self.transport is not None:
             self.transport.abort()
+
+    def narrow(self) -> None:
+        """Read in small pieces until the response is whole; to be called while nothing is read. Over TLS a record is
+        all that is opened at a time."""
+        if not self._narrow and self._state != _HEAD and self.pool.transport.tls is None:
+            self._narrow = True
+            self.transport.set_protocol(Narrow(self))
+
+    def _widen(self, reading: bool) -> None:
+        """Read as ever; ``reading``: that goes on at present."""
+        self._narrow = False
+        if reading:  # the event loop looks for whom it reads when reading begins
+            self.transport.pause_reading()
+        self.transport.set_protocol(self)
+        self.transport.resume_reading()
 
     # --- responses ----------------------------------------------------------------------------------------------
 
@@ -306,7 +324,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._state = _HEAD
         self._decoder = None
         if persistent and exchange is not None and exchange.request_sent:
-            if exchange.paused_upstream:
+            if self._narrow:
+                self._widen(not exchange.paused_upstream)
+            elif exchange.paused_upstream:
                 self.transport.resume_reading()
             self._pools.keep(self, now)
         else:

@@ -47,15 +47,13 @@ _FEW_LEFT: Final = (1 << 31) - 2_000
 
 
 class Http2Connection(Lasting):
-    """See the module. ``waiting``: bytes of responses for which the client has no window; ``_free``: streams that are
-    done and wait for another request."""
+    """See the module. ``_free``: streams that are done and wait for another request."""
 
-    __slots__ = ("_free", "_requests_at_most", "link", "requests", "waiting")
+    __slots__ = ("_free", "_requests_at_most", "link", "requests")
 
     def __init__(self, listener: Listener, common: Common) -> None:
         super().__init__(listener, common)
         self._requests_at_most = common.requests_at_most
-        self.waiting = 0
         self._free: list[Stream] = []
 
     @property
@@ -114,7 +112,7 @@ class Http2Connection(Lasting):
     # --- what comes ---------------------------------------------------------------------------------------------
 
     def _request(self, event: RequestReceived, now: float) -> None:
-        if self.waiting > WAITING_LIMIT:
+        if self.full and self.engine.waiting > WAITING_LIMIT:
             self.serving.traffic.counters["http2-untaken"] += 1
             self.engine.reset(event.stream_id, REFUSED_STREAM)
             return

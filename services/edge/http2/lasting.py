@@ -31,6 +31,9 @@ all that is written, SEND_TIME at most."""
 LAST_WORD_TIME: Final = 1.0
 """Seconds after which the last stream is named though the client has not answered the PING that went before."""
 
+HELD_AT_MOST: Final = 1024 * 1024
+"""Bytes of responses that may wait for the client's windows before no endpoint is read whose bytes would wait too."""
+
 LAST_CALL: Final = b"last one"
 """The PING behind the first GOAWAY: its answer tells that requests on their way have arrived."""
 
@@ -60,6 +63,7 @@ class Lasting(asyncio.Protocol):
         "deadline",
         "engine",
         "facts",
+        "full",
         "serving",
         "transport",
     )
@@ -73,6 +77,7 @@ class Lasting(asyncio.Protocol):
         self.facts: ClientFacts
         self.deadline = NEVER
         self.congested = False
+        self.full = False
         self._state = OPEN
         self._streams: dict[int, Stream] = {}
         self._requests = 0
@@ -99,10 +104,12 @@ class Lasting(asyncio.Protocol):
             self._last_word.cancel()
         self._watched.discard(self)
         self._listener.connections.discard(self)
+        self.serving.outflow.forget(self)
 
     def pause_writing(self) -> None:
         """The client takes bytes slower than they come: nothing more is read from it, nor for it."""
         self.congested = True
+        self.serving.outflow.note(self)
         if self._state >= LINGER:
             return
         self.deadline = monotonic() + SEND_TIME
@@ -113,6 +120,7 @@ class Lasting(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client takes bytes again."""
         self.congested = False
+        self.weigh()
         if self._state >= LINGER:
             return
         self._in_head = False
@@ -120,8 +128,41 @@ class Lasting(asyncio.Protocol):
         self.flush_soon()
         if not self.transport.is_closing():
             self.transport.resume_reading()
+        self._relieve()
+
+    # --- what waits (outflow.Slow) ------------------------------------------------------------------------------
+
+    def untaken(self) -> int:
+        """Bytes that the client has not taken, or has no window for."""
+        engine = self.engine
+        held = engine.waiting + self.transport.get_write_buffer_size()
+        return held + engine.queued if self.congested else held
+
+    def give_up(self) -> None:
+        """There is no room for what the client does not take."""
+        self._leave()
+
+    def weigh(self) -> None:
+        """More waits for the client's windows than before, or less."""
+        waiting = self.engine.waiting
+        if waiting or self.congested:
+            self.serving.outflow.note(self)
+        else:
+            self.serving.outflow.forget(self)
+        if waiting > HELD_AT_MOST:
+            if not self.full:
+                self.full = True
+                for stream in list(self._streams.values()):
+                    stream.hold()
+        elif self.full and waiting <= HELD_AT_MOST // 2:
+            self.full = False
+            if not self.congested:
+                self._relieve()
+
+    def _relieve(self) -> None:
         for stream in list(self._streams.values()):
-            stream.relieve()
+            if not self.full:
+                stream.relieve()
 
     def expire(self, now: float) -> None:
         """Something took too long; what, the state tells."""
@@ -152,6 +193,11 @@ class Lasting(asyncio.Protocol):
         else:
             self._flushing = True
             self.serving.loop.call_soon(self._flush)
+
+    def flush_now(self) -> None:
+        """The same without waiting for the others."""
+        if not self.congested and self._state < LINGER:
+            self._write()
 
     def _flush(self) -> None:
         self._flushing = False

@@ -32,6 +32,9 @@ WAITING_MARK: Final = 64 * 1024
 PROTOCOL: Final = 2
 """``minor`` of requests that came over HTTP/2, for records."""
 
+LARGE: Final = 32 * 1024
+"""Bytes that are written at once: what the client does not take of them is known before more is read."""
+
 _FRAME: Final = 9
 
 
@@ -41,7 +44,6 @@ class Responding:
 
     __slots__ = (
         "_connection",
-        "_counted",
         "_engine",
         "_generation",
         "_id",
@@ -63,7 +65,6 @@ class Responding:
         self._watched: set[Timed] | None = None
         self.deadline = NEVER
         self._id = 0
-        self._counted = 0
         self._policing: Policing | None = None
 
     def _start(self, stream_id: int, unsent: bool) -> None:
@@ -138,9 +139,13 @@ class Responding:
 
     def body(self, data: bytes) -> int:
         """More of the body."""
+        connection = self._connection
         self._waiting = self._engine.send_data(self._id, data)
-        self._connection.flush_soon()
-        if self._waiting or self._connection.congested:
+        if len(data) > LARGE:
+            connection.flush_now()
+        else:
+            connection.flush_soon()
+        if self._waiting or connection.congested:
             self._slow_down()
         return _FRAME + len(data)
 
@@ -183,32 +188,40 @@ class Responding:
     # --- the client's window ------------------------------------------------------------------------------------
 
     def _slow_down(self) -> None:
+        connection = self._connection
         if self._waiting:
             self._wait_until(monotonic() + SEND_TIME)
-            self._count(self._waiting)
-        if not self._over and (self._waiting > WAITING_MARK or self._connection.congested):
+            connection.weigh()
+        if not self._over and (
+            self._waiting > WAITING_MARK or connection.congested or (connection.full and self._waiting)
+        ):
             self.exchange.pause_upstream()
-
-    def _count(self, waiting: int) -> None:
-        """Tell the connection how much waits here."""
-        self._connection.waiting += waiting - self._counted
-        self._counted = waiting
 
     def opened(self, now: float) -> None:
         """All that waited for the client's window is on its way."""
         self._waiting = 0
-        self._count(0)
+        connection = self._connection
+        connection.weigh()
         if self._over:
             self._conclude(now)
             return
         self.deadline = self._due()
-        if not self._connection.congested:
+        if not connection.congested:
             self.exchange.resume_upstream()
+
+    def hold(self) -> None:
+        """The connection has enough that waits: nothing is to come that would wait too."""
+        if self._waiting or self._engine.exhausted:
+            self.congest()
 
     def congest(self) -> None:
         """The client takes no bytes, of any stream."""
-        if self._responding and not self._over:
+        if self._over:
+            return
+        if self._responding:
             self.exchange.pause_upstream()
+        elif self.exchange.request_sent:
+            self.exchange.stop_endpoint()
 
     def relieve(self) -> None:
         """It takes bytes again."""
@@ -230,7 +243,6 @@ class Responding:
         left = self._engine.send_data(self._id, b"")
         if left < self._waiting:
             self._waiting = left
-            self._count(left)
             self.deadline = now + SEND_TIME
         else:
             self._engine.reset(self._id, CANCEL)
@@ -254,8 +266,11 @@ class Responding:
         if self._watched is not None:
             self._watched.discard(self)
             self._watched = None
-            self._count(0)
         self._let_go()
         if self._unsent:
             self._engine.reset(self._id, NO_ERROR)
-        self._connection.release(self._id, now)
+        connection = self._connection
+        connection.release(self._id, now)
+        if self._waiting:
+            self._waiting = 0
+            connection.weigh()

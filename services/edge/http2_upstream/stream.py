@@ -99,6 +99,9 @@ class EndpointStream:
         """The client takes no more: no further credit for the endpoint."""
         self._reading = False
 
+    def narrow(self) -> None:
+        """Nothing: how much may come is the stream's window."""
+
     def resume_reading(self) -> None:
         """The client takes bytes again."""
         self._reading = True
@@ -126,7 +129,7 @@ class EndpointStream:
         self.answered = True
         if self.pool.noted:
             self.pool.answers()
-        self.deadline = now + self.read_timeout
+        self.deadline = now + self.read_timeout if self._reading else NEVER
         if event.ended:
             self._over(exchange)
         exchange.answered(head, b"", event.ended, now)

@@ -64,6 +64,16 @@ class Connection(Control):
         return self._flow.queued
 
     @property
+    def waiting(self) -> int:
+        """How many bytes wait for the peer's windows."""
+        return self._flow.waiting
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the peer has no window for any stream."""
+        return self._flow.send_window <= 0
+
+    @property
     def open_streams(self) -> int:
         """How many streams have not come to their end."""
         return len(self._streams)

@@ -35,8 +35,8 @@ class MisuseError(Exception):
 
 class Flow:
     """See the module. ``streams``: those that are open, which Flow takes out when they end; ``frames``: HEADERS and
-    DATA frames sent so far; ``was_reset``: the last streams that were reset from here, whose peers may not know it
-    yet."""
+    DATA frames sent so far; ``waiting``: bytes for which the peer has no window; ``was_reset``: the last streams that
+    were reset from here, whose peers may not know it yet."""
 
     __slots__ = (
         "_credit",
@@ -51,6 +51,7 @@ class Flow:
         "send_window",
         "streams",
         "table_unwanted",
+        "waiting",
         "was_reset",
     )
 
@@ -60,6 +61,7 @@ class Flow:
         self._waiting: dict[int, Stream] = {}
         self.was_reset: dict[int, None] = {}
         self.frames = 0
+        self.waiting = 0
         self.initial_window = DEFAULT_WINDOW
         self.send_window = DEFAULT_WINDOW
         self.max_frame = DEFAULT_FRAME
@@ -207,6 +209,7 @@ class Flow:
         """The stream is gone, with what waits on it and what nobody took of it."""
         del self.streams[stream.id]
         self._waiting.pop(stream.id, None)
+        self.waiting -= stream.queued
         if stream.untaken:
             self.credit(stream.untaken)
 
@@ -273,6 +276,7 @@ class Flow:
             stream.queue = deque()
         stream.queue.append(data)
         stream.queued += len(data)
+        self.waiting += len(data)
         stream.local_ended = stream.ends_after_queue = ended
         self._waiting[stream.id] = stream
         self._drain([stream])
@@ -307,6 +311,7 @@ class Flow:
             data = view[:size]
         length = len(data)
         stream.queued -= length
+        self.waiting -= length
         stream.send_window -= length
         self.send_window -= length
         self.frames += 1

@@ -177,13 +177,13 @@ async def test_who_opens_no_window_gets_no_more_responses() -> None:
         taken = streams[:-1]
         assert 20 < len(taken) < 80
         kept = [found for each in running.listeners[1].each for found in each.connections]
-        assert kept[0].waiting < 6 * 1024 * 1024  # type: ignore[attr-defined]
+        assert kept[0].engine.waiting < 6 * 1024 * 1024  # type: ignore[attr-defined]
         client.opens = True
         client.open(0, 1 << 30)
         for stream in taken:
             client.open(stream, 1 << 20)
             assert len((await client.response(stream)).body) == 200_000
-        assert kept[0].waiting == 0  # type: ignore[attr-defined]
+        assert kept[0].engine.waiting == 0  # type: ignore[attr-defined]
         stream = client.request()
         client.open(stream, 1 << 20)
         assert (await client.response(stream)).status == 200
