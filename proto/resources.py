@@ -185,6 +185,7 @@ class Settings(Struct, frozen=True, omit_defaults=True):
 
     ``default_upstream`` names the Upstream of the global default backend (empty: the built-in 404);
     ``default_certificate`` the Certificate for hosts without their own (empty: the edge's self-signed one).
+    ``http2_in_clear``: HTTP/2 is spoken without TLS too, to clients that begin with it (somebody calls by gRPC).
     ``ssl_dh_param`` names a Secret (empty: none), ``sealed_dh_param`` is its ``dhparam.pem``, sealed for its place.
     """
 
@@ -229,6 +230,7 @@ class Settings(Struct, frozen=True, omit_defaults=True):
     upstream_keepalive_connections: int = 320
     upstream_keepalive_timeout: float = 60.0
     upstream_keepalive_time: float = 3600.0
+    http2_in_clear: bool = False
     upstream_keepalive_requests: int = 10000
     server_tokens: bool = False
     generate_request_id: bool = True

@@ -155,7 +155,8 @@ EDGE: Final = (
         roles=of("edge"),
         kind=bool,
         default=False,
-        help="Serve HTTP/2 without TLS too, to clients that begin with it (prior knowledge).",
+        help="Serve HTTP/2 without TLS to clients that begin with it (prior knowledge) even while no Ingress has "
+        "`backend-protocol: GRPC` or `GRPCS`.",
     ),
     Option(
         name="workers",

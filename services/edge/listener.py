@@ -44,7 +44,7 @@ class Listener:
         self.handshakes: set[Arriving] = set()
         self.turned_away: set[TurnedAway] = set()
         self.refusals = Refusals()
-        self._h2c = h2c and not tls
+        self._h2c = h2c
         self._common = Common(tls)
         self._servers: list[asyncio.Server] = []
 
@@ -54,6 +54,11 @@ class Listener:
         self._servers.append(server)
 
     def _accept(self) -> asyncio.BaseProtocol:
+        generation = self.serving.newest
+        bound = None if generation is None else generation.bound
+        return self._let_in() if bound is None else AtAddress(self, self._let_in, bound)
+
+    def _let_in(self) -> asyncio.BaseProtocol:
         self.accepted += 1
         serving = self.serving
         if serving.limits.full() or serving.overload.turns_away:
@@ -66,18 +71,13 @@ class Listener:
 
     def _client(self) -> asyncio.Protocol | asyncio.BufferedProtocol:
         """What speaks with a client, from its first byte on."""
-        if self._h2c:
+        if self._speaks_h2c():
             return Undecided(self, lambda: ClientConnection(self), self._multiplexed)
         connection = ClientConnection(self)
         if self.tls:
             return TLSConnection(connection, self._multiplexed, self.serving, self.handshakes, self._pass_on)
         return connection
 
-    def _multiplexed(self) -> Http2Connection:
-        return Http2Connection(self, self._common)
-
-    def close(self) -> None:
-        """Accept no more; connections stay."""
     def _pass_on(self, upstream: str, transport: asyncio.Transport, first: bytes) -> None:
         """Hand a connection on unopened (``ssl-passthrough``)."""
         peer, server = two(transport.get_extra_info("peername")), two(transport.get_extra_info("sockname"))
@@ -93,6 +93,11 @@ class Listener:
         generation = self.serving.newest
         return self._h2c or (generation is not None and generation.settings.http2_in_clear)
 
+    def _multiplexed(self) -> Http2Connection:
+        return Http2Connection(self, self._common)
+
+    def close(self) -> None:
+        """Accept no more; connections stay."""
         for server in self._servers:
             server.close()
 

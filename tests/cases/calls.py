@@ -51,15 +51,16 @@ class CallPod(Pod):
 
 
 async def call(world: World, wanted: dict[str, Any], seconds: float) -> grpc.StatusCode:
-    """How a call went, by TLS as ingress-nginx takes them, whose answer is to take so long."""
-    port = world.ports["https"]
-    certificate = await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
-    credentials = grpc.ssl_channel_credentials(certificate.encode())
-    options = (
-        ("grpc.ssl_target_name_override", "ingress.local"),
-        ("grpc.default_authority", wanted["host"]),
-        ("grpc.enable_retries", 0),
-    )
-    async with grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options=options) as channel:
+    """How a call went whose answer is to take so long, by TLS or in the clear, as the case says."""
+    options = [("grpc.default_authority", wanted["host"]), ("grpc.enable_retries", 0)]
+    if wanted["scheme"] == "http":
+        opening = grpc.aio.insecure_channel(f"127.0.0.1:{world.ports['http']}", options=options)
+    else:
+        port = world.ports["https"]
+        certificate = await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
+        credentials = grpc.ssl_channel_credentials(certificate.encode())
+        options.append(("grpc.ssl_target_name_override", "ingress.local"))
+        opening = grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options=options)
+    async with opening as channel:
         calling = channel.unary_unary(wanted["path"] + "/Call")(b"", metadata=((_DELAY, str(seconds)),))
         return await calling.code()

@@ -177,7 +177,9 @@ class Compiler:
     def compile(self) -> Compiled:
         """Compile what is dirty. Raises InconsistentTableError for a defect; then nothing may be published."""
         self._read_settings()
+        called = self._index.are_called
         admitted = self._admit()
+        self._settings_dirty |= called != self._index.are_called
         self._hosts.compile(self._reading.controller)
         self._streams.compile()
         self._upstreams.compile()
@@ -262,7 +264,7 @@ class Compiler:
         if not self._settings_dirty:
             return
         self._settings_dirty = False
-        compiled = compile_settings(self._options, self._reading, self._store)
+        compiled = compile_settings(self._options, self._reading, self._store, self._index.are_called)
         self._upstreams.lean("", compiled.upstreams)
         self._upstreams.compile()
         self._hosts.use_default_certificate(compiled.settings.default_certificate)

@@ -30,6 +30,7 @@ class ClaimIndex:
         self._children: dict[str, set[str]] = {}
         self._naming: dict[str, set[str]] = {}
         self._speaking: set[str] = set()
+        self._called: set[str] = set()
 
     def put(self, name: str, claim: Claim | None) -> set[str]:
         """Replace the claim of an Ingress (None: it has none). Returns the hosts that may differ now."""
@@ -94,7 +95,14 @@ class ClaimIndex:
             return None
         return next(iter(in_order([self.claims[name] for name in self._upstreams.get(upstream, ())])), None)
 
+    @property
+    def are_called(self) -> bool:
+        """Whether endpoints of an Ingress are called by gRPC."""
+        return bool(self._called)
+
     def _put_in(self, claim: Claim) -> set[str]:
+        if claim.settings.backend_protocol in ("GRPC", "GRPCS"):
+            self._called.add(claim.name)
         if claim.settings.service_upstream is not None or balancing_of(claim.settings) is not None:
             self._speaking.add(claim.name)
         for secret in _secrets(claim):
@@ -123,6 +131,7 @@ class ClaimIndex:
 
     def _take_out(self, claim: Claim) -> set[str]:
         self._speaking.discard(claim.name)
+        self._called.discard(claim.name)
         for secret in _secrets(claim):
             _discard(self._secrets, secret, claim.name)
         for secret in _credentials(claim):

@@ -53,10 +53,12 @@ def _read(options: CompileOptions, store: ObjectStore) -> Reading:
         "hold.", "Create it, or correct --configmap.",
     )  # fmt: skip
     return Reading(Settings(), Controller(), (note,))
+def compile_settings(options: CompileOptions, reading: Reading, store: ObjectStore, called: bool) -> CompiledSettings:
+    """The Settings resource. The default backend and certificate are named only while they can serve.
 
 
-def compile_settings(options: CompileOptions, reading: Reading, store: ObjectStore) -> CompiledSettings:
-    """The Settings resource. The default backend and certificate are named only while they can serve."""
+    ``called``: endpoints are called by gRPC: then HTTP/2 is spoken without TLS too, as ingress-nginx always does it.
+    """
     findings = list(reading.diagnostics)
     certificate = _default_certificate(options.default_ssl_certificate, store, findings)
     upstream, serves = _default_upstream(options, store, findings)
@@ -66,6 +68,7 @@ def compile_settings(options: CompileOptions, reading: Reading, store: ObjectSto
         add_headers=headers_for_all("add-headers", controller.add_headers, options.configmap, maps, findings),
         proxy_set_headers=headers_for_all(
             "proxy-set-headers", controller.proxy_set_headers, options.configmap, maps, findings
+        http2_in_clear=called and reading.settings.use_http2,
         ),
         default_certificate=certificate,
         default_upstream=upstream if serves else "",

@@ -10,13 +10,11 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from services.edge.connection import first_time
 from services.edge.waiting import Waiting
 
 if TYPE_CHECKING:
     from services.edge.listener import Listener
-
-FIRST_TIME: Final = 60.0
-"""Seconds until the first bytes (nginx: client_header_timeout)."""
 
 _BEGINNING: Final = b"PRI * HTTP/2.0\r\n"
 """What begins so is the preface of HTTP/2: no request of HTTP/1.1 does."""
@@ -33,7 +31,7 @@ class Undecided(Waiting):
         plain: Callable[[], asyncio.Protocol],
         multiplexed: Callable[[], asyncio.Protocol],
     ) -> None:
-        super().__init__(listener, listener.handshakes, monotonic() + FIRST_TIME)
+        super().__init__(listener, listener.handshakes, monotonic() + first_time(listener))
         self._plain = plain
         self._multiplexed = multiplexed
         self._received = b""

@@ -247,6 +247,18 @@ async def test_websockets_stay_on_http_1_1_of_the_same_port() -> None:
         assert reply.status == 101
 
 
+async def test_in_the_clear_it_is_spoken_as_long_as_the_settings_say_so() -> None:
+    async with origin() as web, edge(PLAIN, upstream(web.port)) as running:
+        assert (await ask(running.http, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")).status == 400
+        running.change(settings(http2_in_clear=True))
+        async with http2(running.http, tls=False) as client:
+            assert (await client.ask("GET", "/")).status == 200
+            assert (await ask(running.http)).status == 200
+            running.change(settings())
+            assert (await client.ask("GET", "/")).status == 200
+        assert (await ask(running.http, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")).status == 400
+
+
 async def test_http2_is_offered_only_where_it_is_wanted() -> None:
     async with origin() as web, edge(PLAIN, upstream(web.port), settings(use_http2=False)) as running:
         with pytest.raises(AssertionError):
