@@ -1,4 +1,4 @@
-"""Ports of TCP services: bytes both ways, ends one direction at a time, PROXY headers, other endpoints, live changes."""
+"""Ports of TCP services: bytes both ways, ends one direction at a time, PROXY headers, live changes."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def test_no_more_is_read_than_the_other_end_takes() -> None:
             ledger = next(iter(running.ports.each()))
             await eventually(lambda: ledger.open == 1)
             before = -1
-            account = next(iter(ledger.connections)).account  # type: ignore[union-attr, attr-defined]
+            account = next(iter(ledger.connections)).account  # type: ignore[union-attr]
             for _ in range(200):  # until nothing moves any more
                 if account.received == before and before > 0:
                     break
