@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -172,7 +173,7 @@ def generation_of(owners: list[Owner]) -> Generation:
     objects: list[Object] = [NGINX, configmap("settings", "limen", strict_validate_path_type="false")]
     for owner in owners:
         paths = tuple(IngressPath(path.text, path.kind, backend(f"{path.service}:80")) for path in owner.paths)
-        words = {"use_regex": "true"} if owner.use_regex else {}
+        words: dict[str, Any] = {"use_regex": "true"} if owner.use_regex else {}
         words |= {"rewrite_target": owner.target} if owner.target else {}
         objects.append(ingress(owner.name, rule(owner.host, *paths), created=owner.created, **words))
         for path in owner.paths:
