@@ -27,6 +27,11 @@ class Sealer:
         """The 8-byte key id followed by the AES-SIV ciphertext of ``plaintext``, bound to ``place``."""
         return self._first + self._ciphers[self._first].encrypt(plaintext, [self._instance, place.encode()])
 
+    def derived(self, purpose: str) -> bytes:
+        """32 bytes that all who have the first key know, and nobody else: a key for ``purpose``."""
+        cipher = self._ciphers[self._first]
+        return cipher.encrypt(bytes(32), [self._instance, b"derived", purpose.encode()])[16:48]
+
     def open(self, place: str, sealed: bytes) -> bytes:
         """The plaintext. Raises AuthenticationError when the key is unknown or the value belongs elsewhere."""
         cipher = self._ciphers.get(sealed[:8])

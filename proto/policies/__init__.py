@@ -6,7 +6,7 @@ does not know answers that route with 503 (``proto.codec.decode_virtual_host``):
 
 from __future__ import annotations
 
-from proto.policies.access import BasicAuth, ExternalAuth, RateLimit, SatisfyAny, SourceRanges
+from proto.policies.access import BasicAuth, DigestAuth, ExternalAuth, RateLimit, SatisfyAny, SourceRanges
 from proto.policies.balancing import Affinity, Balancing, Canary
 from proto.policies.copies import Mirror
 from proto.policies.observing import Tracing
@@ -40,6 +40,7 @@ Policy = (
     | SourceRanges
     | RateLimit
     | BasicAuth
+    | DigestAuth
     | ExternalAuth
     | SatisfyAny
     | CORS
@@ -64,6 +65,7 @@ __all__ = [
     "CustomErrors",
     "CustomHeaders",
     "Decorations",
+    "DigestAuth",
     "EndpointResponse",
     "EndpointTLS",
     "ExternalAuth",

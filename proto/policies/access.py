@@ -28,6 +28,17 @@ class BasicAuth(Struct, frozen=True, array_like=True, tag="basic-auth", gc=False
     by_user: bool = False
 
 
+class DigestAuth(Struct, frozen=True, array_like=True, tag="digest-auth", gc=False):
+    """A proof is asked for that the client knows a password, which is not sent (``auth-type: digest``).
+
+    As in BasicAuth; the file is htdigest's: ``name:realm:hash``, and an entry of a user's holds ``realm:hash``.
+    """
+
+    credentials: str
+    realm: str = ""
+    by_user: bool = False
+
+
 class ExternalAuth(Struct, frozen=True, array_like=True, tag="external-auth", gc=False):
     """Another server is asked about every request (``auth-url``).
 

@@ -1,13 +1,11 @@
-"""Whether passwords are right: opens the Secrets they stand in, and compares beside the requests what takes its time.
+"""Whether passwords are right: looks into the Secrets they stand in, and compares beside the requests what takes its time.
 
-Owns what was opened, and which passwords were right lately: by a digest that says nothing without this worker's key.
-What is dear is worked out once for all who ask the same at once, by few threads, for a bounded number of askers.
+Owns which passwords were right lately: by a digest that says nothing without this worker's key. What is dear is worked out once for all who ask the same at once, by few threads, for a bounded number of askers.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable
@@ -15,23 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from typing import Final
 
-from msgspec import Struct
-
-from proto.resources import Credentials
-from proto.sealing import Sealer, secret_place
-from proto.signing import AuthenticationError
+from proto.sealing import Sealer
 from services.edge.core.password_hashes import is_dear, matches
 from services.edge.core.policies.passwords import Login
 from services.edge.core.user_files import users_in
+from services.edge.user_secrets import UserSecrets
 
-_log = logging.getLogger(__name__)
-
-FILE: Final = "auth"
-"""The entry of a Secret that is an htpasswd file."""
-OPENED_AT_MOST: Final = 256
-"""Secrets at once; the least recently used goes first."""
 REMEMBERED_AT_MOST: Final = 10_000
-"""Passwords that were right; likewise."""
+"""Passwords that were right; the least recently used goes first."""
 COMPARED_AT_MOST: Final = 64
 """Comparisons under way; who asks for one more is told that nobody can tell."""
 _THREADS: Final = 2
@@ -39,20 +28,12 @@ _PATIENCE: Final = 30.0
 """Seconds that a request waits for its turn."""
 
 
-class _Opened(Struct, frozen=True):
-    """``users``: hashes by name; None: the Secret cannot be read."""
-
-    credentials: Credentials
-    users: dict[bytes, bytes] | None
-
-
 class Passwords:
     """See the module."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sealer: Sealer) -> None:
         self._loop = loop
-        self._sealer = sealer
-        self._opened: OrderedDict[tuple[str, bool], _Opened] = OrderedDict()
+        self._secrets = UserSecrets(sealer, users_in)
         self._right: OrderedDict[bytes, None] = OrderedDict()
         self._compared: dict[bytes, asyncio.Future[bool]] = {}
         self._key = secrets.token_bytes(32)
@@ -60,7 +41,7 @@ class Passwords:
 
     def check(self, login: Login) -> bool | Awaitable[bool | None] | None:
         """Whether the password is right; None: that cannot be told, now or at all."""
-        users = self._users(login)
+        users = self._secrets.users(login.name, login.credentials, by_user=login.by_user)
         if users is None:
             return None
         stored = users.get(login.user)
@@ -93,34 +74,6 @@ class Passwords:
 
     def _digest(self, stored: bytes, password: bytes) -> bytes:
         return blake2b(b"%d:%b%b" % (len(stored), stored, password), key=self._key, digest_size=32).digest()
-
-    def _users(self, login: Login) -> dict[bytes, bytes] | None:
-        key = (login.name, login.by_user)
-        known = self._opened.get(key)
-        held = None if known is None else known.credentials
-        if known is None or (held is not login.credentials and held != login.credentials):
-            known = self._opened[key] = _Opened(login.credentials, self._read(login))
-            if len(self._opened) > OPENED_AT_MOST:
-                self._opened.popitem(last=False)
-        self._opened.move_to_end(key)
-        return known.users
-
-    def _read(self, login: Login) -> dict[bytes, bytes] | None:
-        namespace, _, secret = login.name.partition("/")
-        sealed = login.credentials.sealed_entries
-        wanted = sealed if login.by_user else {FILE: sealed[FILE]} if FILE in sealed else None
-        try:
-            if wanted is None:
-                raise ValueError(f"there is no key {FILE}")
-            texts = {
-                name: self._sealer.open(secret_place(namespace, secret, name), text) for name, text in wanted.items()
-            }
-        except (AuthenticationError, ValueError) as error:
-            _log.error("passwords cannot be read, their routes answer 503: %s: %s", login.name, error)
-            return None
-        if not login.by_user:
-            return users_in(texts[FILE])
-        return users_in(b"".join(b"%b:%b\n" % (name.encode(), text.split(b"\n")[0]) for name, text in texts.items()))
 
 
 async def _patiently(comparison: asyncio.Future[bool]) -> bool | None:

@@ -10,6 +10,7 @@ from random import randrange
 from typing import TYPE_CHECKING, Any, Final
 
 from services.edge.core.policies.balancing import Draw
+from services.edge.core.policies.digests import Challenged
 from services.edge.core.policies.external import Inquiry
 from services.edge.core.policies.limits import MayAsk, MayEnter
 from services.edge.core.policies.passwords import Login
@@ -27,6 +28,7 @@ def _draw(_serving: Serving, draw: Draw) -> int:
 
 
 ANSWERERS: Final[dict[type, Answerer]] = {
+    Challenged: lambda serving, question: serving.digests.judge(question),
     Draw: _draw,
     MayAsk: lambda serving, question: serving.client_rates.may_ask(question),
     MayEnter: lambda serving, question: serving.client_rates.may_enter(question),

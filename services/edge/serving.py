@@ -20,6 +20,7 @@ from services.edge.contexts import Contexts
 from services.edge.copies import Copies
 from services.edge.core.generation import Generation
 from services.edge.deadlines import Deadlines
+from services.edge.digests import Digests
 from services.edge.endpoint_contexts import EndpointContexts
 from services.edge.health import Health
 from services.edge.identifiers import NoRequestIds, RequestIds
@@ -72,6 +73,7 @@ class Serving:
         self.limits = Limits(self.traffic.counters, limits)
         self.client_rates: ClientRates = ClientRates(loop.time)
         self.passwords: Passwords = Passwords(loop, sealer)
+        self.digests: Digests = Digests(sealer)
         self.verdicts: Verdicts = Verdicts(loop)
         self.copies: Copies = Copies(loop, Spools(folder, COPIES_BUDGET), self.spawn, self.traffic.counters)
         self.tracing: Tracing = Tracing(loop, self.spawn)

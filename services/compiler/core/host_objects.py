@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from proto.diagnostics import Diagnostic
 from proto.objects import ConfigMap
-from proto.policies import BasicAuth, CustomHeaders, Decorations, ExternalAuth, Policy
+from proto.policies import BasicAuth, CustomHeaders, Decorations, DigestAuth, ExternalAuth, Policy
 from services.compiler.core.claims import Claim
 from services.compiler.core.endpoint_tls import HostEndpointTLS, StateOf, judge_endpoint_tls
 from services.compiler.core.external_auth import auth_headers_map, judge_external_auth
@@ -34,7 +34,7 @@ class HostObjects(Struct, frozen=True, gc=False):
     tls: HostEndpointTLS
     headers: dict[str, CustomHeaders]
     denied: frozenset[str]
-    passwords: dict[str, BasicAuth] = {}
+    passwords: dict[str, BasicAuth | DigestAuth] = {}
     external: dict[str, ExternalAuth] = {}
     decorations: Decorations = NOTHING
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 from proto.codec import decode_resource, encode, record_of
 from proto.diagnostics import Diagnostic
 from proto.handshakes import Handshake
-from proto.policies import BasicAuth, Canary, CustomErrors, EndpointTLS
+from proto.policies import BasicAuth, Canary, CustomErrors, DigestAuth, EndpointTLS
 from proto.resources import Forward, ResourceRecord, Route, RouteGroup, Stream, VirtualHost
 from services.compiler.core.aliases import Wish, wishes_of
 from services.compiler.core.canaries import attach_canaries
@@ -134,7 +134,7 @@ def _upstreams(routes: Sequence[Route]) -> dict[str, int]:
 
 def _credentials(routes: Sequence[Route], handshake: Handshake | None) -> frozenset[str]:
     policies = (policy for route in routes for policy in route.policies)
-    names = {policy.credentials for policy in policies if isinstance(policy, EndpointTLS | BasicAuth)}
+    names = {policy.credentials for policy in policies if isinstance(policy, EndpointTLS | BasicAuth | DigestAuth)}
     if handshake is not None and handshake.client is not None and handshake.client.authority:
         names.add(handshake.client.authority)
     return frozenset(names)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from services.compiler.core.balancing import balancing_of
 from services.compiler.core.claims import Claim, in_order
 from services.compiler.core.host_objects import configmaps_named
-from services.compiler.core.passwords import basic_auth_of
+from services.compiler.core.passwords import passwords_of
 
 CATCH_ALL_HOST = ""
 
@@ -173,7 +173,7 @@ def _credentials(claim: Claim) -> set[str]:
     """The Secrets that tell who is at the other end."""
     clients = claim.settings.auth_tls_secret
     endpoints = "" if claim.endpoint_tls is None else claim.endpoint_tls.credentials
-    passwords = basic_auth_of(claim)
+    passwords = passwords_of(claim)
     users = "" if passwords is None else passwords.credentials
     return {secret for secret in (clients, endpoints, users) if secret}
 

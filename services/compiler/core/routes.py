@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from proto.diagnostics import Diagnostic
-from proto.policies import BasicAuth, ExternalAuth, Policy, Rewrite, SSLRedirect
+from proto.policies import BasicAuth, DigestAuth, ExternalAuth, Policy, Rewrite, SSLRedirect
 from proto.resources import Action, Forward, PathMatch, Respond, Route
 from services.compiler.core.claims import Claim
 from services.compiler.core.external_auth import global_auth_of
@@ -187,7 +187,7 @@ def _policies(location: Location, action: Action, controller: Controller, object
         return _NO_REDIRECT if location.bare else ()
     policies = (*(_NO_REDIRECT if location.bare else claim.redirects), *claim.policies, *objects.policies(claim))
     if (objects.passwords or objects.external) and _is_exempt(location, controller):
-        policies = tuple(policy for policy in policies if not isinstance(policy, (BasicAuth, ExternalAuth)))
+        policies = tuple(policy for policy in policies if not isinstance(policy, (BasicAuth, DigestAuth, ExternalAuth)))
     elif not claim.settings.auth_url and not _free_of_auth(location, claim, controller):
         asked = global_auth_of(controller)
         policies = policies if asked is None else (*policies, asked)

@@ -16,8 +16,8 @@ AUTHENTICATION: Final = (
         on_failure="deny",
         state="honoured",
         parse=parse_auth_type,
-        doc="`basic`: ask for a name and a password. Needs `auth-secret`; without a usable one, the routes answer 503. "
-        "`digest` is not honoured yet: 503.",
+        doc="`basic`: ask for a name and a password; `digest`: for a proof that the client knows it (RFC 7616: MD5, "
+        "`qop=auth`). Needs `auth-secret`; without a usable one, the routes answer 503.",
     ),
     Annotation(
         name="auth-secret",
@@ -37,7 +37,8 @@ AUTHENTICATION: Final = (
         default="auth-file",
         on_failure="reject",
         state="honoured",
-        doc="How that Secret is laid out: one htpasswd file under `auth`, or a key with a hash for each user.",
+        doc="How that Secret is laid out: one htpasswd file (`digest`: htdigest) under `auth`, or a key for each user "
+        "with a hash (`digest`: `realm:hash`).",
     ),
     Annotation(
         name="auth-realm",

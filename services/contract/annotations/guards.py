@@ -23,10 +23,8 @@ _REALM: Final = re.compile(r"[^\x00-\x1f\x7f]{1,500}")
 
 
 def parse_auth_type(text: str) -> str:
-    """``basic``; what is not honoured yet cannot be read, so it is never open."""
-    if text == "digest":
-        raise MalformedError("is not honoured yet")
-    if text != "basic":
+    """How a password is asked for; anything else cannot be read, so it is never open."""
+    if text not in ("basic", "digest"):
         raise MalformedError("is none of basic, digest")
     return text
 

@@ -31,6 +31,7 @@ from services.edge.core.policies import (
     balancing,
     cors,
     decorations,
+    digests,
     endpoint_responses,
     external,
     limits,
@@ -137,6 +138,7 @@ PHASES: Final[tuple[Phase, ...]] = (
     Phase("claimed", "what another server says of a client is not taken from the client", external.claimed),
     Phase("addresses", "the client's address may not pass: 403", access.each(addresses.addresses)),
     Phase("password", "the client has no password that is right: 401", access.each(passwords.password)),
+    Phase("digest", "the client proves no password: 401", access.each(digests.digest)),
     Phase("external", "another server does not let it pass: 401, 403, 302, or 500", access.each(external.external)),
     Phase("any-guard", "of the guards of a route that asks for any one, none agrees: 401 or 403", access.any_of_them),
     # what the endpoint is told; nothing is refused any more

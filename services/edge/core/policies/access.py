@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from proto.policies import SatisfyAny
 from services.edge.core.asked import Asked
 from services.edge.core.outcomes import Answer, Ask, Check, Outcome
-from services.edge.core.policies import addresses, external, passwords
+from services.edge.core.policies import addresses, digests, external, passwords
 
 if TYPE_CHECKING:
     from services.edge.core.phases import Compile, Context
 
-GUARDS: tuple[Compile, ...] = (addresses.addresses, passwords.password, external.external)
+GUARDS: tuple[Compile, ...] = (addresses.addresses, passwords.password, digests.digest, external.external)
 """In the order in which they are asked. Each says Pass: it agrees; an answer: it does not; None: it has no say."""
 _REFUSALS = (401, 403)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from proto.policies import BasicAuth
+from proto.policies import BasicAuth, DigestAuth
 from proto.resources import Credentials
 from services.edge.core.asked import Asked
 from services.edge.core.edits import request_edit
@@ -64,7 +64,7 @@ def password(context: Context) -> Check | None:
 
 def unsaid(context: Context) -> Check | None:
     """The endpoint is told neither name nor password, however the request was let pass."""
-    if policy_of(context) is None:
+    if not any(isinstance(policy, BasicAuth | DigestAuth) for policy in context.route.policies):
         return None
     passed = Pass(request=request_edit(removed=(b"Authorization",)))
     return lambda _asked: passed
@@ -77,8 +77,12 @@ def policy_of(context: Context) -> BasicAuth | None:
 
 def challenge(realm: str) -> bytes:
     """The header that asks for a password. The realm is a quoted string (RFC 9110 section 5.6.4)."""
-    quoted = realm.replace("\\", "\\\\").replace('"', '\\"').encode()
-    return b'WWW-Authenticate: Basic realm="%b"\r\n' % quoted
+    return b'WWW-Authenticate: Basic realm="%b"\r\n' % quoted(realm.encode())
+
+
+def quoted(text: bytes) -> bytes:
+    """What stands between the quotes of a quoted string."""
+    return text.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
 
 
 def spoken(header: bytes | None) -> tuple[bytes, bytes] | None:

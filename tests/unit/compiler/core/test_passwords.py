@@ -99,7 +99,7 @@ def test_a_secret_of_another_namespace_needs_leave() -> None:
 
 
 def test_half_a_guard_is_none_and_closes() -> None:
-    for kind, secret in (("", "users"), ("basic", ""), ("digest", "users"), ("none", "users"), ("basic", "a b")):
+    for kind, secret in (("", "users"), ("basic", ""), ("Digest", "users"), ("none", "users"), ("basic", "a b")):
         compiler = compiler_with(USERS, web(secret, auth_type=kind))
         assert is_closed(compiler), (kind, secret)
         assert "annotation-denied" in codes(compiler)
