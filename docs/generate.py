@@ -18,7 +18,7 @@ from proto.reports import to_json
 from services.cli.nginx_flags import CALLED_OTHERWISE, WITHOUT_EFFECT
 from services.cli.nginx_options import NGINX
 from services.cli.option_entry import Option
-from services.cli.option_table import ADMIN, COMMON, EDGE, KEYS, METRICS, NAME, SOURCES
+from services.cli.option_table import ADMIN, COMMON, COMPILING, EDGE, KEYS, METRICS, NAME, SOURCES
 from services.contract.annotations.entry import PREFIX
 from services.contract.annotations.registry import REGISTRY
 from services.contract.configmap.registry import KEYS as CONFIGMAP_KEYS
@@ -30,8 +30,8 @@ STATES: Final = {
     "honoured": "does what it does in ingress-nginx",
     "guarded": "guards access and is not built yet: the routes that it would guard answer 503",
     "pending": "known, has no effect yet; a diagnostic says so",
-    "refused": "raw nginx configuration: the Ingress is not taken over",
-    "without-effect": "concerns the inside of nginx, or has no effect there either: nothing to do here",
+    "refused": "raw nginx configuration, or a module that Limen has not: an Ingress is not taken over, or answers 503",
+    "without-effect": "has no effect, for the reason that stands there: mostly the inside of nginx",
 }
 """State of an entry of a registry → what it means, in the order of the tables."""
 
@@ -108,7 +108,7 @@ def configuration() -> str:
             parts += [
                 f"### ConfigMap: {state} ({len(keys)})",
                 table(head, ([code(k.name), " ".join(k.choices) or k.type, code(k.default), k.doc] for k in keys))
-                if state in ("honoured", "guarded")
+                if state != "pending"
                 else ", ".join(code(key.name) for key in keys) + ".",
             ]
     parts += [
@@ -117,7 +117,7 @@ def configuration() -> str:
         "(`limen up --help`). Each is also an environment variable.",
         table(
             ["flag", "environment", "roles", "default", "what it does"],
-            _option_rows((*COMMON, NAME, ADMIN, *KEYS, *SOURCES, *NGINX, *EDGE, *METRICS)),
+            _option_rows((*COMMON, NAME, ADMIN, *KEYS, *SOURCES, *NGINX, *COMPILING, *EDGE, *METRICS)),
         ),
         "### Flags of ingress-nginx that are called otherwise here",
         table(["flag", "here"], ([code(f"--{name}"), code(f"--{here}")] for name, here in CALLED_OTHERWISE.items())),

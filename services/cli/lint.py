@@ -12,7 +12,7 @@ import click
 from services.cli.nginx_flags import NginxCommand, separate
 from services.cli.nginx_options import NGINX
 from services.cli.option_entry import extra
-from services.cli.option_table import EDGE, METRICS
+from services.cli.option_table import COMPILING, EDGE, METRICS
 from services.cli.option_types import ANY_PATH
 from services.cli.options import with_options
 
@@ -34,7 +34,7 @@ _COMPILED: Final = frozenset(
         "enable_topology_aware_routing",
     }
 )
-READ_OPTIONS: Final = tuple(option for option in NGINX if option.key in _COMPILED)
+READ_OPTIONS: Final = (*(option for option in NGINX if option.key in _COMPILED), *COMPILING)
 """The flags that say what is compiled: what `lint` and `explain` take of ingress-nginx's command line."""
 _SERVING: Final = [option for option in (*NGINX, *EDGE, *METRICS) if option.key not in _COMPILED]
 FAILS: Final = {"error": ("error",), "warning": ("error", "warning"), "notice": ("error", "warning", "notice")}

@@ -133,6 +133,16 @@ SOURCES: Final = (
     Option(name="context", roles=of("watcher"), metavar="NAME", help="Context of the kubeconfig."),
 )
 
+COMPILING: Final = (
+    Option(
+        name="ignore-modsecurity",
+        roles=of("compiler"),
+        kind=bool,
+        default=False,
+        help="Serve Ingresses that ask for ModSecurity without it, instead of answering 503.",
+    ),
+)
+
 EDGE: Final = (
     Option(
         name="http",
@@ -202,6 +212,12 @@ EDGE: Final = (
         help="Seconds that requests get to finish after that.",
     ),
     Option(
+        name="zone",
+        roles=of("edge"),
+        metavar="ZONE",
+        help="Where the edge is (label topology.kubernetes.io/zone of its node), for --enable-topology-aware-routing.",
+    ),
+    Option(
         name="allow-loopback-upstreams",
         roles=of("edge"),
         kind=bool,
@@ -220,12 +236,6 @@ METRICS: Final = (
     ),
     Option(
         name="metrics-per-host",
-    Option(
-        name="zone",
-        roles=of("edge"),
-        metavar="ZONE",
-        help="Where the edge is (label topology.kubernetes.io/zone of its node), for --enable-topology-aware-routing.",
-    ),
         roles=of("edge"),
         kind=bool,
         default=True,
@@ -271,4 +281,4 @@ METRICS: Final = (
     ),
 )
 
-ROLE_OPTIONS: Final = (*KEYS, *SOURCES, *NGINX, *EDGE, *METRICS)
+ROLE_OPTIONS: Final = (*KEYS, *SOURCES, *NGINX, *COMPILING, *EDGE, *METRICS)

@@ -15,6 +15,7 @@ _KEPT: Final = "The Ingress is not taken over; its last accepted version, if the
 _USER_INFO: Final = re.compile(r"//[^/\s]*@")
 RAW: Final = "(raw configuration, not shown)"
 """Stands for a value that may hold anything, passwords too."""
+HIDDEN: Final = "(a secret, not shown)"
 MAX_VALUE: Final = 200
 """An offending value is shortened to this many characters."""
 MAX_MESSAGE: Final = 1000

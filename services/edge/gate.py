@@ -15,6 +15,7 @@ from services.edge.core import pages
 from services.edge.waiting import Waiting
 
 if TYPE_CHECKING:
+    from services.edge.core.bound import Bound
     from services.edge.listener import Listener
 
 LINGER_TIME: Final = 2.0
@@ -60,6 +61,27 @@ class Gate(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         admitted = self._listener.serving.limits.admit(str(peer[0]) if peer else "", transport)
         hand_over(cast(asyncio.Transport, transport), self._inner() if admitted else TurnedAway(self._listener))
+
+
+class AtAddress(asyncio.Protocol):
+    """Lets a client in if it came to an address at which clients are let in; ends it without a word if not, as if
+    nobody listened there."""
+
+    __slots__ = ("_bound", "_inner", "_listener")
+
+    def __init__(self, listener: Listener, inner: Callable[[], asyncio.BaseProtocol], bound: Bound) -> None:
+        self._listener = listener
+        self._inner = inner
+        self._bound = bound
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client came; nothing was read of it yet."""
+        real = cast(asyncio.Transport, transport)
+        if self._bound.takes(str((real.get_extra_info("sockname") or ("",))[0])):
+            hand_over(real, cast(asyncio.Protocol, self._inner()))
+        else:
+            self._listener.serving.traffic.counters["refused-address"] += 1
+            real.abort()
 
 
 def hand_over(

@@ -35,11 +35,13 @@ class Resolver:
     before.
 
     ``allow_local``: loopback and link-local addresses are taken too (see ``EdgeOptions.allow_loopback_upstreams``).
+    ``only_ipv4``: addresses of IPv6 are not asked for (``disable-ipv6-dns``).
     """
 
     def __init__(self, changed: Callable[[str, Addresses], None], *, allow_local: bool) -> None:
         self._changed = changed
         self._allow_local = allow_local
+        self.only_ipv4 = False
         self._due: dict[str, float] = {}
         self._addresses: dict[str, Addresses] = {}
         self._said: dict[str, str] = {}
@@ -86,7 +88,7 @@ class Resolver:
         async with self._gate:
             loop = asyncio.get_running_loop()
             try:
-                found = await loop.run_in_executor(self._threads, _look_up, name)
+                found = await loop.run_in_executor(self._threads, _look_up, name, self.only_ipv4)
             except OSError as error:
                 self._failed(name, f"does not resolve: {error.strerror or error}")
                 return
@@ -146,11 +148,12 @@ class ExternalNames:
         return {name for names in self._of_upstream.values() for name in names}
 
 
-def _look_up(name: str) -> list[str]:
+def _look_up(name: str, only_ipv4: bool = False) -> list[str]:
     # a trailing dot keeps the resolver from trying the pod's search domains, unless the name is a short one on purpose
     exact = name if "." not in name or name.endswith(".") or _is_address(name) else name + "."
     try:
-        answers = socket.getaddrinfo(exact, None, type=socket.SOCK_STREAM)
+        family = socket.AF_INET if only_ipv4 else socket.AF_UNSPEC
+        answers = socket.getaddrinfo(exact, None, family=family, type=socket.SOCK_STREAM)
     except (UnicodeError, ValueError) as error:
         raise OSError(f"not a name: {error}") from None
     return sorted({str(answer[4][0]) for answer in answers})

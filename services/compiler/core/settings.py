@@ -16,12 +16,10 @@ from services.compiler.core.named_headers import configmap_name, headers_for_all
 from services.compiler.core.options import CompileOptions
 from services.compiler.core.store import ObjectStore
 from services.compiler.core.upstreams import compile_upstream
-from services.contract.configmap.read import Controller, Reading, read_configmap
+from services.contract.configmap.read import Reading, read_configmap
 from services.contract.diagnostics import finding
 
 DH_PARAM = "dhparam.pem"
-
-_DEFAULTS = Reading(Settings(), Controller(), ())
 
 
 class CompiledSettings(Struct, frozen=True):
@@ -42,20 +40,21 @@ def read_controller(options: CompileOptions, store: ObjectStore) -> Reading:
 
 
 def _read(options: CompileOptions, store: ObjectStore) -> Reading:
-    if not options.configmap:
-        return _DEFAULTS
     key = _key("configmap", options.configmap)
     configmap = store.configmaps.get(options.configmap)
-    if configmap is not None:
-        return read_configmap(key, configmap.data)
+    data = {} if configmap is None else configmap.data
+    reading = read_configmap(key, data, without_firewall=options.ignore_modsecurity)
+    if configmap is not None or not options.configmap:
+        return reading
     note = finding(
         key, "configmap-not-found", "", options.configmap, f"ConfigMap {options.configmap} does not exist. Defaults "
         "hold.", "Create it, or correct --configmap.",
     )  # fmt: skip
-    return Reading(Settings(), Controller(), (note,))
+    return msgspec.structs.replace(reading, diagnostics=(note,))
+
+
 def compile_settings(options: CompileOptions, reading: Reading, store: ObjectStore, called: bool) -> CompiledSettings:
     """The Settings resource. The default backend and certificate are named only while they can serve.
-
 
     ``called``: endpoints are called by gRPC: then HTTP/2 is spoken without TLS too, as ingress-nginx always does it.
     """
@@ -68,8 +67,8 @@ def compile_settings(options: CompileOptions, reading: Reading, store: ObjectSto
         add_headers=headers_for_all("add-headers", controller.add_headers, options.configmap, maps, findings),
         proxy_set_headers=headers_for_all(
             "proxy-set-headers", controller.proxy_set_headers, options.configmap, maps, findings
-        http2_in_clear=called and reading.settings.use_http2,
         ),
+        http2_in_clear=called and reading.settings.use_http2,
         default_certificate=certificate,
         default_upstream=upstream if serves else "",
         sealed_dh_param=_dh_param(reading.settings.ssl_dh_param, store, findings),

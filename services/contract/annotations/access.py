@@ -200,7 +200,7 @@ REFUSED: Final = (
         on_failure="reject",
         state="honoured",
         doc="Of nginx configuration for a location, `more_set_headers`, `more_clear_headers` and `add_header` alone: "
-        "which headers responses have. They hold where the ConfigMap says `allow-snippet-annotations: \"true\"` and "
+        'which headers responses have. They hold where the ConfigMap says `allow-snippet-annotations: "true"` and '
         "`annotations-risk-level: Critical`, else the routes are served without. With any other directive in it, the "
         "Ingress is not taken over.",
     ),
@@ -244,24 +244,26 @@ REFUSED: Final = (
         type="bool",
         default="false",
         scope="ingress",
-        state="guarded",
-        doc="Inspect requests with ModSecurity, which Limen does not have.",
+        on_failure="deny",
+        state="refused",
+        doc="Inspect requests with ModSecurity. Limen has none, and will have none.",
     ),
     Annotation(
         name="enable-owasp-core-rules",
         type="bool",
         default="false",
         scope="ingress",
-        state="guarded",
-        doc="Inspect requests with the OWASP core rule set, which Limen does not have.",
+        on_failure="deny",
+        state="refused",
+        doc="Inspect requests with the OWASP core rule set. Limen has no ModSecurity, and will have none.",
     ),
     Annotation(
         name="modsecurity-transaction-id",
         type="string",
         scope="ingress",
         risk="high",
-        state="guarded",
-        doc="What ModSecurity logs requests by.",
+        state="without-effect",
+        doc="What ModSecurity, which Limen has not, logs requests by; `X-Request-ID` is in the access log.",
     ),
 )
 

@@ -55,7 +55,8 @@ class Annotation(Struct, frozen=True, kw_only=True):
     holds, the Ingress' routes are denied (``deny``), or the Ingress is not taken over (``reject``).
 
     ``state``: ``honoured``; ``pending``: known, does nothing yet, and says so; ``guarded``: guards access and does
-    nothing yet, so the routes it would guard answer 503; ``refused``: raw configuration text, never accepted;
+    nothing yet, so the routes it would guard answer 503; ``refused``: never accepted: raw configuration text keeps
+    the Ingress from being taken over, a guard that Limen has not (``on_failure`` says ``deny``) closes its routes;
     ``without-effect``: ingress-nginx ignores it too, or it concerns the inside of nginx.
 
     ``refers_to``: the kind of object that the value names, as ``name`` or ``namespace/name``. ``parse``: what reads the

@@ -191,7 +191,13 @@ OBSERVING: Final = (
     Annotation(
         name="enable-access-log", type="bool", default="true", state="honoured", doc="Whether requests are logged."
     ),
-    Annotation(name="enable-rewrite-log", type="bool", default="false", doc="Whether rewrites are logged."),
+    Annotation(
+        name="enable-rewrite-log",
+        type="bool",
+        default="false",
+        state="without-effect",
+        doc="Rewrites are not written to an error log; `limen explain` shows what they do to a request.",
+    ),
     Annotation(
         name="enable-opentelemetry",
         type="bool",

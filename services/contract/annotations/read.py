@@ -24,14 +24,20 @@ RISKS: Final[tuple[Risk, ...]] = ("low", "medium", "high", "critical")
 
 class AnnotationPolicy(Struct, frozen=True):
     """What the ConfigMap says about annotations: the highest risk allowed, words that no value may hold, and whether
-    they may name Secrets of other namespaces, and be snippets."""
+    they may name Secrets of other namespaces, and be snippets. ``without_firewall``: those that ask for ModSecurity are
+    passed over (a flag says so)."""
 
     risk_level: Risk = "high"
     blocked_words: tuple[str, ...] = ()
     cross_namespace: bool = False
     snippets: bool = False
+    without_firewall: bool = False
 
 
+FIREWALL_INSTEAD: Final = (
+    "Put a web application firewall in front of Limen, or before the Service, and then remove it; or have such "
+    "annotations passed over (--ignore-modsecurity)."
+)
 _DEFAULT_POLICY: Final = AnnotationPolicy()
 _NONE: Final[tuple[Diagnostic, ...]] = ()
 _NEEDS: Final = (
@@ -131,6 +137,8 @@ class _Reader:
 
     def _judge(self, name: str, entry: Annotation, text: str) -> None:
         match entry.state:
+            case "refused" if entry.on_failure == "deny":
+                self._lack(name, entry, text)
             case "refused":
                 self._say(
                     name,
@@ -155,6 +163,18 @@ class _Reader:
                 self._take(name, entry, text)
             case "pending":
                 self._pend(name, entry, text)
+
+    def _lack(self, name: str, entry: Annotation, text: str) -> None:
+        """A guard that Limen does not have, and will not have."""
+        if same_value(entry, text):
+            return
+        if self._policy.without_firewall:
+            told = f"{name} has no effect. {entry.doc} --ignore-modsecurity lets its routes be served without."
+            self._say(name, "annotation-without-effect", told, FIREWALL_INSTEAD)
+            return
+        self.fields["denied"] = True
+        told = f"{name} guards access. {entry.doc} Its routes answer 503 rather than stand open."
+        self._say(name, "annotation-denied", told, FIREWALL_INSTEAD)
 
     def _decorate(self, name: str, entry: Annotation, text: str) -> None:
         policy = self._policy

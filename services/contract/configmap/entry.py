@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-KeyType = Literal["bool", "int", "float", "string", "list", "duration", "size", "snippet"]
+KeyType = Literal["bool", "int", "float", "string", "list", "duration", "size", "snippet", "secret"]
 KeyState = Literal["honoured", "pending", "guarded", "refused", "without-effect"]
 
 
@@ -14,8 +14,8 @@ class Key(Struct, frozen=True, kw_only=True):
     """One key. ``default``: as text, as if it had been written; empty: nothing.
 
     ``state``: ``honoured``; ``pending``: known, does nothing yet, and says so; ``guarded``: guards access and does
-    nothing yet, so the routes it would guard answer 503; ``refused``: raw configuration text, never accepted;
-    ``without-effect``: concerns the inside of nginx, nothing here.
+    nothing yet, so the routes it would guard answer 503; ``refused``: raw configuration text, or a module that Limen
+    has not, never accepted; ``without-effect``: there is nothing here that it could concern. ``doc`` says why then.
 
     ``choices``: admitted values, if they are few. ``refers_to``: the kind of object that the value names.
     ``guards``: a value that cannot be read closes every route, for the default would open them.

@@ -1,4 +1,7 @@
-"""Keys that Limen will not honour: raw configuration text, modules it has not, and the inside of nginx."""
+"""Keys that Limen will not honour: raw configuration text, modules it has not, and the inside of nginx.
+
+Each says in ``doc`` why, and what does the same here, if anything does.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,39 @@ from typing import Final
 
 from services.contract.configmap.entry import Key
 
+_SNIPPET: Final = (
+    "Raw nginx configuration is never taken over, for it can do anything: say it with ConfigMap keys and annotations."
+)
+_GEOIP: Final = (
+    "There is no GeoIP here: its variables stay empty, and nobody is kept out by country. Put it in front of Limen."
+)
+
 REFUSED: Final = (
-    Key(name="enable-modsecurity", type="bool", default="false", state="refused"),
-    Key(name="enable-owasp-modsecurity-crs", type="bool", default="false", state="refused"),
-    Key(name="global-auth-snippet", type="snippet", state="refused"),
-    Key(name="http-snippet", type="snippet", state="refused"),
-    Key(name="location-snippet", type="snippet", state="refused"),
-    Key(name="main-snippet", type="snippet", state="refused"),
-    Key(name="modsecurity-snippet", type="snippet", state="refused"),
-    Key(name="server-snippet", type="snippet", state="refused"),
-    Key(name="stream-snippet", type="snippet", state="refused"),
-    Key(name="use-geoip", type="bool", default="false", state="refused"),
-    Key(name="use-geoip2", type="bool", default="false", state="refused"),
+    *(
+        Key(name=name, type="snippet", state="refused", doc=_SNIPPET)
+        for name in (
+            "global-auth-snippet",
+            "http-snippet",
+            "location-snippet",
+            "main-snippet",
+            "server-snippet",
+            "stream-snippet",
+        )
+    ),
+    Key(name="use-geoip", type="bool", default="false", state="refused", doc=_GEOIP),
+    Key(name="use-geoip2", type="bool", default="false", state="refused", doc=_GEOIP),
 )
 """Raw nginx configuration and modules that Limen does not have: reported as errors."""
+
+_HASH: Final = "The tables of hosts and names here grow by themselves."
+_JAEGER: Final = "Removed from ingress-nginx; `enable-opentelemetry` took its place."
+_ANNOTATION_ONLY: Final = "ingress-nginx looks at the annotation of this name alone."
+_DROPPED: Final = "nginx itself has dropped it: a head of HTTP/2 may have 32k."
+
+
+def _nothing(name: str, doc: str, default: str = "") -> Key:
+    return Key(name=name, type="string", default=default, state="without-effect", doc=doc)
+
 
 WITHOUT_EFFECT: Final = (
     Key(
@@ -35,32 +57,39 @@ WITHOUT_EFFECT: Final = (
         state="without-effect",
         doc="What waits for a client is sent as soon as it takes it.",
     ),
-    Key(name="debug-connections", type="list", state="without-effect"),
-    Key(name="disable-ipv6-dns", type="bool", default="false", state="without-effect"),
-    Key(name="enable-aio-write", type="bool", default="true", state="without-effect"),
-    Key(name="enable-multi-accept", type="bool", default="true", state="without-effect"),
-    Key(name="enable-serial-reloads", type="bool", default="false", state="without-effect"),
     Key(
-        name="access-log-params",
-        type="string",
+        name="debug-connections",
+        type="list",
         state="without-effect",
-        doc="Lines are always buffered, at most a second and 32 KB.",
-    ),
-    Key(name="error-log-level", type="string", default="notice", state="without-effect"),
-    Key(name="error-log-path", type="string", default="/var/log/nginx/error.log", state="without-effect"),
-    Key(name="geoip2-autoreload-in-minutes", type="int", default="0", state="without-effect"),
-    Key(
-        name="http2-max-field-size",
-        type="size",
-        state="without-effect",
-        doc="nginx itself has dropped it: a head of HTTP/2 may have 32k.",
+        doc="There is no debug log of single connections; `limen explain` says what becomes of a request.",
     ),
     Key(
-        name="http2-max-header-size",
-        type="size",
+        name="enable-aio-write",
+        type="bool",
+        default="true",
         state="without-effect",
-        doc="nginx itself has dropped it: a head of HTTP/2 may have 32k.",
+        doc="Nobody waits for a disk here: large bodies go to files beside the requests.",
     ),
+    Key(
+        name="enable-multi-accept",
+        type="bool",
+        default="true",
+        state="without-effect",
+        doc="Workers take all connections that wait, in any case.",
+    ),
+    Key(
+        name="enable-serial-reloads",
+        type="bool",
+        default="false",
+        state="without-effect",
+        doc="There are no reloads: a change is a swap that cuts nothing.",
+    ),
+    _nothing("access-log-params", "Lines are always buffered, at most a second and 128 KB."),
+    _nothing("error-log-level", "The edge's own messages have one level, on standard error.", "notice"),
+    _nothing("error-log-path", "The edge's own messages go to standard error.", "/var/log/nginx/error.log"),
+    _nothing("geoip2-autoreload-in-minutes", "There is no GeoIP here.", "0"),
+    Key(name="http2-max-field-size", type="size", state="without-effect", doc=_DROPPED),
+    Key(name="http2-max-header-size", type="size", state="without-effect", doc=_DROPPED),
     Key(
         name="http2-max-requests",
         type="int",
@@ -68,54 +97,82 @@ WITHOUT_EFFECT: Final = (
         state="without-effect",
         doc="nginx itself has dropped it: `keep-alive-requests` says how many.",
     ),
-    Key(name="jaeger-baggage-header", type="string", default="jaeger-baggage", state="without-effect"),
-    Key(name="jaeger-collector-host", type="string", state="without-effect"),
-    Key(name="jaeger-collector-port", type="int", default="6831", state="without-effect"),
-    Key(name="jaeger-debug-header", type="string", default="uber-debug-id", state="without-effect"),
-    Key(name="jaeger-endpoint", type="string", state="without-effect"),
-    Key(name="jaeger-propagation-format", type="string", default="jaeger", state="without-effect"),
-    Key(name="jaeger-sampler-host", type="string", default="http://127.0.0.1", state="without-effect"),
-    Key(name="jaeger-sampler-param", type="string", default="1", state="without-effect"),
-    Key(name="jaeger-sampler-port", type="int", default="5778", state="without-effect"),
-    Key(name="jaeger-sampler-type", type="string", default="const", state="without-effect"),
-    Key(name="jaeger-service-name", type="string", default="nginx", state="without-effect"),
-    Key(name="jaeger-trace-baggage-header-prefix", type="string", default="uberctx-", state="without-effect"),
-    Key(name="jaeger-trace-context-header-name", type="string", default="uber-trace-id", state="without-effect"),
-    Key(name="limit-conn-zone-variable", type="string", default="$binary_remote_addr", state="without-effect"),
-    Key(name="lua-shared-dicts", type="string", state="without-effect"),
-    Key(name="map-hash-bucket-size", type="int", default="64", state="without-effect"),
-    Key(name="max-worker-open-files", type="int", default="0", state="without-effect"),
-    Key(name="nginx-status-ipv4-whitelist", type="list", default="127.0.0.1", state="without-effect"),
-    Key(name="nginx-status-ipv6-whitelist", type="list", default="::1", state="without-effect"),
-    Key(name="proxy-headers-hash-bucket-size", type="int", default="64", state="without-effect"),
-    Key(name="proxy-headers-hash-max-size", type="int", default="512", state="without-effect"),
-    Key(name="reuse-port", type="bool", default="true", state="without-effect"),
-    Key(name="server-name-hash-bucket-size", type="int", state="without-effect"),
-    Key(name="server-name-hash-max-size", type="int", default="1024", state="without-effect"),
-    Key(name="ssl-buffer-size", type="size", default="4k", state="without-effect"),
+    _nothing("jaeger-baggage-header", _JAEGER, "jaeger-baggage"),
+    _nothing("jaeger-collector-host", _JAEGER),
+    _nothing("jaeger-collector-port", _JAEGER, "6831"),
+    _nothing("jaeger-debug-header", _JAEGER, "uber-debug-id"),
+    _nothing("jaeger-endpoint", _JAEGER),
+    _nothing("jaeger-propagation-format", _JAEGER, "jaeger"),
+    _nothing("jaeger-sampler-host", _JAEGER, "http://127.0.0.1"),
+    _nothing("jaeger-sampler-param", _JAEGER, "1"),
+    _nothing("jaeger-sampler-port", _JAEGER, "5778"),
+    _nothing("jaeger-sampler-type", _JAEGER, "const"),
+    _nothing("jaeger-service-name", _JAEGER, "nginx"),
+    _nothing("jaeger-trace-baggage-header-prefix", _JAEGER, "uberctx-"),
+    _nothing("jaeger-trace-context-header-name", _JAEGER, "uber-trace-id"),
+    _nothing(
+        "limit-conn-zone-variable", "`limit-connections` counts by the client's address here.", "$binary_remote_addr"
+    ),
+    _nothing("lua-shared-dicts", "There is no Lua here, and nothing to share."),
+    _nothing("map-hash-bucket-size", _HASH, "64"),
+    _nothing("max-worker-open-files", "Each worker takes as many descriptors as the system lets it.", "0"),
+    _nothing(
+        "nginx-status-ipv4-whitelist",
+        "There is no status page of nginx; `/metrics` and `/status` are at `--admin`.",
+        "127.0.0.1",
+    ),
+    _nothing(
+        "nginx-status-ipv6-whitelist",
+        "There is no status page of nginx; `/metrics` and `/status` are at `--admin`.",
+        "::1",
+    ),
+    _nothing("proxy-headers-hash-bucket-size", _HASH, "64"),
+    _nothing("proxy-headers-hash-max-size", _HASH, "512"),
     Key(
-        name="upstream-hash-by",
-        type="string",
+        name="reuse-port",
+        type="bool",
+        default="true",
         state="without-effect",
-        doc="ingress-nginx looks at the annotation of this name alone.",
+        doc="Each worker has sockets of its own, in any case.",
+    ),
+    _nothing("server-name-hash-bucket-size", _HASH),
+    _nothing("server-name-hash-max-size", _HASH, "1024"),
+    Key(
+        name="ssl-buffer-size",
+        type="size",
+        default="4k",
+        state="without-effect",
+        doc="What there is goes out at once, in records as large as that makes them.",
     ),
     Key(
-        name="upstream-hash-by-subset",
+        name="enable-ocsp",
         type="bool",
         default="false",
         state="without-effect",
-        doc="ingress-nginx looks at the annotation of this name alone.",
+        doc="Answers of OCSP are not stapled: Python's `ssl` cannot. Clients ask the authority, if they want to know; "
+        "certificates that demand stapling cannot be used.",
     ),
     Key(
-        name="upstream-hash-by-subset-size",
-        type="int",
-        default="3",
+        name="ssl-early-data",
+        type="bool",
+        default="false",
         state="without-effect",
-        doc="ingress-nginx looks at the annotation of this name alone.",
+        doc="Early data is never taken: Python's `ssl` cannot, and it could be replayed. Clients send it again after "
+        "the handshake, by themselves.",
     ),
-    Key(name="variables-hash-bucket-size", type="int", default="256", state="without-effect"),
-    Key(name="variables-hash-max-size", type="int", default="2048", state="without-effect"),
-    Key(name="worker-cpu-affinity", type="string", state="without-effect"),
-    Key(name="worker-processes", type="string", state="without-effect"),
+    Key(
+        name="ssl-session-ticket-key",
+        type="secret",
+        state="without-effect",
+        doc="Each worker makes keys of its own: Python's `ssl` cannot be given any. A session that comes to another "
+        "worker begins with a whole handshake. Remove it, for it is a secret that stands in a ConfigMap.",
+    ),
+    _nothing("upstream-hash-by", _ANNOTATION_ONLY),
+    _nothing("upstream-hash-by-subset", _ANNOTATION_ONLY, "false"),
+    _nothing("upstream-hash-by-subset-size", _ANNOTATION_ONLY, "3"),
+    _nothing("variables-hash-bucket-size", _HASH, "256"),
+    _nothing("variables-hash-max-size", _HASH, "2048"),
+    _nothing("worker-cpu-affinity", "The system's scheduler places workers."),
+    _nothing("worker-processes", "`--workers` of the edge says how many."),
 )
 """Tuning of nginx processes and of tracers that ingress-nginx itself has removed: reported as notices."""

@@ -8,9 +8,6 @@ from services.contract.configmap.entry import Key
 
 PENDING: Final = (
     Key(name="allow-backend-server-header", type="bool", default="false"),
-    Key(name="bind-address", type="list"),
-    Key(name="bind-address-ipv4", type="list"),
-    Key(name="bind-address-ipv6", type="list"),
     Key(name="brotli-level", type="int", default="4"),
     Key(name="brotli-min-length", type="int", default="20"),
     Key(
@@ -24,10 +21,8 @@ PENDING: Final = (
         ),
     ),
     Key(name="default-type", type="string", default="text/html"),
-    Key(name="disable-ipv6", type="bool", default="false"),
     Key(name="enable-auth-access-log", type="bool", default="false"),
     Key(name="enable-brotli", type="bool", default="false"),
-    Key(name="enable-ocsp", type="bool", default="false"),
     Key(name="enable-underscores-in-headers", type="bool", default="false"),
     Key(name="forwarded-for-proxy-protocol-header", type="string", default="X-Forwarded-For-Proxy-Protocol"),
     Key(name="forwarded-host-header", type="string", default="X-Forwarded-Host"),
@@ -35,6 +30,4 @@ PENDING: Final = (
     Key(name="ignore-invalid-headers", type="bool", default="true"),
     Key(name="limit-rate", type="int", default="0"),
     Key(name="limit-rate-after", type="int", default="0"),
-    Key(name="ssl-early-data", type="bool", default="false"),
-    Key(name="ssl-session-ticket-key", type="string"),
 )

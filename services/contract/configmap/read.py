@@ -19,12 +19,13 @@ from proto.resources import Settings
 from services.contract.annotations.entry import Risk
 from services.contract.annotations.read import RISKS, AnnotationPolicy
 from services.contract.annotations.values import MalformedError, parse_bool, parse_ciphers, parse_conditions, parse_size
-from services.contract.configmap import tracing
+from services.contract.configmap import listening, tracing
 from services.contract.configmap.access import parse_blocks, parse_ranges, parse_refusal
 from services.contract.configmap.bodies import parse_buffers, parse_switch
 from services.contract.configmap.compression import parse_disabled, parse_types
 from services.contract.configmap.entry import Key
 from services.contract.configmap.external import BEGINNING, PARSERS, GlobalAuth, taken_global_auth
+from services.contract.configmap.firewall import DOC, INSTEAD, keeps_out
 from services.contract.configmap.logging import (
     absent_stream_variables,
     absent_variables,
@@ -36,7 +37,7 @@ from services.contract.configmap.logging import (
 from services.contract.configmap.registry import KEYS
 from services.contract.configmap.routing import parse_statuses
 from services.contract.configmap.tls import parse_cache_size, parse_curve, parse_secret_name, parse_versions
-from services.contract.diagnostics import RAW, finding
+from services.contract.diagnostics import HIDDEN, RAW, finding
 from services.contract.header_values import parse_header_list, parse_redirect_part, parse_replacement, parse_version
 
 _NUMBER: Final = re.compile(r"[0-9]{1,10}")
@@ -93,17 +94,21 @@ class Reading(Struct, frozen=True):
     diagnostics: tuple[Diagnostic, ...]
 
 
-def read_configmap(key: ObjectKey, data: dict[str, str]) -> Reading:
-    """Read ``data`` of the ConfigMap ``key``. Never raises for a bad value."""
+def read_configmap(key: ObjectKey, data: dict[str, str], *, without_firewall: bool = False) -> Reading:
+    """Read ``data`` of the ConfigMap ``key``. Never raises for a bad value. ``without_firewall``: what ModSecurity kept
+    out may pass."""
     reader = _Reader(key)
     for name in sorted(data):
         reader.read(name, data[name])
+    if keeps_out(data) and not without_firewall:
+        reader.close("modsecurity-snippet")
     values = reader.values
     policy = AnnotationPolicy(
         risk_level=values.pop("annotations-risk-level", AnnotationPolicy().risk_level),
         blocked_words=values.pop("annotation-value-word-blocklist", ()),
         cross_namespace=values.pop("allow-cross-namespace-resources", False),
         snippets=values.pop("allow-snippet-annotations", False),
+        without_firewall=without_firewall,
     )
     auth = next((name for name in reader.guarded if name.startswith(BEGINNING)), "")
     asked = taken_global_auth(values)
@@ -169,6 +174,12 @@ class _Reader:
         elif not _says_nothing(key, text):
             self._not_honoured(key, text)
 
+    def close(self, name: str) -> None:
+        """Every route is closed for the sake of a key that says who is kept out and cannot be followed."""
+        self.guarded.append(name)
+        message = f"ModSecurity keeps requests out (SecRuleEngine On). {DOC} Until then all routes answer 503."
+        self._say(name, RAW, "configmap-denied", message, INSTEAD)
+
     def miss_collector(self, text: str) -> None:
         """Requests are traced, and nobody is told."""
         self._say(
@@ -203,28 +214,17 @@ class _Reader:
                     "Remove it if access need not be guarded.",
                 )
             case "refused":
-                self._say(
-                    name,
-                    text,
-                    "configmap-refused",
-                    f"{name} is raw nginx configuration, or switches on a "
-                    "module that Limen does not have. It has no effect.",
-                    "Remove it.",
-                )
+                self._say(name, text, "configmap-refused", f"{name} has no effect. {key.doc}", "Remove it.")
             case "without-effect":
-                self._say(
-                    name,
-                    text,
-                    "configmap-without-effect",
-                    f"{name} concerns the inside of nginx. It has no effect.",
-                    "Remove it.",
-                )
+                self._say(name, text, "configmap-without-effect", f"{name} has no effect. {key.doc}", "Remove it.")
             case _:
                 self._say(name, text, "configmap-pending", f"{name} is not honoured yet. It has no effect.", "")
 
     def _say(self, name: str, text: str, code: str, message: str, remedy: str) -> None:
         key = KEYS.get(name)
         value = RAW if key is not None and key.type == "snippet" else text
+        if key is not None and key.type == "secret":
+            value = HIDDEN
         self.findings.append(finding(self._key, code, f"data[{name}]", value, message, remedy))
 
 
@@ -310,6 +310,7 @@ def _risk(text: str) -> Risk:
 
 _SPECIAL: Final = {
     **PARSERS,
+    **listening.PARSERS,
     **tracing.PARSERS,
     "block-cidrs": parse_ranges,
     "block-referers": parse_blocks,

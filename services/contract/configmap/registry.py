@@ -9,8 +9,10 @@ from services.contract.configmap.bodies import BODIES
 from services.contract.configmap.compression import COMPRESSION
 from services.contract.configmap.entry import Key
 from services.contract.configmap.external import EXTERNAL
+from services.contract.configmap.firewall import FIREWALL
 from services.contract.configmap.heads import HEADS
 from services.contract.configmap.honoured import GUARDED, HONOURED
+from services.contract.configmap.listening import LISTENING
 from services.contract.configmap.logging import LOGGING
 from services.contract.configmap.never import REFUSED, WITHOUT_EFFECT
 from services.contract.configmap.pending import PENDING
@@ -27,7 +29,9 @@ KEYS: Final[dict[str, Key]] = {
         *BODIES,
         *COMPRESSION,
         *EXTERNAL,
+        *FIREWALL,
         *HEADS,
+        *LISTENING,
         *LOGGING,
         *ROUTING,
         *STREAMS,

@@ -30,6 +30,7 @@ from proto.resources import (
 from services.contract.hosts import wildcard_of
 from services.edge.core.aliases import NONE, Aliases, Named
 from services.edge.core.blocked import Blocked, blocked_of
+from services.edge.core.bound import Bound, bound_of
 from services.edge.core.forwarded import Trust, trust_of
 from services.edge.core.host_plans import plan_host
 from services.edge.core.layered import Layered
@@ -72,6 +73,7 @@ class Generation:
         "_upstreams",
         "added_lines",
         "blocked",
+        "bound",
         "digest",
         "epoch",
         "head_limits",
@@ -108,6 +110,7 @@ class Generation:
         self.tls_options: TLSOptions = tls_options(settings)
         self.proxying: Proxying = proxying_of(settings)
         self.blocked: Blocked | None = blocked_of(settings)
+        self.bound: Bound | None = bound_of(settings)
         self.security_line: bytes = security_line(settings)
         self.added_lines: bytes = added_lines(settings)
         number, size = settings.large_client_header_buffers

@@ -123,6 +123,7 @@ class Worker:
 
     def _swap(self, generation: Generation) -> None:
         self._front.swap(generation)
+        self._resolver.only_ipv4 = generation.settings.disable_ipv6_dns
 
     def _applied(self, _applied: Applied, change: Change) -> None:
         if self._names.take(change.upserts, change.removals):
@@ -138,11 +139,11 @@ class Worker:
         self._reporter.joined()
         self._say_state()
 
-    async def _drain(self) -> None:
     def _ports_changed(self) -> None:
         self._tell.set()
         self._reporter.trouble(next(iter(self._front.closed_ports.values()), ""))
 
+    async def _drain(self) -> None:
         orphan = os.getppid() != self._supervisor
         grace = 0.0 if orphan else self._options.shutdown_grace_period
         bound = ORPHAN_DRAIN if orphan else self._front.shutdown_timeout(self._options.worker_shutdown_timeout)

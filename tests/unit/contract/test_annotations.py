@@ -146,13 +146,29 @@ def test_a_guard_that_says_its_default_guards_nothing() -> None:
     assert codes(enable_modsecurity="false", enable_owasp_core_rules="0") == []
 
 
+def test_a_firewall_that_is_asked_for_closes_the_paths_unless_a_flag_lets_it_be_passed_over() -> None:
+    for name in ("enable_modsecurity", "enable_owasp_core_rules"):
+        settings, (found,) = read_annotations(ingress("i", **{name: "true"}))
+        assert settings.denied
+        assert (found.code, found.severity) == ("annotation-denied", "error")
+        assert "Limen has no" in found.message
+        assert "firewall" in found.remedy
+        settings, (found,) = read_annotations(ingress("i", **{name: "true"}), AnnotationPolicy(without_firewall=True))
+        assert not settings.denied
+        assert found.code == "annotation-without-effect"
+    settings, (found,) = read_annotations(ingress("i", modsecurity_transaction_id="$request_id"))
+    assert (settings.denied, found.code) == (False, "annotation-without-effect")
+
+
 def test_the_canonical_name_wins_over_its_alias() -> None:
     assert codes(whitelist_source_range="nobody", allowlist_source_range="") == ["annotation-denied"]
     assert codes(whitelist_source_range="nobody", allowlist_source_range="10.0.0.0/8") == []
     assert codes(limit_whitelist="nobody", limit_allowlist="10.0.0.0/8") == []
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in REGISTRY.values() if entry.state == "refused"])
+@pytest.mark.parametrize(
+    "name", [entry.name for entry in REGISTRY.values() if (entry.state, entry.type) == ("refused", "snippet")]
+)
 def test_raw_configuration_is_refused_even_where_risk_is_allowed(name: str) -> None:
     lax = AnnotationPolicy(risk_level="critical")
     _, found = read_annotations(ingress("i", **{name.replace("-", "_"): "x"}), lax)
@@ -193,7 +209,7 @@ def test_a_broken_pattern_of_a_canary_is_named_and_kept() -> None:
 
 def test_the_registry_is_complete_and_consistent() -> None:
     known = [entry for entry in REGISTRY.values() if entry.state != "without-effect"]
-    assert len(known) == 130
+    assert len(known) == 128
     assert len(BY_FULL_NAME) == len(REGISTRY) + 2
     for entry in REGISTRY.values():
         assert entry.doc, entry.name

@@ -59,8 +59,8 @@ def test_what_cannot_be_had_is_named_and_the_default_holds(name: str, text: str)
 @pytest.mark.parametrize(
     ("name", "text", "code"),
     [
-        ("ssl-session-ticket-key", "a2V5", "configmap-pending"),
-        ("ssl-early-data", "true", "configmap-pending"),
+        ("ssl-session-ticket-key", "a2V5", "configmap-without-effect"),
+        ("ssl-early-data", "true", "configmap-without-effect"),
         ("ssl-buffer-size", "8k", "configmap-without-effect"),
     ],
 )
