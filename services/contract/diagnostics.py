@@ -319,8 +319,7 @@ _ALL = (
     Code(
         "stream-invalid",
         "error",
-        "An entry of the ConfigMap of TCP or UDP services cannot be read, or its port is reserved. Nothing is served "
-        "there.",
+        "An entry of the ConfigMap of TCP or UDP services cannot be read, or its port is reserved. It is not served.",
     ),
     Code(
         "stream-word-without-effect",

@@ -172,7 +172,9 @@ def _resource(resource: Resource, groups: dict[str, RouteGroup]) -> Any:
         case Upstream():
             said = {} if resource.balancing is None else asdict(resource.balancing)
             balancing = [f"{name} {value}" for name, value in said.items() if value]
-            return [*balancing, *(f"{endpoint.address}:{endpoint.port}" for endpoint in resource.endpoints)]
+            zones = [f" for {', '.join(zones)}" for zones in resource.zones] or [""] * len(resource.endpoints)
+            ends = (f"{endpoint.address}:{endpoint.port}" for endpoint in resource.endpoints)
+            return [*balancing, *map("".join, zip(ends, zones, strict=True))]
         case Certificate():
             return list(resource.names)
         case Credentials():

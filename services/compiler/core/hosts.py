@@ -32,9 +32,9 @@ from services.contract.diagnostics import finding
 class CompiledHost(Struct, frozen=True, gc=False):
     """What became of a host.
 
-    ``records``: the VirtualHost, its RouteGroups, and its Stream if TLS is not opened. ``upstreams``: what its routes forward to, and how many declared
-    routes lean on each. ``routes``: how many were declared (not synthetic). ``credentials``: those that it refers to.
-    ``aliases``: further names that it wants.
+    ``records``: the VirtualHost, its RouteGroups, and its Stream if TLS is not opened. ``upstreams``: what its routes
+    forward to, and how many declared routes lean on each. ``routes``: how many were declared (not synthetic).
+    ``credentials``: those that it refers to. ``aliases``: further names that it wants.
     ``diagnostics``: by Ingress.
     """
 

@@ -39,7 +39,8 @@ def passthrough_of(
         )  # fmt: skip
     for claim in claims if upstream else ():
         findings.append(
-            finding(claim.key, "passthrough-shadows", _FIELD, host,
+            finding(claim.key, "passthrough-shadows",
+                    _FIELD if claim.settings.ssl_passthrough else claim.hosts[host].field, host,
                     f"TLS connections for host {host} are handed on to {upstream} unopened. Other paths and all other "
                     "annotations have no effect on them.",
                     "")

@@ -102,7 +102,7 @@ class StreamSet:
                 finding(key, "streams-not-found", "", configmap, message, f"Create it, or correct {flag}.")
             )
             return
-        for name in sorted(value.data):
+        for name in sorted(value.data, key=lambda name: (not name.isdigit(), name)):
             self._entry(protocol, key, name, value.data[name], found)
 
     def _entry(self, protocol: Protocol, key: ObjectKey, name: str, text: str, found: dict[str, Stream]) -> None:
@@ -134,14 +134,14 @@ class StreamSet:
 
     def _invalid(self, key: ObjectKey, field: str, value: str, message: str) -> None:
         remedy = "Write port: namespace/service:port, perhaps with :PROXY behind it."
-        self._own.append(finding(key, "stream-invalid", field, value, f"{message}. Nothing is served there.", remedy))
+        self._own.append(finding(key, "stream-invalid", field, value, f"{message}. This entry is not served.", remedy))
 
 
 def _free_port(name: str, protocol: Protocol, taken: Collection[str]) -> int:
     """The port of an entry. Raises MalformedError."""
     port = parse_external_port(name)
     if protocol == "tcp" and port in RESERVED:
-        raise MalformedError(f"is reserved: {RESERVED[port]} is served on this port")
+        raise MalformedError(f"is reserved for {RESERVED[port]}")
     if f"{protocol}:{port}" in taken:
         raise MalformedError("is the same port as another key")
     return port

@@ -58,3 +58,16 @@ def test_names_that_resolve_anew_let_their_old_addresses_go() -> None:
     assert [pool.address for pool in after] == ["10.0.0.2"]
     assert before[0].retired
     assert after[0] is before[1], "an address that stays keeps its connections"
+
+
+def test_endpoints_of_other_zones_are_left_out_where_there_are_some_of_ours() -> None:
+    ends = tuple(Endpoint(f"10.0.0.{number}", 80) for number in (1, 2, 3))
+    hinted = Upstream(ends, zones=(("a",), ("b", "a"), ("c",)))
+    for zone, expected in (("a", (0, 1)), ("c", (2,)), ("d", (0, 1, 2)), ("", (0, 1, 2))):
+        pools = Pools()
+        pools.zone = zone
+        found = [pool.address for pool in pools.balancer("x", hinted).pools]
+        assert found == [ends[number].address for number in expected], zone
+    pools = Pools()
+    pools.zone = "a"
+    assert len(pools.balancer("x", Upstream(ends)).pools) == 3

@@ -140,14 +140,16 @@ async def test_a_hello_in_pieces_is_waited_for(tmp_path: Path) -> None:
 
 async def test_behind_a_proxy_header(tmp_path: Path) -> None:
     header = b"PROXY TCP4 203.0.113.9 192.0.2.2 50000 443\r\n"
-    async with both(tmp_path, settings(use_proxy_protocol=True)) as running:
-        async with connection(running.https) as (reader, writer):
-            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-            tls = no_verification().wrap_bio(incoming, outgoing, server_hostname=PASSED)
-            with pytest.raises(ssl.SSLWantReadError):
-                tls.do_handshake()
-            writer.write(header + outgoing.read())
-            assert (await reader.readexactly(1)) == b"\x16", "the endpoint answers, and was not sent the header"
+    async with (
+        both(tmp_path, settings(use_proxy_protocol=True)) as running,
+        connection(running.https) as (reader, writer),
+    ):
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = no_verification().wrap_bio(incoming, outgoing, server_hostname=PASSED)
+        with pytest.raises(ssl.SSLWantReadError):
+            tls.do_handshake()
+        writer.write(header + outgoing.read())
+        assert (await reader.readexactly(1)) == b"\x16", "the endpoint answers, and was not sent the header"
 
 
 async def test_it_changes_live(tmp_path: Path) -> None:

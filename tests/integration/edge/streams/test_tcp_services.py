@@ -147,21 +147,24 @@ async def test_another_endpoint_is_tried_and_they_take_turns() -> None:
         return talk
 
     port = free_port()
-    async with endpoint(named(b"a")) as one, endpoint(named(b"b")) as two:
-        async with streaming(tcp(port), endpoints(one, two)) as running:
-            await running.accepting(port)
-            heard = [await said(port, b"") for _ in range(6)]
-            assert sorted(heard) == [b"a", b"a", b"a", b"b", b"b", b"b"]
-            running.change(endpoints(one, free_port()))
-            assert {await said(port, b"") for _ in range(4)} == {b"a"}
-            running.change(endpoints(free_port()))
-            assert await said(port, b"") == b""
-            assert running.ended()["502"] == 1
-            running.change(endpoints())
-            assert await said(port, b"") == b""
-            running.change(settings(proxy_stream_next_upstream=False), endpoints(one, free_port()))
-            running.edge.serving.pools.balancer("default/echo:7/tcp", _upstream(running))._at = 1
-            assert {await said(port, b"") for _ in range(2)} <= {b"a", b""}
+    async with (
+        endpoint(named(b"a")) as one,
+        endpoint(named(b"b")) as two,
+        streaming(tcp(port), endpoints(one, two)) as running,
+    ):
+        await running.accepting(port)
+        heard = [await said(port, b"") for _ in range(6)]
+        assert sorted(heard) == [b"a", b"a", b"a", b"b", b"b", b"b"]
+        running.change(endpoints(one, free_port()))
+        assert {await said(port, b"") for _ in range(4)} == {b"a"}
+        running.change(endpoints(free_port()))
+        assert await said(port, b"") == b""
+        assert running.ended()["502"] == 1
+        running.change(endpoints())
+        assert await said(port, b"") == b""
+        running.change(settings(proxy_stream_next_upstream=False), endpoints(one, free_port()))
+        running.edge.serving.pools.balancer("default/echo:7/tcp", _upstream(running))._at = 1
+        assert {await said(port, b"") for _ in range(2)} <= {b"a", b""}
 
 
 def _upstream(running: StreamingEdge):  # type: ignore[no-untyped-def]

@@ -66,15 +66,19 @@ async def test_a_session_that_expects_nothing_is_over_when_it_was_said() -> None
 async def test_each_client_has_one_endpoint_as_long_as_its_session_lasts() -> None:
     port = free_udp_port()
     many = settings(proxy_stream_responses=1000)
-    async with datagram_endpoint(b"a") as one, datagram_endpoint(b"b") as two:
-        async with streaming(udp(port), endpoints(one.port, two.port, name=NAME), many) as running:
-            async with datagram_client(port) as first, datagram_client(port) as second:
-                heard = {(await client.ask(b"x"))[:1] for client in (first, second)}
-                assert heard == {b"a", b"b"}
-                assert len({await first.ask(b"x") for _ in range(5)}) == 1
-                running.change(endpoints(name=NAME))
-                assert await second.ask(b"x"), "what is under way is left alone"
-                assert running.ports.connections == 2
+    async with (
+        datagram_endpoint(b"a") as one,
+        datagram_endpoint(b"b") as two,
+        streaming(udp(port), endpoints(one.port, two.port, name=NAME), many) as running,
+        datagram_client(port) as first,
+        datagram_client(port) as second,
+    ):
+        heard = {(await client.ask(b"x"))[:1] for client in (first, second)}
+        assert heard == {b"a", b"b"}
+        assert len({await first.ask(b"x") for _ in range(5)}) == 1
+        running.change(endpoints(name=NAME))
+        assert await second.ask(b"x"), "what is under way is left alone"
+        assert running.ports.connections == 2
 
 
 async def test_a_session_without_a_word_ends() -> None:
@@ -108,12 +112,17 @@ async def test_where_nobody_listens_another_endpoint_is_asked() -> None:
 async def test_sessions_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datagrams, "SESSIONS_AT_MOST", 2)
     port = free_udp_port()
-    async with datagram_endpoint(times=0) as mute, streaming(udp(port), endpoints(mute.port, name=NAME)) as running:
-        async with datagram_client(port) as a, datagram_client(port) as b, datagram_client(port) as c:
-            for client in (a, b, c):
-                client.say(b"x")
-            await eventually(lambda: running.edge.serving.traffic.counters["stream-sessions-refused"] == 1)
-            assert running.ports.connections == 2
+    async with (
+        datagram_endpoint(times=0) as mute,
+        streaming(udp(port), endpoints(mute.port, name=NAME)) as running,
+        datagram_client(port) as a,
+        datagram_client(port) as b,
+        datagram_client(port) as c,
+    ):
+        for client in (a, b, c):
+            client.say(b"x")
+        await eventually(lambda: running.edge.serving.traffic.counters["stream-sessions-refused"] == 1)
+        assert running.ports.connections == 2
 
 
 async def test_a_port_closes_and_opens_again() -> None:
