@@ -5,19 +5,22 @@ Pure. An Ingress whose ConfigMap of headers cannot be used answers 503: never op
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from msgspec.structs import replace
 
 from proto.diagnostics import Diagnostic
-from proto.objects import ConfigMap
+from proto.objects import ConfigMap, ObjectKey
 from proto.policies import ExternalAuth
 from services.compiler.core.claims import Claim
 from services.compiler.core.named_headers import configmap_name, line_problem, map_problem
 from services.contract.annotations.entry import PREFIX
 from services.contract.annotations.settings import AnnotationSettings
-from services.contract.configmap.read import Controller
+from services.contract.configmap.read import Controller, Reading
 from services.contract.diagnostics import annotation_field, finding
+
+GLOBAL_HEADERS: Final = "global-auth-proxy-set-headers"
 
 
 def judge_external_auth(
@@ -82,11 +85,42 @@ def global_auth_of(controller: Controller) -> ExternalAuth | None:
         values.method,
         values.response_headers,
         values.request_redirect,
-        (),
+        values.headers,
         values.always_set_cookie,
         values.cache_key,
         lifetimes_of(values.cache_duration),
     )
+
+
+def with_auth_headers(reading: Reading, configmaps: Mapping[str, ConfigMap], controller_map: str) -> Reading:
+    """``reading`` of the ConfigMap ``controller_map`` with the headers that ``global-auth-proxy-set-headers`` names.
+    Where they cannot be had, nobody is asked with less than was meant: the routes are closed."""
+    controller = reading.controller
+    name = global_headers_map(controller, controller_map)
+    if not name or controller.global_auth is None:
+        return reading
+    configmap = configmaps.get(name)
+    problem = f"ConfigMap {name} does not exist" if configmap is None else _lines_problem(configmap)
+    if not problem and configmap is not None:
+        asked = replace(controller.global_auth, headers=tuple(sorted(configmap.data.items())))
+        return replace(reading, controller=replace(controller, global_auth=asked))
+    namespace, _, own = controller_map.partition("/")
+    note = finding(
+        ObjectKey("configmap", namespace, own),
+        "configmap-denied",
+        f"data[{GLOBAL_HEADERS}]",
+        controller.global_auth.proxy_set_headers,
+        f"{problem}. The routes that global-auth-url would be asked about answer 503.",
+        "Create or correct the ConfigMap.",
+    )
+    closed = replace(controller, guarded_by_auth=GLOBAL_HEADERS)
+    return replace(reading, controller=closed, diagnostics=(*reading.diagnostics, note))
+
+
+def global_headers_map(controller: Controller, controller_map: str) -> str:
+    """The ConfigMap (``namespace/name``) that ``global-auth-proxy-set-headers`` names; empty: none."""
+    text = "" if controller.global_auth is None else controller.global_auth.proxy_set_headers
+    return configmap_name(text, controller_map.partition("/")[0]) if text else ""
 
 
 def lifetimes_of(words: Sequence[str]) -> tuple[tuple[int, int], ...]:
@@ -98,8 +132,10 @@ def lifetimes_of(words: Sequence[str]) -> tuple[tuple[int, int], ...]:
 def _problem(claim: Claim, name: str, configmap: ConfigMap | None, controller: Controller) -> str:
     """Why the ConfigMap cannot be used, as a sentence without its stop; empty: it can."""
     problem = map_problem(name, configmap, claim.key.namespace, controller)
-    if problem or configmap is None:
-        return problem
+    return problem if problem or configmap is None else _lines_problem(configmap)
+
+
+def _lines_problem(configmap: ConfigMap) -> str:
     return next(filter(None, (line_problem(*line) for line in sorted(configmap.data.items()))), "")
 
 

@@ -12,6 +12,7 @@ from proto.diagnostics import Diagnostic
 from proto.objects import ObjectKey
 from proto.resources import Settings
 from services.compiler.core.claims import first_port_upstream
+from services.compiler.core.external_auth import with_auth_headers
 from services.compiler.core.named_headers import configmap_name, headers_for_all
 from services.compiler.core.options import CompileOptions
 from services.compiler.core.store import ObjectStore
@@ -32,7 +33,7 @@ class CompiledSettings(Struct, frozen=True):
 
 def read_controller(options: CompileOptions, store: ObjectStore) -> Reading:
     """What the ConfigMap that ``--configmap`` names says; defaults where there is none. Flags for hosts come along."""
-    reading = _read(options, store)
+    reading = with_auth_headers(_read(options, store), store.configmaps, options.configmap)
     if not options.enable_ssl_passthrough:
         return reading
     controller = msgspec.structs.replace(reading.controller, ssl_passthrough=True)
@@ -79,7 +80,9 @@ def compile_settings(options: CompileOptions, reading: Reading, store: ObjectSto
 def configmaps_of(options: CompileOptions, reading: Reading) -> set[str]:
     """The ConfigMaps that the Settings depend on: the controller's, and those that it names."""
     namespace = options.configmap.partition("/")[0]
-    named = (reading.controller.add_headers, reading.controller.proxy_set_headers)
+    controller = reading.controller
+    asked = "" if controller.global_auth is None else controller.global_auth.proxy_set_headers
+    named = (controller.add_headers, controller.proxy_set_headers, asked)
     return {options.configmap, *(configmap_name(text, namespace) for text in named if text)}
 
 

@@ -53,9 +53,10 @@ EXTERNAL: Final = (
     Key(
         name="global-auth-proxy-set-headers",
         type="string",
-        state="guarded",
+        state="honoured",
         refers_to="configmap",
-        doc="What `auth-proxy-set-headers` says, for `global-auth-url`.",
+        doc="What `auth-proxy-set-headers` says, for `global-auth-url`: a ConfigMap as `namespace/name`, or of the "
+        "ConfigMap's own namespace. Without a usable one, routes that would be asked about answer 503.",
     ),
     Key(
         name="global-auth-request-redirect",
@@ -107,7 +108,8 @@ PARSERS: Final = {
 
 
 class GlobalAuth(Struct, frozen=True):
-    """What the keys say, by their names."""
+    """What the keys say, by their names. ``headers``: what the ConfigMap ``proxy_set_headers`` holds; it is not read
+    here."""
 
     url: str
     signin: str = ""
@@ -118,6 +120,8 @@ class GlobalAuth(Struct, frozen=True):
     always_set_cookie: bool = False
     cache_key: str = ""
     cache_duration: tuple[str, ...] = parse_durations(DURATION)
+    proxy_set_headers: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def taken_global_auth(values: dict[str, Any]) -> GlobalAuth | None:

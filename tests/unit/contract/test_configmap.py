@@ -92,7 +92,6 @@ def test_a_bad_value_of_a_key_without_a_default_is_taken_for_unset() -> None:
         ("enable_modsecurity", "true", "configmap-refused"),
         ("no_such_key", "x", "configmap-unknown"),
         ("global_auth_url", "auth.example", "configmap-denied"),
-        ("global_auth_proxy_set_headers", "ns/map", "configmap-denied"),
     ],
 )
 def test_what_is_not_honoured_says_so(name: str, text: str, code: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from proto.codec import decode_resource
 from proto.objects import ConfigMap
-from proto.policies import CustomHeaders
+from proto.policies import CustomHeaders, ExternalAuth
 from proto.resources import SETTINGS_NAME, Forward, ResourceKey, ResourceRecord, Respond, Settings
 from services.compiler.core.compiler import Compiler
 from services.compiler.core.options import CompileOptions
@@ -14,6 +14,7 @@ from tests.unit.compiler.core.test_compiler import OTHER, codes, compiler_with, 
 OPTIONS = CompileOptions(configmap="ingress/controller")
 WEB = ingress("web", rule("web.test", path("/", "web:80")), custom_headers="headers")
 HEADERS = ConfigMap("shop", "headers", {"X-A": "1"})
+LIFETIMES = ((200, 300), (202, 300), (401, 300))
 
 
 def allowing(*names: str, **more: str) -> ConfigMap:
@@ -63,3 +64,27 @@ def test_settings_follow_the_configmaps_that_the_controllers_names() -> None:
     remove(compiler, HEADERS)
     compiler.compile()
     assert settings(compiler).add_headers == ()
+
+
+def test_the_server_that_is_asked_for_all_is_told_what_the_configmap_says() -> None:
+    plain = ingress("plain", rule("plain.test", path("/", "web:80")))
+    asking = configmap(
+        "controller", "ingress", global_auth_url="http://a/check", global_auth_proxy_set_headers="shop/told"
+    )
+    compiler = compiler_with(plain, service("web"), asking, options=OPTIONS)
+    compiler.compile()
+    assert host(compiler, "plain.test").routes[0].action == Respond(503)
+    put(compiler, ConfigMap("shop", "told", {"X-Shop": "$host", "X-A": "1"}))
+    compiler.compile()
+    (policy,) = host(compiler, "plain.test").routes[0].policies
+    assert policy == ExternalAuth("http://a/check", headers=(("X-A", "1"), ("X-Shop", "$host")), lifetimes=LIFETIMES)
+    put(compiler, ConfigMap("shop", "told", {"X-Shop": "$no_such_variable"}))
+    compiler.compile()
+    assert host(compiler, "plain.test").routes[0].action == Respond(503)
+    put(compiler, configmap("controller", "ingress", global_auth_url="http://a/check"))
+    compiler.compile()
+    (policy,) = host(compiler, "plain.test").routes[0].policies
+    assert policy == ExternalAuth("http://a/check", lifetimes=LIFETIMES)
+    put(compiler, configmap("controller", "ingress", global_auth_proxy_set_headers="shop/told"))
+    compiler.compile()
+    assert host(compiler, "plain.test").routes[0].policies == ()
