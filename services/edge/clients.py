@@ -68,6 +68,12 @@ class Kept(Protocol):
     def drain(self) -> None:
         """End when nothing is under way."""
 
+    def untaken(self) -> int:
+        """Bytes that its peer has not taken yet."""
+
+    def give_up(self) -> None:
+        """There is no room for these: end it."""
+
 
 class Arriving(Protocol):
     """A client of whom it is not settled yet how it speaks."""

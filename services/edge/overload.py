@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from services.edge.core.pressure import MEMORY_SHEDDING, Measured, Pressure
 from services.edge.heap import Heap
+from services.edge.outflow import ORDINARY
 from services.runtime.logs import log
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class Overload:
         busy = (time.process_time() - self._busy) / (EVERY + late)
         if self._looks % MEMORY_EVERY == 0:
             self._memory = memory_share(CGROUP)
+            self._weigh()
         if self._looks % FORGOTTEN_EVERY == 0:
             limits.forget_closed()
         self._heap.look(serving.loop.time(), busy)
@@ -122,6 +124,16 @@ class Overload:
             self._seen = limits.exhausted_times
             self.shed()
         self._next()
+
+    def _weigh(self) -> None:
+        """Where there are so many clients that those who were not told to wait could hold more than there is room for,
+        they count too."""
+        outflow = self._serving.outflow
+        if 0 < outflow.budget < self.clients() * ORDINARY:
+            for listener in self.listeners:
+                for one in listener.connections:
+                    if one.untaken():
+                        outflow.note(one)
 
     def shed(self) -> None:
         """End connections that are idle, longest first: of clients, and to endpoints; not all the time."""

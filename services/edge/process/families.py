@@ -55,6 +55,8 @@ _FIXED: Final[tuple[Family, ...]] = (
     _own("histogram", "swap_seconds", "From holding a delta to serving it.", (), SWAP_SECONDS),
     _own("histogram", "live_seconds", "From the watcher seeing a change to serving it.", (), LIVE_SECONDS),
     _own("gauge", "connections", "Open connections of clients, by state.", ("state",)),
+    _own("gauge", "waiting_bytes", "Bytes of responses that wait for clients which take them slowly."),
+    _own("gauge", "waiting_clients", "Clients for which such bytes wait."),
     _own("gauge", "upstream_connections", "Open connections to endpoints, by state.", ("state",)),
     _own("counter", "traffic_events_total", "What happened to requests beside their status.", ("event",)),
     _own("counter", "access_log_lines_total", "Lines of the access log, by what became of them.", ("outcome",)),

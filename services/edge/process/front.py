@@ -183,8 +183,11 @@ class Front:
         doing["reading"] += sum(len(listener.handshakes) for listener in listeners)
         accepted = float(sum(listener.accepted for listener in listeners))
         active = Series(("active",), [float(counts["connections"])])
+        outflow = self._serving.outflow
         return {
             OWN + "connections": [active],
+            OWN + "waiting_bytes": [Series((), [float(outflow.held)])],
+            OWN + "waiting_clients": [Series((), [float(outflow.clients)])],
             PREFIX + "nginx_process_connections": [
                 active,
                 *(Series((state,), [float(doing[state])]) for state in ("reading", "writing", "waiting")),

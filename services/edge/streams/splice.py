@@ -53,11 +53,13 @@ class _Half(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """It takes no more for now."""
+        self._splice.weigh()
         if self.other is not None:
             self.other.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """It takes more."""
+        self._splice.weigh()
         if self.other is not None and not self.other.transport.is_closing():
             self.other.transport.resume_reading()
 
@@ -156,6 +158,19 @@ class Splice:
 
     def drain(self) -> None:
         """It ends when its ends want that."""
+
+    def untaken(self) -> int:
+        """Bytes that wait for either end (outflow.Slow)."""
+        ends = (self.client, self.endpoint)
+        return sum(half.transport.get_write_buffer_size() for half in ends if half is not None)
+
+    def give_up(self) -> None:
+        """There is no room for them."""
+        self.abort()
+
+    def weigh(self) -> None:
+        """An end takes no more, or takes more."""
+        self._serving.outflow.note(self)
 
     # --- the way to an endpoint ---------------------------------------------------------------------------------
 
@@ -291,6 +306,7 @@ class Splice:
         if self.account.ended:
             return
         self._among.discard(self)
+        self._serving.outflow.forget(self)
         if self._watched is not None:
             self._watched.discard(self)
         if self._pool is not None:
