@@ -35,6 +35,7 @@ class Child:
         *,
         core: int | None = None,
         env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
     ) -> None:
         def prepare() -> None:
             _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -49,6 +50,7 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(env or {})},
+                cwd=cwd,
                 start_new_session=True,
                 preexec_fn=prepare,
             )

@@ -3,7 +3,8 @@
 Every target runs alone on core 0 while wrk and the backend share the last core; rounds are interleaved, medians
 printed, and ratios are those of the same run. ``--tls`` asks over kept TLS connections; ``--hosts N`` sets a second
 Limen beside the first, with N other hosts loaded. ``--varied`` measures also with heads of which no two are alike,
-neither of requests nor of responses, in the same rounds.
+neither of requests nor of responses, in the same rounds. ``--against PATH`` sets another checkout of Limen beside this
+one: ``git worktree add /tmp/before COMMIT``, then ``python -m bench.requests --no-peers --against /tmp/before``.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ _HEADERS = (
 _PATH = "/a/b"
 _VARIED = Path(__file__).with_name("varied.lua")
 """Asks for what the backend answers with a head of its own each time (``bench.peers.start_backend``)."""
+_OTHER = "another checkout of limen"
 _GOALS = {
     False: {"nginx": 0.8, "nginx as ingress-nginx": 1.0, "caddy": 3.0},
     True: {"nginx": 0.8},
@@ -105,8 +107,15 @@ def answers_200(ports: Ports, tls: bool) -> bool:
         connection.close()
 
 
-def start_limen(folder: Path, backend: int, hosts: int, settings: Mapping[str, str] = MappingProxyType({})) -> Pipeline:
-    """Limen on the measured core with the measured host and ``hosts`` others. ``settings``: keys of the ConfigMap."""
+def start_limen(
+    folder: Path,
+    backend: int,
+    hosts: int,
+    settings: Mapping[str, str] = MappingProxyType({}),
+    checkout: Path | None = None,
+) -> Pipeline:
+    """Limen on the measured core with the measured host and ``hosts`` others. ``settings``: keys of the ConfigMap;
+    ``checkout``: which Limen (see ``Pipeline``)."""
     objects = folder / "manifests"
     objects.mkdir(parents=True)
     certificate, key = make_certificate(folder)
@@ -123,7 +132,7 @@ def start_limen(folder: Path, backend: int, hosts: int, settings: Mapping[str, s
     )
     if hosts:
         manifests.write(objects / "others.json", manifests.of_world(World(hosts, 5 * hosts)))
-    return Pipeline(folder, ["--manifests", objects], core=PROXY_CORE)
+    return Pipeline(folder, ["--manifests", objects], core=PROXY_CORE, checkout=checkout)
 
 
 def main() -> int:
@@ -135,6 +144,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=4, help="of each round")
     parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--against", type=Path, metavar="PATH", help="also measure another checkout of Limen")
     parser.add_argument("--no-peers", action="store_true", help="Limen alone (with --hosts: both of them)")
     options = parser.parse_args()
     rounds, seconds = (2, 1) if options.quick else (options.rounds, options.seconds)
@@ -147,6 +157,9 @@ def main() -> int:
         backend = free_port()
         children.append(start_backend(folder, backend))
         targets = _start_targets(folder, backend, options.hosts, not options.no_peers, children, results)
+        if options.against is not None:
+            other = start_limen(folder / "limen-other", backend, 0, checkout=options.against.resolve())
+            targets.append(_ready(_OTHER, other, children))
         if options.varied:
             targets += [Target(target.name, target.child, target.ports, varied=True) for target in targets]
         for target in targets:
@@ -174,11 +187,15 @@ def _start_targets(
             targets.append(Target(name, child, ports))
     for others in (0, hosts) if hosts else (0,):
         pipeline = start_limen(folder / f"limen-{others}", backend, others)
-        children.append(pipeline.child)
-        pipeline.wait_ready(120)
-        pipeline.wait_quiet()
-        targets.append(Target(f"limen, {others} other hosts" if others else "limen", pipeline.child, pipeline.ports))
+        targets.append(_ready(f"limen, {others} other hosts" if others else "limen", pipeline, children))
     return targets
+
+
+def _ready(name: str, pipeline: Pipeline, children: list[Child]) -> Target:
+    children.append(pipeline.child)
+    pipeline.wait_ready(120)
+    pipeline.wait_quiet()
+    return Target(name, pipeline.child, pipeline.ports)
 
 
 def _report(results: Results, targets: list[Target], tls: bool, varied: bool) -> None:
@@ -192,7 +209,10 @@ def _report(results: Results, targets: list[Target], tls: bool, varied: bool) ->
     for target in targets:
         if target is limen:
             continue
-        if target.name.startswith("limen"):
+        if target.name == _OTHER:
+            ratios = [mine / before for mine, before in zip(limen.cpu, target.cpu, strict=True)]
+            results.add(f"limen: more time than the other checkout{ending}", (median(ratios) - 1) * 100, "%", 3.0)
+        elif target.name.startswith("limen"):
             ratios = [mine / alone for mine, alone in zip(target.cpu, limen.cpu, strict=True)]
             results.add(f"{target.name}: more time than with one{ending}", (median(ratios) - 1) * 100, "%", 2.0)
         else:
