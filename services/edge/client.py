@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Final
 from services.edge.buffering import Upload
 from services.edge.connection import BODY, HEAD, IDLE, LINGER, NEXT, PIPELINE_LIMIT, STALLED, TUNNEL, WAIT
 from services.edge.core import grammar
+from services.edge.core.beginnings import Beginnings
 from services.edge.core.chunked import FramingError
+from services.edge.core.familiar_requests import familiar_request, read_on
 from services.edge.core.generation import HEAD_TIME
 from services.edge.core.plan import NO_LABELS, Forward, Policed, plan
 from services.edge.core.prepared import Prepared, Standing, prepare
 from services.edge.core.request_body import RequestBody
-from services.edge.core.request_head import NOT_FORWARDED, USUAL_LIMITS, RefusedError, read_block
+from services.edge.core.request_head import NOT_FORWARDED, USUAL_LIMITS, RefusedError, RequestHeaders, read_block
 from services.edge.core.whole_head import HeadReader
 from services.edge.deadlines import NEVER
 from services.edge.policing import Policing
@@ -38,6 +40,7 @@ class ClientConnection(Responding):
     """See the module. ``_quick_limit``: what is longer is not read the quick way."""
 
     __slots__ = (
+        "_beginnings",
         "_body",
         "_prepared",
         "_quick_limit",
@@ -55,6 +58,7 @@ class ClientConnection(Responding):
         self._reader: HeadReader | None = None
         self._body: RequestBody | None = None
         self._prepared: Prepared | None = None
+        self._beginnings = Beginnings(familiar_request)
         self._standing: Standing | None = None
         self._repeats = False
         self._usual = True
@@ -93,6 +97,21 @@ class ClientConnection(Responding):
         if generation is None:
             self._receive_head(data)
             return None
+        known = self._beginnings.known
+        headers = read_on(known, data, at) if known is not None and minor == 1 else None
+        if headers is None:
+            headers = self._read_block(data, at, minor)
+            if headers is None:
+                return None
+        prepared = prepare(self._facts, headers, generation, self._standing)
+        self._standing = prepared.standing
+        # bytes that are compared in vain, and only then freed, cost more than they look: they left the caches
+        self._prepared = prepared if self._repeats or self._requests % TRIED_AGAIN == 0 else None
+        self._repeats = False
+        return prepared
+
+    def _read_block(self, data: bytes, at: int, minor: int) -> RequestHeaders | None:
+        """All of the headers that begin at ``at``; None: what is to be done was done."""
         try:
             headers = read_block(data, at, minor, self._usual)
         except RefusedError as refused:
@@ -101,13 +120,10 @@ class ClientConnection(Responding):
         if headers is None:
             self._receive_head(data)
             return None
-        prepared = prepare(self._facts, headers, generation, self._standing)
-        self._standing = prepared.standing
         self._usual = headers.forwarded is NOT_FORWARDED
-        # bytes that are compared in vain, and only then freed, cost more than they look: they left the caches
-        self._prepared = prepared if self._repeats or self._requests % TRIED_AGAIN == 0 else None
-        self._repeats = False
-        return prepared
+        before = self._prepared
+        self._beginnings.missed(headers.block, b"" if before is None else before.headers.block, self._requests)
+        return headers
 
     def _receive_more(self, data: bytes) -> None:
         state = self._state

@@ -10,7 +10,9 @@ import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
+from services.edge.core.beginnings import Beginnings
 from services.edge.core.chunked import ChunkedDecoder, FramingError
+from services.edge.core.familiar_responses import familiar_response, read_on
 from services.edge.core.response_head import (
     CHUNKED,
     UNTIL_CLOSE,
@@ -40,6 +42,7 @@ class UpstreamConnection(asyncio.Protocol):
     ``congested``: the endpoint does not take what is written."""
 
     __slots__ = (
+        "_beginnings",
         "_decoder",
         "_interim_of",
         "_interims",
@@ -79,6 +82,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._decoder: ChunkedDecoder | None = None
         self._reader: ResponseReader | None = None
         self._memo: ResponseHead | None = None
+        self._beginnings = Beginnings(familiar_response)
         self._repeats = False
         self._usual = True
         self._persistent = False
@@ -157,6 +161,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def expire(self, now: float) -> None:
         """Nothing came for too long: an idle connection ends, an exchange is told."""
+        if self.exchange is not None and self.exchange.is_still_taken(self, now):
+            return
         exchange, self.exchange = self.exchange, None
         answered = self._state != _HEAD
         self.drop()
@@ -173,6 +179,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._pools.left(self)
         if self.transport is not None:
             self.transport.abort()
+
+    def untaken(self) -> int:
+        """Bytes of the request that are not written yet."""
+        return self.transport.get_write_buffer_size()
 
     def narrow(self) -> None:
         """Read in small pieces until the response is whole; to be called while nothing is read. Over TLS a record is
@@ -194,13 +204,19 @@ class UpstreamConnection(asyncio.Protocol):
     def _read_head(self, exchange: Exchange, data: bytes) -> ResponseHead | None:
         """The head that ``data`` begins with; None: the rest of what is to be done was done."""
         if self._reader is None:
-            try:
-                head = read_whole(data, self._usual)
-            except BadResponseError as error:
-                self._fail(str(error))
-                return None
+            known = self._beginnings.known
+            head = None if known is None else read_on(known, data)
+            if head is None:
+                try:
+                    head = read_whole(data, self._usual)
+                except BadResponseError as error:
+                    self._fail(str(error))
+                    return None
+                if head is not None:
+                    self._usual = head.length >= 0 and not head.security_line
+                    before = self._memo
+                    self._beginnings.missed(head.block, b"" if before is None else before.block, self.requests)
             if head is not None:
-                self._usual = head.length >= 0 and not head.security_line
                 # bytes that are compared in vain, and only then freed, cost more than they look: they left the caches
                 self._memo = head if self._repeats or self.requests % TRIED_AGAIN == 1 else None
                 self._repeats = False

@@ -23,6 +23,7 @@ class Standing(Struct, frozen=True, gc=False):
     ``authority``: what the Host must be for this to hold; empty where more than that was asked. ``address``: the
     client's. ``opening``: of the head for the endpoint. ``plain``: a response's head gets no line of ours; ``ending``:
     what ends one that needs nothing else, empty where more is needed. ``believed``: a forwarder in front was.
+    ``simple``: nobody is blocked by what headers say, and requests without an id get one.
     """
 
     authority: bytes
@@ -34,6 +35,7 @@ class Standing(Struct, frozen=True, gc=False):
     plain: bool
     ending: bytes
     believed: bool
+    simple: bool
 
 
 class Prepared(Struct, frozen=True, gc=False):
@@ -52,6 +54,15 @@ class Prepared(Struct, frozen=True, gc=False):
 def prepare(facts: ClientFacts, headers: RequestHeaders, generation: Generation, standing: Standing | None) -> Prepared:
     """What follows from ``headers``. ``standing``: of the same connection before, kept if it holds."""
     said = headers.forwarded
+    if (
+        standing is not None
+        and standing.simple
+        and headers.authority == standing.authority
+        and standing.generation is generation
+        and said is NOT_FORWARDED
+        and headers.minor == 1
+    ):
+        return Prepared(b"" if headers.length else headers.block, headers, standing, middle(standing.opening, headers))
     if headers.minor == 1 and (said is NOT_FORWARDED or not generation.trust.heeds):
         if standing is None or headers.authority != standing.authority or standing.generation is not generation:
             standing = _stand(facts, headers, generation, headers.authority)
@@ -89,6 +100,7 @@ def _stand(facts: ClientFacts, headers: RequestHeaders, generation: Generation, 
         plain,
         ending,
         told.believed,
+        generation.blocked is None and generation.settings.generate_request_id,
     )
 
 

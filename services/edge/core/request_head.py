@@ -101,23 +101,24 @@ _split = re.compile(rb"\n(%b):[\t ]*+([^\r]*+)\r(?=\n)" % grammar.one_of(_TAKEN)
 """A block as (what goes on, name, value), again and again, and at last what goes on."""
 
 _AUTHORITY_LIMIT: Final = MAX_HOST_LENGTH + len(".:65535")
-_LINES: Final = rb"(%b)" % grammar.lines_but(grammar.PLAIN_TOKEN, _TAKEN, grammar.COUNT_LIMIT // 4 - 1)
+LINES: Final = rb"(%b)" % grammar.lines_but(grammar.PLAIN_TOKEN, _TAKEN, grammar.COUNT_LIMIT // 4 - 1)
+"""A group of lines that go on."""
 
 
-def _one_taken(group: int, *before: int) -> bytes:
+def one_taken(group: int, *before: int) -> bytes:
     """A line that is taken out, with the lines that follow it. ``group``: that of the length, if it is that, before
     those of the request id and the lines; ``before``: the same of such lines before, for each may be there once."""
     no_length = b"".join(b"(?(%d)(?!))" % other for other in before)
     no_id = b"".join(b"(?(%d)(?!))" % (other + 1) for other in before)
     return (
         rb"(?:[cC](?:(?i:onnection:[\t ]*+keep-alive)|(?i:ontent-length):%b[\t ]*+([0-9]{1,18}+))[\t ]*+" % no_length
-        + (rb"|[xX](?i:-request-id):%b[\t ]*+(%b*+))\r\n%b" % (no_id, grammar.VALUE, _LINES))
+        + (rb"|[xX](?i:-request-id):%b[\t ]*+(%b*+))\r\n%b" % (no_id, grammar.VALUE, LINES))
     )
 
 
-_usual_block = re.compile(
+usual_block = re.compile(
     rb"\r\n%b(?:%b)?(?i:host):[\t ]*+([0-9A-Za-z.:_~-]{1,%d}+)[\t ]*+\r\n%b(?:%b(?:%b)?)?\r\n"
-    % (_LINES, _one_taken(2), _AUTHORITY_LIMIT, _LINES, _one_taken(7, 2), _one_taken(10, 2, 7))
+    % (LINES, one_taken(2), _AUTHORITY_LIMIT, LINES, one_taken(7, 2), one_taken(10, 2, 7))
 ).match
 """A whole block as most clients send it: of the names that are read it has Host, perhaps a length and a request id, and
 ``Connection: keep-alive``, at most one of them before and two after it. Fewer lines than COUNT_LIMIT, no name with an
@@ -191,15 +192,15 @@ def read_block(data: bytes, at: int, minor: int, usual_first: bool) -> RequestHe
     ``usual_first``: worth trying the quick way, which gives the same for what it takes. Raises RefusedError.
     """
     if usual_first and minor == 1 and len(data) <= grammar.LINE_LIMIT:
-        usual = _usual_block(data, at)
+        usual = usual_block(data, at)
         if usual is not None:
-            return _read_usual(usual)
+            return read_usual(usual)
     match = grammar.plain_block(data, at)
     return None if match is None else read_headers(match[0], minor)
 
 
-def _read_usual(match: re.Match[bytes]) -> RequestHeaders:
-    """The headers that matched ``_usual_block``: what ``read_headers`` would make of them."""
+def read_usual(match: re.Match[bytes]) -> RequestHeaders:
+    """The headers that matched ``usual_block``: what ``read_headers`` would make of them."""
     first, one, id_1, second, authority, third, two, id_2, fourth, three, id_3, fifth = match.groups(b"")
     host = _canonical(authority)
     if host is None:

@@ -60,26 +60,25 @@ _TAKEN: Final = (
 _split = re.compile(rb"\n(%b):[\t ]*+([^\r]*+)\r(?=\n)" % grammar.one_of(_TAKEN)).split
 """A head as (what goes on, name, value), again and again, and at last what goes on."""
 
-_LINES: Final = grammar.lines_but(grammar.TOKEN, _TAKEN, 1000)
+LINES: Final = grammar.lines_but(grammar.TOKEN, _TAKEN, 1000)
+"""A group of lines that go on, less its parentheses."""
 
 
-def _usual_lines(at_most: int, lengths: tuple[int, ...]) -> bytes:
-    """Up to ``at_most`` lines that are taken, with the lines that follow each. ``lengths``: groups that hold the
-    length where one was there before; and so the number of the next group is known: they come in turn with those of
-    lines that go on."""
+def usual_lines(at_most: int, group: int, *lengths: int) -> bytes:
+    """Up to ``at_most`` lines that are taken, with the lines that follow each. ``group``: the number of the next group;
+    groups come in turn with a length and with lines that go on. ``lengths``: the groups of lengths before."""
     if not at_most:
         return b""
-    group = lengths[-1] + 2 if lengths else 3
     alone = b"".join(b"(?(%d)(?!))" % before for before in lengths)
     line = (
         rb"(?:[sS](?i:erver):%b*+|[cC](?i:onnection:[\t ]*+keep-alive)[\t ]*+|[kK](?i:eep-alive):%b*+"
         rb"|%b[cC](?i:ontent-length):[\t ]*+([0-9]{1,18}+)[\t ]*+)\r\n(%b)"
-    ) % (grammar.VALUE, grammar.VALUE, alone, _LINES)
-    return b"(?:%b%b)?" % (line, _usual_lines(at_most - 1, (*lengths, group)))
+    ) % (grammar.VALUE, grammar.VALUE, alone, LINES)
+    return b"(?:%b%b)?" % (line, usual_lines(at_most - 1, group + 2, *lengths, group))
 
 
-_usual_head = re.compile(
-    rb"(HTTP/1\.1 ([2-9][0-9]{2})(?: %b*+)?\r\n%b)%b\r\n" % (grammar.VALUE, _LINES, _usual_lines(4, ()))
+usual_head = re.compile(
+    rb"(HTTP/1\.1 ([2-9][0-9]{2})(?: %b*+)?\r\n%b)%b\r\n" % (grammar.VALUE, LINES, usual_lines(4, 3))
 ).match
 """A whole head as most endpoints send it: of the names that are read it has at most four, among them one
 Content-Length, Server, Keep-Alive and ``Connection: keep-alive``."""
@@ -89,6 +88,11 @@ _server = re.compile(rb"\nserver:[\t ]*+([^\r]*+)\r", re.IGNORECASE).findall
 _digits = re.compile(rb"[0-9]{1,18}").fullmatch
 
 
+def is_dated(block: bytes) -> bool:
+    """Whether Date is among the lines."""
+    return block.find(b"\nDate: ") > 0 or _date(block) is not None
+
+
 def read_whole(data: bytes, usual_first: bool) -> ResponseHead | None:
     """The head that ``data`` begins with; None: it is not all there, not well formed, or larger than usual. Raises
     BadResponseError.
@@ -96,9 +100,9 @@ def read_whole(data: bytes, usual_first: bool) -> ResponseHead | None:
     ``usual_first``: worth trying the quick way, which gives the same for heads that it takes.
     """
     if usual_first:
-        usual = _usual_head(data)
-        if usual is not None and usual.end() <= grammar.RESPONSE_LIMIT:
-            return _read_usual(usual)
+        match = usual_head(data)
+        if match is not None and match.end() <= grammar.RESPONSE_LIMIT:
+            return _read_usual(match)
     match = grammar.response_head(data)
     if match is None or match.end() > grammar.RESPONSE_LIMIT:
         return None
@@ -106,16 +110,18 @@ def read_whole(data: bytes, usual_first: bool) -> ResponseHead | None:
 
 
 def _read_usual(match: re.Match[bytes]) -> ResponseHead:
-    """The head that matched ``_usual_head``: what ``read_response`` would make of it."""
+    """The head that matched ``usual_head``: what ``read_response`` would make of it."""
     block = match[0]
     start, code, one, first, two, second, three, third, four, fourth = match.groups(b"")
-    length = one or two or three or four
-    status = int(code)
-    dated = block.find(b"\nDate: ") > 0 or _date(block) is not None
+    passed = b"".join((start, first, second, third, fourth))
+    return usual(block, int(code), one or two or three or four, passed, is_dated(block))
+
+
+def usual(block: bytes, status: int, length: bytes, passed: bytes, dated: bool) -> ResponseHead:
+    """A head of the usual form, taken apart. ``length``: of the body as it says, if it does; ``passed``: without it."""
     if not length or status in (204, 304):
-        passed = b"".join((start, first, second, third, fourth))
         return _framed(block, status, length or None, passed, True, dated)
-    passed = b"".join((start, first, second, third, fourth, b"Content-Length: ", length, b"\r\n"))
+    passed = b"%bContent-Length: %b\r\n" % (passed, length)
     return ResponseHead(block, status, int(length), passed, True, dated, True, dated)
 
 
@@ -152,7 +158,7 @@ def read_response(match: re.Match[bytes]) -> ResponseHead:
         persistent = b"close" not in tokens if persistent else b"keep-alive" in tokens
         if named := [token for token in tokens if token not in _KNOWN_TOKENS]:
             passed = _without(passed, named)
-    dated = _date(block) is not None
+    dated = is_dated(block)
     if minor == b"0":
         passed = b"HTTP/1.1" + passed[8:]
     if chunked and length is not None:
@@ -194,7 +200,7 @@ def dressed_head(head: ResponseHead, dress: Callable[[int, bytes], bytes]) -> Re
     """``head`` with its lines as ``dress`` (status, lines -> lines) gives them back."""
     line_end = head.passed.find(b"\n") + 1
     passed = head.passed[:line_end] + dress(head.status, head.passed[line_end:])
-    dated = head.dated and _date(passed) is not None
+    dated = head.dated and is_dated(passed)
     block = b"%b%b%b" % (passed, head.security_line, server_line(head))  # what is remembered of heads goes by it
     return replace(head, block=block, passed=passed, dated=dated, ready=head.ready and dated)
 
