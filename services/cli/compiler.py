@@ -53,6 +53,7 @@ def command(**values: Any) -> None:
                 default_ssl_certificate=values["default_ssl_certificate"],
                 disable_svc_external_name=values["disable_svc_external_name"],
                 disable_catch_all=values["disable_catch_all"],
+                deep_inspect=values["deep_inspect"],
                 ignore_modsecurity=values["ignore_modsecurity"],
                 tcp_services_configmap=values["tcp_services_configmap"],
                 udp_services_configmap=values["udp_services_configmap"],

@@ -16,22 +16,26 @@ from msgspec.structs import replace
 from proto.handshakes import ClientCertificates
 from proto.resources import CATCH_ALL, ResourceRecord
 from services.cli.explain_candidates import Candidates, candidates_of, routes_of
-from services.cli.explain_endpoints import Endpoints, endpoints_of
+from services.cli.explain_endpoints import Endpoints, endpoints_of, endpoints_passed
+from services.cli.explain_words import inquired, said
 from services.contract.paths import normalise
 from services.edge.core.asked import Asked, Machine
 from services.edge.core.client_certificates import Verified
 from services.edge.core.course import Course, Onward
-from services.edge.core.edits import RequestEdit, edit_request
+from services.edge.core.edits import edit_request
 from services.edge.core.forwarded import ClientFacts, client_facts
 from services.edge.core.generation import Generation
-from services.edge.core.outcomes import Answer, Ask, Check, Outcome, Pass
+from services.edge.core.outcomes import Answer, Ask, Check, Outcome
 from services.edge.core.phases import PHASES, Context, answer_of
 from services.edge.core.plan import HEALTH_PATH, Decision, Forward, Policed, RoutePlan, plan
+from services.edge.core.policies.tracing import Identifiers
 from services.edge.core.prepared import Prepared, prepare
 from services.edge.core.request_head import RefusedError
 from services.edge.core.whole_head import read_head
 from services.edge.link import Link
 
+IDENTIFIERS: Final = bytes.fromhex("a" * 32 + "b" * 16)
+"""Of a trace and a span, as they stand in an explanation."""
 REQUEST_ID: Final = b"<32 hexadecimal digits>"
 _MACHINE: Final = Machine("here", 0)
 _BY_NAME: Final = {phase.name: phase for phase in PHASES}
@@ -66,7 +70,8 @@ class Step(Struct, frozen=True):
 
 class Explanation(Struct, frozen=True):
     """``refused``: why the request is no request at all. ``host``: whose routes are looked at, and ``by``: how it was
-    found. ``leaves``: the head as the endpoint would get it."""
+    found. ``leaves``: the head as the endpoint would get it. ``passes``: the Upstream that TLS connections for the host
+    are handed on to unopened: nobody reads the request here, and nothing else is said."""
 
     request: str
     refused: str = ""
@@ -80,6 +85,7 @@ class Explanation(Struct, frozen=True):
     status: int = 0
     leaves: str = ""
     endpoints: Endpoints | None = None
+    passes: str = ""
 
 
 class _NoCertificate(Struct, frozen=True):
@@ -97,6 +103,10 @@ class _NoCertificate(Struct, frozen=True):
 def explain(generation: Generation, records: Iterable[ResourceRecord], request: Request) -> Explanation:
     """What becomes of ``request``."""
     line = f"{request.method} {request.target} for {request.host}"
+    passes = generation.streams.passes(request.host.lower(), generation.has_host) if request.tls else None
+    if passes is not None:
+        outcome = f"TLS is not opened here: the connection is handed on to {passes} (ssl-passthrough)"
+        return Explanation(line, outcome=outcome, endpoints=endpoints_passed(generation, passes), passes=passes)
     try:
         head = read_head(request.head())
     except RefusedError as error:
@@ -164,16 +174,19 @@ class _Run:
             policed = decision
         elif host_phase or route is None or candidates.route is None:
             self.decided_by = host_phase or ("closing-slash" if candidates.closing_slash else "no-route")
-            self.steps.append(Step(self.decided_by, _said(_settled(decision))))
+            self.steps.append(Step(self.decided_by, said(_settled(decision))))
             return _settled(decision)
         else:
             policed = self._plain(route, candidates)
         course = Course(self._watched(policed), self._asked(policed))
         told = course.run()
         while isinstance(told, Ask):
-            name = type(told.question).__name__
-            self.steps.append(Step(course.phase, f"asks outside ({name}); taken for an answer that lets it pass"))
-            told = course.run()
+            if isinstance(told.question, Identifiers):
+                self.steps.append(Step(course.phase, said(told.after(IDENTIFIERS))))
+                told = course.told(told, IDENTIFIERS)
+            else:
+                self.steps.append(Step(course.phase, inquired(told.question)))
+                told = course.run()
         if isinstance(told, Answer):
             self.decided_by = course.phase
         return told if isinstance(decision, Policed) else _agreed(told, _settled(decision))
@@ -251,7 +264,7 @@ class _Run:
             def watched(asked: Asked) -> Outcome:
                 outcome = check(asked)
                 if not isinstance(outcome, Ask):
-                    self.steps.append(Step(name, _said(outcome)))
+                    self.steps.append(Step(name, said(outcome)))
                 return outcome
 
             return watched
@@ -271,36 +284,6 @@ def _agreed(told: Answer | Onward, settled: Answer | Onward) -> Answer | Onward:
     return settled
 
 
-def _said(outcome: Outcome | Onward) -> str:
-    match outcome:
-        case None:
-            return "passes"
-        case Answer():
-            where = f" to {outcome.location.decode('latin-1')}" if outcome.location else ""
-            return f"answers {outcome.status}{where}"
-        case Pass():
-            return ", ".join(("passes", *_changes(outcome)))
-        case Onward():
-            return f"forward to {outcome.forward.upstream}"
-        case _:
-            return "asks outside"
-
-
-def _changes(passed: Pass) -> Iterable[str]:
-    if passed.target:
-        yield f"asks the endpoint for {passed.target.decode('latin-1')}"
-    if passed.forward is not None:
-        yield f"to {passed.forward.upstream}"
-    if passed.request is not None:
-        yield from _edits(passed.request)
-    if passed.response is not None:
-        yield "edits the response's head"
-
-
-def _edits(edit: RequestEdit) -> Iterable[str]:
-    yield "edits the request's head"
-
-
 def _outcome(told: Answer | Onward, decided_by: str) -> str:
     by = f", by {decided_by}: {_BY_NAME[decided_by].doc}" if decided_by in _BY_NAME else ""
-    return f"{_said(told)}{by}"
+    return f"{said(told)}{by}"

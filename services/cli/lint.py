@@ -28,6 +28,7 @@ _COMPILED: Final = frozenset(
         "default_ssl_certificate",
         "disable_svc_external_name",
         "disable_catch_all",
+        "deep_inspect",
         "tcp_services_configmap",
         "udp_services_configmap",
         "enable_ssl_passthrough",

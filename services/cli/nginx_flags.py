@@ -11,26 +11,27 @@ from typing import Final
 
 import click
 
+from services.runtime.version import software
+
 WITHOUT_EFFECT: Final = {
     "add_dir_header": "logs go to standard error",
     "annotations-prefix": "that is the prefix",
-    "apiserver-host": "use --kubeconfig",
-    "bind-addresses": "use --http and --https",
+    "apiserver-host": "a kubeconfig says it (--kubeconfig)",
+    "bind-addresses": "--http and --https say it",
     "bucket-factor": "histograms have classic buckets only",
-    "certificate-authority": "use --kubeconfig",
-    "deep-inspect": "values are parsed, never pasted into a configuration",
+    "certificate-authority": "a kubeconfig says it (--kubeconfig)",
     "default-server-port": "there is no inner server",
     "disable-full-test": "there is no configuration file to test",
     "disable-leader-election": "one watcher is active at a time in any case",
-    "disable-sync-events": "events are written for what was rejected only",
+    "disable-sync-events": "there are none; Events say what was rejected, and --update-status=false writes none",
     "dynamic-configuration-retries": "nothing is retried against an inner server",
-    "election-ttl": "the Lease has a fixed length",
+    "election-ttl": "the Lease is for 15 seconds, and is handed over at once by a watcher that stops",
     "enable-annotation-validation": "annotations are always validated",
     "enable-dynamic-configuration": "everything is dynamic",
-    "enable-ssl-chain-completion": "certificates are served as they are",
+    "enable-ssl-chain-completion": "chains are served as the Secret has them; nothing is fetched",
     "force-namespace-isolation": "that is so unless the ConfigMap says allow-cross-namespace-resources",
     "health-check-path": "health is at /healthz and /readyz of --admin",
-    "health-check-timeout": "see --admin",
+    "health-check-timeout": "health is known, nobody is asked for it",
     "internal-logger-address": "there is no inner logger",
     "logtostderr": "logs go to standard error",
     "alsologtostderr": "logs go to standard error",
@@ -44,34 +45,34 @@ WITHOUT_EFFECT: Final = {
     "skip_headers": "logs go to standard error",
     "skip_log_headers": "logs go to standard error",
     "max-buckets": "histograms have classic buckets only",
-    "maxmind-edition-ids": "GeoIP is not offered",
-    "maxmind-license-key": "GeoIP is not offered",
-    "maxmind-mirror": "GeoIP is not offered",
-    "maxmind-retries-count": "GeoIP is not offered",
-    "maxmind-retries-timeout": "GeoIP is not offered",
+    "maxmind-edition-ids": "there is no GeoIP here",
+    "maxmind-license-key": "there is no GeoIP here",
+    "maxmind-mirror": "there is no GeoIP here",
+    "maxmind-retries-count": "there is no GeoIP here",
+    "maxmind-retries-timeout": "there is no GeoIP here",
     "monitor-max-batch-size": "there is no inner monitor",
-    "post-shutdown-grace-period": "a stopped edge ends",
+    "post-shutdown-grace-period": "an edge ends with its last connection, and nothing after it needs time",
     "profiler-address": "there is no profiler",
     "profiler-port": "there is no profiler",
     "profiling": "there is no profiler",
-    "report-node-internal-ip-address": "use --publish-service or --publish-status-address",
-    "root-ca-file": "use --kubeconfig",
+    "report-node-internal-ip-address": "addresses of nodes are not written to the status; --publish-service or "
+    "--publish-status-address say which are",
+    "root-ca-file": "a kubeconfig says it (--kubeconfig)",
     "sort-backends": "endpoints are in a steady order",
     "ssl-passthrough-proxy-port": "there is no inner server",
     "status-port": "there is no inner server",
-    "status-update-interval": "status is written when it changes",
+    "status-update-interval": "status is written when it changes, and looked at again by itself",
     "stream-port": "there is no inner server",
     "sync-period": "changes are taken as they come",
     "sync-rate-limit": "changes are taken as they come",
-    "update-status-on-shutdown": "status is left as it is on shutdown",
-    "v": "use --log-format for the form of logs",
+    "update-status-on-shutdown": "addresses stay, so that no DNS record goes while a controller is replaced",
+    "v": "logs have one level; --log-format says their form",
     "vmodule": "logs have one level",
 }
 _SWITCHES: Final = frozenset(
     {
         "add_dir_header",
         "alsologtostderr",
-        "deep-inspect",
         "disable-full-test",
         "disable-leader-election",
         "disable-sync-events",
@@ -160,6 +161,9 @@ class NginxCommand(click.Command):
     """A command that takes these flags and says what became of them."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--version" in args and self.name != "version":
+            click.echo(software())
+            ctx.exit()
         options = {name.removeprefix("--") for option in self.params for name in option.opts}
         left, notices = separate(args)
         left, others = translated(left, options)

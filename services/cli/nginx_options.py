@@ -113,6 +113,13 @@ NGINX: Final = (
         help="Ignore Ingresses with a default backend.",
     ),
     Option(
+        name="deep-inspect",
+        roles=of("compiler"),
+        kind=bool,
+        default=True,
+        help="Refuse Ingresses whose hosts, paths or Secret names look like configuration.",
+    ),
+    Option(
         name="tcp-services-configmap",
         roles=of("watcher", "compiler"),
         kind=NAMESPACED,

@@ -121,7 +121,8 @@ def judge(ingress: Ingress, controller: Controller) -> Judged:
     reader.findings.extend(remarks_on_responses(reader.key, settings))
     hosts = reader.hosts()
     default = reader.default_upstream()
-    reader.inspect()
+    if controller.deep_inspection:
+        reader.inspect()
     diagnostics = tuple(reader.findings)
     if diagnostics and rejects(diagnostics):
         return Judged(None, diagnostics)

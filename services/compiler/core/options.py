@@ -21,6 +21,7 @@ class CompileOptions(Struct, frozen=True, kw_only=True):
     default_ssl_certificate: str = ""
     disable_svc_external_name: bool = False
     disable_catch_all: bool = False
+    deep_inspect: bool = True
     ignore_modsecurity: bool = False
     tcp_services_configmap: str = ""
     udp_services_configmap: str = ""

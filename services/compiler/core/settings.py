@@ -34,9 +34,11 @@ class CompiledSettings(Struct, frozen=True):
 def read_controller(options: CompileOptions, store: ObjectStore) -> Reading:
     """What the ConfigMap that ``--configmap`` names says; defaults where there is none. Flags for hosts come along."""
     reading = with_auth_headers(_read(options, store), store.configmaps, options.configmap)
-    if not options.enable_ssl_passthrough:
+    if options.deep_inspect and not options.enable_ssl_passthrough:
         return reading
-    controller = msgspec.structs.replace(reading.controller, ssl_passthrough=True)
+    controller = msgspec.structs.replace(
+        reading.controller, ssl_passthrough=options.enable_ssl_passthrough, deep_inspection=options.deep_inspect
+    )
     return msgspec.structs.replace(reading, controller=controller)
 
 

@@ -68,7 +68,8 @@ class Controller(Struct, frozen=True):
     ``endpoint_tls_by_path``: what an Ingress says of TLS to endpoints holds for its own paths alone.
     ``allowed_response_headers``: those that ``custom-headers`` may give.
     ``add_headers``, ``proxy_set_headers``: the ConfigMaps that hold these, empty: none.
-    ``ssl_passthrough``: TLS connections may be handed on unopened (a flag says so).
+    ``ssl_passthrough``: TLS connections may be handed on unopened (a flag says so). ``deep_inspection``: what looks
+    like configuration is refused (likewise).
     ``service_upstream``: Upstreams are their Services' own addresses, where the Ingress says nothing of it.
     """
 
@@ -84,6 +85,7 @@ class Controller(Struct, frozen=True):
     add_headers: str = ""
     proxy_set_headers: str = ""
     ssl_passthrough: bool = False
+    deep_inspection: bool = True
 
 
 class Reading(Struct, frozen=True):
@@ -336,6 +338,7 @@ _SPECIAL: Final = {
     "annotations-risk-level": _risk,
     "custom-http-errors": parse_statuses,
     "global-allowed-response-headers": parse_header_list,
+    "brotli-types": parse_types,
     "gzip-disable": parse_disabled,
     "gzip-types": parse_types,
     "hide-headers": parse_header_list,

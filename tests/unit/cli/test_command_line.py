@@ -16,6 +16,7 @@ from services.cli.main import COMMANDS, cli
 from services.cli.nginx_flags import CALLED_OTHERWISE, WITHOUT_EFFECT, NginxCommand, separate
 from services.cli.up import CHANGES, OPTIONS
 from services.runtime.settings import HostPort
+from services.runtime.version import software
 
 ALL_FLAGS = """
     alsologtostderr annotations-prefix apiserver-host bind-addresses bucket-factor certificate-authority configmap
@@ -160,6 +161,13 @@ def test_flags_without_effect_are_said_and_passed_over() -> None:
     values = _up(*words)
     assert values["kube"] is True
     assert "notice: --stream-port has no effect: there is no inner server" in values["output"]
+
+
+@pytest.mark.parametrize("words", [["up", "--version"], ["edge", "--http=:80", "--version"]])
+def test_every_role_says_its_version(words: list[str]) -> None:
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 0
+    assert result.output.strip() == software()
 
 
 def test_ports_are_options_here() -> None:

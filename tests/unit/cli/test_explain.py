@@ -166,6 +166,33 @@ def test_what_makes_no_sense(words: list[str], tmp_path: Path) -> None:
     assert run(tmp_path, words, made("web", "shop.example")).exit_code == 2
 
 
+def test_phases_say_what_they_ask_and_what_they_change(tmp_path: Path) -> None:
+    web = made(
+        "web",
+        "shop.example",
+        enable_opentelemetry="true",
+        opentelemetry_trust_incoming_span="false",
+        auth_url="http://auth.example:8080/check?u=$request_uri",
+        auth_response_headers="X-User",
+        upstream_vhost="inner.example",
+        limit_rps="5",
+        limit_connections="2",
+        canary_by_header="",
+    )
+    found = told(tmp_path, ["GET", "http://shop.example/x", "-H", "traceparent: 1"], web)
+    waved = "; taken for an answer that lets it pass"
+    assert said(found) == {
+        "trace": "passes, begins a span, sets traceparent, takes out tracestate",
+        "endpoints": "passes",
+        "rates": f"asks outside: has 127.0.0.1 asked too often?{waved}",
+        "at-once": f"asks outside: has 127.0.0.1 2 requests under way?{waved}",
+        "claimed": "passes, takes out x-user",
+        "external": f"asks outside: may it pass? GET http://auth.example:8080/check?u=/x{waved}",
+        "upstream-host": "passes, Host: inner.example",
+    }
+    assert "\r\ntraceparent: 00-aaaa" in found["leaves"]
+
+
 def test_the_text_names_winner_phases_and_head(tmp_path: Path) -> None:
     text = run(tmp_path, ["GET", "http://shop.example/"], made("web", "shop.example")).stdout
     for part in ("wins prefix /  of shop/web", "outcome: forward to shop/web:80", "  GET / HTTP/1.1", "round robin"):
