@@ -297,6 +297,31 @@ class Settings(Struct, frozen=True, omit_defaults=True):
     proxy_cookie_domain: tuple[str, ...] = ()
     proxy_cookie_path: tuple[str, ...] = ()
     proxy_http_version: str = "1.1"
+    limit_rate: int = 0
+    limit_rate_after: int = 0
+    enable_brotli: bool = False
+    brotli_level: int = 4
+    brotli_min_length: int = 20
+    brotli_types: tuple[str, ...] = (
+        "application/xml+rss",
+        "application/atom+xml",
+        "application/javascript",
+        "application/x-javascript",
+        "application/json",
+        "application/rss+xml",
+        "application/vnd.ms-fontobject",
+        "application/x-font-ttf",
+        "application/x-web-app-manifest+json",
+        "application/xhtml+xml",
+        "application/xml",
+        "font/opentype",
+        "image/svg+xml",
+        "image/x-icon",
+        "text/css",
+        "text/javascript",
+        "text/plain",
+        "text/x-component",
+    )
     use_gzip: bool = False
     gzip_level: int = 1
     gzip_min_length: int = 256

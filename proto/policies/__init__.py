@@ -19,6 +19,7 @@ from proto.policies.proxying import (
     RequestBody,
     ResponseBuffering,
 )
+from proto.policies.rates import ResponseRate
 from proto.policies.requests import RequestHop
 from proto.policies.responses import CORS, CustomHeaders, Decorations, EndpointResponse
 from proto.policies.routing import CustomErrors, Moved, RedirectForm, Rewrite, SSLRedirect, UpstreamHost
@@ -39,6 +40,7 @@ Policy = (
     | CustomErrors
     | SourceRanges
     | RateLimit
+    | ResponseRate
     | BasicAuth
     | DigestAuth
     | ExternalAuth
@@ -79,6 +81,7 @@ __all__ = [
     "RequestBody",
     "RequestHop",
     "ResponseBuffering",
+    "ResponseRate",
     "Rewrite",
     "SSLRedirect",
     "SatisfyAny",

@@ -23,6 +23,7 @@ from services.edge.traffic import BATCH
 if TYPE_CHECKING:
     from services.edge.copies import Copy
     from services.edge.http2_upstream.stream import EndpointStream
+    from services.edge.pace import Pace
     from services.edge.serving import Serving
     from services.edge.upstream import UpstreamConnection
 
@@ -31,7 +32,7 @@ class Exchange(Sending):
     """See the module. A client that sends one request after the other uses one Exchange again and again.
 
     ``relief``: what waits for a client that takes its response slowly, where the route says that the endpoint does not.
-    ``copy``: one of the request that goes elsewhere, while its body is coming.
+    ``copy``: one of the request that goes elsewhere, while its body is coming. ``pace``: how fast the response may go.
     """
 
     __slots__ = (
@@ -42,6 +43,7 @@ class Exchange(Sending):
         "interceptor",
         "link",
         "minor",
+        "pace",
         "paused_upstream",
         "received",
         "relief",
@@ -62,6 +64,7 @@ class Exchange(Sending):
         self.link = NO_LINK
         self.interceptor: Interceptor | None = None
         self.copy: Copy | None = None
+        self.pace: Pace | None = None
         self.received = 0
 
     # --- from the client ----------------------------------------------------------------------------------------
@@ -99,6 +102,19 @@ class Exchange(Sending):
 
     def pause_upstream(self) -> None:
         """The client takes bytes slower than the endpoint sends them."""
+        if self.pace is not None:
+            self.pace.congested = True
+        self.hold_upstream()
+
+    def resume_upstream(self) -> None:
+        """The client takes bytes again."""
+        if self.pace is not None:
+            self.pace.go_on()
+        else:
+            self.release_upstream()
+
+    def hold_upstream(self) -> None:
+        """What the endpoint sends cannot go on for now."""
         if self.relief is not None:
             self.relief.stopped = True
             return
@@ -110,8 +126,8 @@ class Exchange(Sending):
         else:
             self.stop_endpoint()
 
-    def resume_upstream(self) -> None:
-        """The client takes bytes again."""
+    def release_upstream(self) -> None:
+        """It can again."""
         if self.relief is not None:
             self.relief.go_on()
         else:
@@ -185,27 +201,35 @@ class Exchange(Sending):
 
     def answered(self, head: ResponseHead, body: bytes, complete: bool, now: float) -> None:
         """The response's head, with what there is of its body."""
-        self.answered_at = now
-        self.upstream_status = self.status = status = head.status
-        self.upstream_length = len(body)
-        if status >= 400:
-            if self._forward.proxying.next_on_status and self._passed_over(status, complete):
+        try:
+            self.answered_at = now
+            self.upstream_status = self.status = status = head.status
+            self.upstream_length = len(body)
+            if status >= 400 and self._is_replaced(status, complete):
                 return
-            interceptor = self.interceptor
-            if interceptor is not None and status in interceptor.intercepted and self.request_sent:
-                self._throw_away(status, complete)
-                interceptor.intercept(status)
-                return
-        self._head = b""
-        if self._serving.traffic.wants_answers:
-            self.answer = head.block
-        if complete:
-            self.connection = None
-            self.paused_upstream = False
-            self.sent = self._client.respond(head, body, True)
-            self._client.finish(now)
-        else:
-            self.sent = self._client.respond(head, body, False)
+            self._head = b""
+            if self._serving.traffic.wants_answers:
+                self.answer = head.block
+            if complete:
+                self.connection = None
+                self.paused_upstream = False
+                self.sent = self._client.respond(head, body, True)
+                self._client.finish(now)
+            else:
+                self.sent = self._client.respond(head, body, False)
+        except Exception as error:
+            self.defect(error)
+
+    def _is_replaced(self, status: int, complete: bool) -> bool:
+        """Whether the client gets another response, be it of another endpoint, instead of an error."""
+        if self._forward.proxying.next_on_status and self._passed_over(status, complete):
+            return True
+        interceptor = self.interceptor
+        if interceptor is not None and status in interceptor.intercepted and self.request_sent:
+            self._throw_away(status, complete)
+            interceptor.intercept(status)
+            return True
+        return False
 
     def _passed_over(self, status: int, complete: bool) -> bool:
         """Whether another endpoint is asked instead of passing on what this one said."""
@@ -229,11 +253,14 @@ class Exchange(Sending):
 
     def body(self, data: bytes) -> None:
         """More of the response's body."""
-        self.upstream_length += len(data)
-        if self.relief is None:
-            self.sent += self._client.body(data)
-        else:
-            self.relief.put(data)
+        try:
+            self.upstream_length += len(data)
+            if self.relief is None:
+                self.sent += self._client.body(data)
+            else:
+                self.relief.put(data)
+        except Exception as error:
+            self.defect(error)
 
     def pass_on(self, data: bytes) -> None:
         """Some of the body that waited."""
@@ -250,23 +277,32 @@ class Exchange(Sending):
 
     def trailers(self, fields: Fields) -> None:
         """What came behind the response's body, just before its end."""
-        self._client.trailers(fields)
+        try:
+            self._client.trailers(fields)
+        except Exception as error:
+            self.defect(error)
 
     def ended(self, now: float) -> None:
         """The response is complete; its connection needs us no more."""
-        self.connection = None
-        self.paused_upstream = False
-        if self.relief is None:
-            self._client.finish(now)
-        else:
-            self.relief.end(now)
+        try:
+            self.connection = None
+            self.paused_upstream = False
+            if self.relief is None:
+                self._client.finish(now)
+            else:
+                self.relief.end(now)
+        except Exception as error:
+            self.defect(error)
 
     def upgraded(self, head: ResponseHead, rest: bytes) -> None:
         """The endpoint changes protocols as it was asked to."""
-        self.status = self.upstream_status = 101
-        self.answered_at = monotonic()
-        self._head = b""
-        self.sent += self._client.tunnel(head, rest)
+        try:
+            self.status = self.upstream_status = 101
+            self.answered_at = monotonic()
+            self._head = b""
+            self.sent += self._client.tunnel(head, rest)
+        except Exception as error:
+            self.defect(error)
 
     def broken(self, reason: str, *, answered: bool, invalid: bool = False, unseen: bool = False) -> None:
         """The connection is of no more use before the response was complete.
@@ -274,14 +310,17 @@ class Exchange(Sending):
         ``answered``: bytes of a response had come; ``invalid``: they were not a response; ``unseen``: the endpoint says
         that it has not looked at the request.
         """
-        connection, self.connection = self.connection, None
-        self.paused_upstream = False
-        self._serving.traffic.counters[f"upstream-{'invalid' if invalid else reason}"] += 1
-        if self.stored is not None:
-            self.request_sent = False  # another endpoint gets all of it
-        if self.answered_at:
-            if self.relief is not None:
-                self.relief.close()
-            self._client.cut()
-        elif connection is not None:
-            self._lost(connection.pool, reason, answered, invalid, unseen)
+        try:
+            connection, self.connection = self.connection, None
+            self.paused_upstream = False
+            self._serving.traffic.counters[f"upstream-{'invalid' if invalid else reason}"] += 1
+            if self.stored is not None:
+                self.request_sent = False  # another endpoint gets all of it
+            if self.answered_at:
+                if self.relief is not None:
+                    self.relief.close()
+                self._client.cut()
+            elif connection is not None:
+                self._lost(connection.pool, reason, answered, invalid, unseen)
+        except Exception as error:
+            self.defect(error)

@@ -1,6 +1,7 @@
-"""Whether passwords are right: looks into the Secrets they stand in, and compares beside the requests what takes its time.
+"""Whether passwords are right: compares beside the requests what takes its time.
 
-Owns which passwords were right lately: by a digest that says nothing without this worker's key. What is dear is worked out once for all who ask the same at once, by few threads, for a bounded number of askers.
+Owns which passwords were right lately: by a digest that says nothing without this worker's key. What is dear is worked
+out once for all who ask the same at once, by few threads, for a bounded number of askers.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from services.edge.core.policies.compression import Packer
 from services.edge.core.policies.mirrors import Mirroring
 from services.edge.core.prepared import Prepared
 from services.edge.core.response_head import ResponseHead, dressed_head
+from services.edge.pace import Pace
 from services.edge.questions import ANSWERERS
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Policing:
         "_client",
         "_closed",
         "_exchange",
+        "_out",
         "_packer",
         "_replaced",
         "_serving",
@@ -86,6 +88,7 @@ class Policing:
         self._serving = serving
         self._exchange = exchange
         self._client = client
+        self._out: Client | Pace = client
         self.prepared = prepared
         self._closed = False
         self._replaced = False
@@ -131,6 +134,9 @@ class Policing:
         if self._exchange.copy is not None:
             self._exchange.copy.close()
             self._exchange.copy = None
+        if self._exchange.pace is not None:
+            self._exchange.pace.close()
+            self._exchange.pace = None
         if self._timed is not None:
             exchange = self._exchange
             tunnel = exchange.upstream_status == 101  # how long one stands says nothing
@@ -158,7 +164,10 @@ class Policing:
             said = self._broken()
         self._task = None
         if not self._closed:
-            self._act(said)
+            try:
+                self._act(said)
+            except Exception as error:
+                self._exchange.defect(error)
 
     def _broken(self) -> Answer:
         """What cannot be decided is not let pass."""
@@ -222,33 +231,35 @@ class Policing:
     def respond(self, head: ResponseHead, body: bytes, complete: bool) -> int:
         """The response's head, dressed."""
         head = self._dressed(head)
-        compression = self.course.policed.compression
+        compression, rate = self.course.policed.compression, self.course.policed.rate
+        if rate is not None:
+            self._out = self._exchange.pace = Pace(self._serving, self._exchange, self._client, rate)
         if compression is None:
-            return self._client.respond(head, body, complete)
+            return self._out.respond(head, body, complete)
         packer = self._packer = Packer(compression, self.course.asked, head, self._exchange.bodiless)
-        return self._client.respond(packer.head, packer.end(body) if complete else packer.pack(body), complete)
+        return self._out.respond(packer.head, packer.end(body) if complete else packer.pack(body), complete)
 
     def _dressed(self, head: ResponseHead) -> ResponseHead:
         return dressed_head(head, self.course.passed_on) if self.course.dresses else head
 
     def body(self, data: bytes) -> int:
         """More of the body."""
-        return self._client.body(data if self._packer is None else self._packer.pack(data))
+        return self._out.body(data if self._packer is None else self._packer.pack(data))
 
     def trailers(self, fields: Fields) -> None:
         """Fields behind the body."""
         self._pack_end()
-        self._client.trailers(fields)
+        self._out.trailers(fields)
 
     def finish(self, now: float) -> None:
         """The body is complete."""
         self._pack_end()
-        self._client.finish(now)
+        self._out.finish(now)
 
     def _pack_end(self) -> None:
         packer = self._packer
         if packer is not None and (data := packer.end()):
-            self._exchange.sent += self._client.body(data)
+            self._exchange.sent += self._out.body(data)
 
     def fail(self, status: int) -> None:
         """No endpoint answered."""

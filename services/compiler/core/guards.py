@@ -5,7 +5,7 @@ Pure. Must not know hosts or paths, nor whether what they name exists.
 
 from __future__ import annotations
 
-from proto.policies import Policy, RateLimit, SatisfyAny, SourceRanges
+from proto.policies import Policy, RateLimit, ResponseRate, SatisfyAny, SourceRanges
 from services.contract.annotations.settings import AnnotationSettings
 
 
@@ -27,4 +27,7 @@ def guards_of(settings: AnnotationSettings) -> list[Policy]:
                 settings.limit_allowlist,
             )
         )
+    rate = ResponseRate(settings.limit_rate, settings.limit_rate_after)
+    if rate != ResponseRate():
+        policies.append(rate)
     return policies

@@ -186,9 +186,18 @@ LIMITS: Final = (
         parse=parse_networks,
         doc="Client addresses and networks that no limit holds for. With a bad entry, the limits hold for all.",
     ),
-    Annotation(name="limit-rate", type="int", default="0", doc="Kilobytes a second of a response."),
     Annotation(
-        name="limit-rate-after", type="int", default="0", doc="Kilobytes of a response before `limit-rate` begins."
+        name="limit-rate",
+        type="int",
+        state="honoured",
+        doc="Kilobytes a second of each response, where `proxy-buffering` is on; 0: as fast as the client takes them. "
+        "Unset: as in the ConfigMap.",
+    ),
+    Annotation(
+        name="limit-rate-after",
+        type="int",
+        state="honoured",
+        doc="Kilobytes of a response that go before `limit-rate` begins. Unset: as in the ConfigMap.",
     ),
 )
 

@@ -71,6 +71,8 @@ class AnnotationSettings(Struct, frozen=True, gc=False):
     limit_connections: int = 0
     limit_burst_multiplier: int = 5
     limit_allowlist: tuple[str, ...] = ()
+    limit_rate: int | None = None
+    limit_rate_after: int | None = None
     auth_tls_secret: str = ""
     auth_tls_verify_client: str = "on"
     auth_tls_verify_depth: int = 1

@@ -41,6 +41,20 @@ BODIES: Final = (
         doc="How large a line of a head may be (the second), and all of them (both multiplied).",
     ),
     Key(
+        name="limit-rate",
+        type="int",
+        default="0",
+        state="honoured",
+        doc="Kilobytes a second of each response, where `proxy-buffering` is on; 0: as fast as the client takes them.",
+    ),
+    Key(
+        name="limit-rate-after",
+        type="int",
+        default="0",
+        state="honoured",
+        doc="Kilobytes of a response that go before `limit-rate` begins.",
+    ),
+    Key(
         name="proxy-body-size",
         type="size",
         default="1m",

@@ -15,7 +15,45 @@ GZIP_TYPES: Final = (
     "application/xml font/opentype image/svg+xml image/x-icon text/css text/javascript text/plain text/x-component"
 )
 
+BROTLI_TYPES: Final = (
+    "application/xml+rss application/atom+xml application/javascript application/x-javascript application/json "
+    "application/rss+xml application/vnd.ms-fontobject application/x-font-ttf application/x-web-app-manifest+json "
+    "application/xhtml+xml application/xml font/opentype image/svg+xml image/x-icon text/css text/javascript "
+    "text/plain text/x-component"
+)
+
 COMPRESSION: Final = (
+    Key(
+        name="brotli-level",
+        type="int",
+        default="4",
+        state="honoured",
+        choices=tuple(map(str, range(12))),
+        doc="How well responses are packed with brotli, 0 to 11; 10 and 11 are taken for 9, for they would hold up all "
+        "other requests.",
+    ),
+    Key(
+        name="brotli-min-length",
+        type="int",
+        default="20",
+        state="honoured",
+        doc="Responses of fewer bytes are not packed with brotli.",
+    ),
+    Key(
+        name="brotli-types",
+        type="string",
+        default=BROTLI_TYPES,
+        state="honoured",
+        doc="The types that are packed with brotli, besides text/html, with spaces between; `*`: all.",
+    ),
+    Key(
+        name="enable-brotli",
+        type="bool",
+        default="false",
+        state="honoured",
+        doc="Responses are packed with brotli for clients that take it, unless they are packed already. It goes before "
+        "gzip.",
+    ),
     Key(
         name="gzip-disable",
         type="string",

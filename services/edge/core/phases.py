@@ -43,6 +43,7 @@ from services.edge.core.policies import (
 )
 from services.edge.core.policies.compression import compression_of
 from services.edge.core.policies.mirrors import mirroring
+from services.edge.core.policies.rates import rate_of
 from services.edge.core.proxying import Proxying
 
 
@@ -182,15 +183,12 @@ def policed(context: Context) -> RoutePlan:
     dressings = tuple(dressing for make in DRESSINGS if (dressing := make(context)) is not None)
     of_endpoints = tuple(dressing for make in OF_ENDPOINTS if (dressing := make(context)) is not None)
     errors = places.custom_errors(context)
-    compression = compression_of(context.settings)
-    copied = mirroring(context)
-    if not (dressings or of_endpoints or errors or compression or copied) and all(phase.plain for phase, _ in compiled):
+    more = (compression_of(context.settings), mirroring(context), rate_of(context))
+    if not (dressings or of_endpoints or errors or any(more)) and all(phase.plain for phase, _ in compiled):
         return plan
     names = tuple(phase.name for phase, _ in compiled)
     checks = tuple(check for _, check in compiled)
-    course = Policed(
-        plan.labels, names, checks, plan.action, plan.over_tls, dressings, errors, of_endpoints, compression, copied
-    )
+    course = Policed(plan.labels, names, checks, plan.action, plan.over_tls, dressings, errors, of_endpoints, *more)
     always = [(phase.name, check) for phase, check in compiled if phase.always]
     too_large = _refusing(course, [*always, ("body-size", _too_large)])
     if isinstance(plan.action, Respond) and plan.action.status == 503:

@@ -24,6 +24,7 @@ from services.edge.core.tls_options import TLSOptions
 if TYPE_CHECKING:
     from services.edge.core.policies.compression import Compression
     from services.edge.core.policies.mirrors import Mirroring
+    from services.edge.core.policies.rates import Rate
 
 HEALTH_PATH = "/healthz"
 """Answered 200 for hosts nobody declared, as ingress-nginx does."""
@@ -100,7 +101,8 @@ class Policed(Struct, frozen=True):
     ``checks`` are asked in their order, ``names`` says which phase each is; if all let the request pass, ``action``
     follows (``over_tls`` for requests that came by TLS, where it is another). ``dressings`` edit the head of whatever
     is answered, ``of_endpoints`` those of endpoints before that; ``errors``: which answers are replaced.
-    ``compression``: which responses of endpoints are packed. ``mirroring``: what makes copies of its requests.
+    ``compression``: which responses of endpoints are packed. ``mirroring``: what makes copies of its requests;
+    ``rate``: how fast responses go.
     """
 
     labels: RouteLabels
@@ -113,6 +115,7 @@ class Policed(Struct, frozen=True):
     of_endpoints: tuple[Dressing, ...] = ()
     compression: Compression | None = None
     mirroring: Mirroring | None = None
+    rate: Rate | None = None
 
 
 class RedirectForm(Struct, frozen=True, gc=False):

@@ -1,4 +1,4 @@
-"""Files of names and hashes, as htpasswd and htdigest write them. Pure. Source of the rule: ngx_http_auth_basic_module."""
+"""Files of names and hashes, as htpasswd and htdigest write them. Pure. Source: ngx_http_auth_basic_module."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def test_a_nonce_that_nobody_made() -> None:
         b"\xff",
         urlsafe_b64encode(raw[:-1]),
         urlsafe_b64encode(bytes([raw[0] ^ 1]) + raw[1:]),
-        nonce_of(stranger),
+        stranger._nonce(),
     ):
         assert known.judge(challenged(nonce)).stale  # type: ignore[union-attr]
 

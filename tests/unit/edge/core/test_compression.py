@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from typing import Any
 
+import brotli
 import pytest
 
 from proto.resources import Settings
@@ -26,7 +28,7 @@ def head_of(*lines: str, status: int = 200, length: int = len(BODY), kind: str =
 def packer(
     *lines: str, head: ResponseHead | None = None, method: str = "GET", bodiless: bool = False, **settings: object
 ) -> Packer:
-    compression = compression_of(Settings(use_gzip=True, **settings))  # type: ignore[arg-type]
+    compression = compression_of(Settings(**{"use_gzip": True, **settings}))  # type: ignore[arg-type]
     assert compression is not None
     request = asked(generation(route()), "/", *lines, method=method)
     return Packer(compression, request, head or head_of(), bodiless)
@@ -141,3 +143,52 @@ def test_browsers_that_are_left_out(disable: str, agent: str, packs: bool) -> No
 def test_a_tag_that_is_weak_already_stays_and_one_that_is_none_goes() -> None:
     assert b'ETag: W/"1"\r\n' in packer("Accept-Encoding: gzip", head=head_of('ETag: W/"1"')).head.passed
     assert b"ETag" not in packer("Accept-Encoding: gzip", head=head_of("ETag: 1")).head.passed
+
+
+BOTH: dict[str, Any] = {"enable_brotli": True, "use_gzip": True}
+
+
+@pytest.mark.parametrize(
+    ("accepts", "coding"),
+    [
+        ("gzip, br", b"br"),
+        ("BR;q=0.1, gzip", b"br"),
+        ("gzip, br;q=0", b"gzip"),
+        ("brotli", b""),
+        ("gzip", b"gzip"),
+        ("", b""),
+    ],
+)
+def test_brotli_goes_before_gzip(accepts: str, coding: bytes) -> None:
+    made = packer(f"Accept-Encoding: {accepts}", **BOTH)
+    assert (b"\r\nContent-Encoding: %b\r\n" % coding in made.head.passed) is bool(coding)
+    assert b"\r\nVary: Accept-Encoding\r\n" in made.head.passed
+    packed = made.pack(BODY) + made.end(BODY)
+    assert {b"br": brotli.decompress, b"gzip": gzip.decompress, b"": bytes}[coding](packed) == BODY * 2
+
+
+def test_each_way_has_its_own_types_and_lengths() -> None:
+    small = head_of(length=100)
+    assert b"Content-Encoding: br" in packer("Accept-Encoding: gzip, br", head=small, **BOTH).head.passed
+    assert not packer("Accept-Encoding: gzip", head=small, **BOTH).packs
+    rss = head_of(kind="application/xml+rss")
+    assert b"Content-Encoding: br" in packer("Accept-Encoding: gzip, br", head=rss, **BOTH).head.passed
+    assert b"Vary" not in packer("Accept-Encoding: br", head=head_of(kind="image/png"), **BOTH).head.passed
+    assert (
+        b"Content-Encoding: gzip"
+        in packer(
+            "Accept-Encoding: gzip, br", brotli_types=("font/opentype",), head=head_of(kind="text/css"), **BOTH
+        ).head.passed
+    )
+
+
+def test_browsers_that_cannot_read_gzip_may_read_brotli() -> None:
+    lines = ("Accept-Encoding: gzip, br", "User-Agent: odd")
+    assert b"Content-Encoding: br" in packer(*lines, gzip_disable="odd", **BOTH).head.passed
+    assert not packer(*lines, gzip_disable="odd").packs
+
+
+@pytest.mark.parametrize("level", range(12))
+def test_every_level_of_brotli(level: int) -> None:
+    made = packer("Accept-Encoding: br", enable_brotli=True, brotli_level=level)
+    assert brotli.decompress(made.pack(BODY) + made.end(BODY)) == BODY * 2
