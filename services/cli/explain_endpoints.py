@@ -47,6 +47,15 @@ def endpoints_of(generation: Generation, forward: Forward, route: Route | None) 
     return Endpoints(chosen, tuple(found), rule)
 
 
+def endpoints_passed(generation: Generation, name: str) -> Endpoints:
+    """Who would be connected to for a connection that is handed on unopened."""
+    upstream = generation.upstream(name)
+    found: Sequence[str] = () if upstream is None else [f"{each.address}:{each.port}" for each in upstream.endpoints]
+    tries = generation.settings.proxy_stream_next_upstream_tries
+    most = f"at most {tries} are tried" if tries else "each is tried once"
+    return Endpoints(name, tuple(found), f"by turns; {most}, until one takes the connection")
+
+
 def _choice(generation: Generation, upstream: Upstream | None, route: Route | None) -> str:
     """How one of the endpoints is chosen, in the order in which an edge looks for a rule."""
     policies = route.policies if route is not None else ()

@@ -17,6 +17,10 @@ def lines(told: Explanation) -> Iterator[str]:
     if told.refused:
         yield f"  refused: {told.refused}"
         return
+    if told.passes:
+        yield click.style(f"outcome: {told.outcome}", bold=True)
+        yield from _endpoints(told)
+        return
     yield f"  host     {told.host}: {told.by}"
     yield f"  path     {told.path or '(none that can be matched)'}"
     yield f"  client   {told.client}"
@@ -40,6 +44,10 @@ def lines(told: Explanation) -> Iterator[str]:
     if told.leaves:
         yield "the request as it leaves"
         yield from (f"  {line}" for line in told.leaves.rstrip("\r\n").split("\r\n"))
+    yield from _endpoints(told)
+
+
+def _endpoints(told: Explanation) -> Iterator[str]:
     if told.endpoints is not None:
         yield f"endpoints of {told.endpoints.upstream}: {len(told.endpoints.addresses)}"
         yield from (f"  {address}" for address in told.endpoints.addresses[:SHOWN_ENDPOINTS])

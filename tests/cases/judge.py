@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from tests.cases.asking import Answer, Exchange
+from tests.cases.asking import Answer, Exchange, ask
 from tests.cases.pods import Arrival
 from tests.cases.world import World
 from tests.support.waiting import eventually
@@ -216,4 +216,26 @@ async def _save_cookie(world: World, name: str, exchange: Exchange) -> None:
     world.saved_cookies[name] = exchange.answer.cookies[name]
 
 
-OF_WORLD: dict[str, Callable[[World, Any, Exchange], Any]] = {"mirror_sees": _mirror_sees, "save_cookie": _save_cookie}
+async def _endpoints_used(world: World, wanted: str, _exchange: Exchange) -> None:
+    """The case only says the rule: each pod is hinted for a zone, then one of them for none."""
+    assert wanted == "only those hinted for the own zone, all if any endpoint lacks a hint"
+    service = world.only_service()
+    world.serving.pools.zone = "zone-2"
+    world.apply_service(service, annotations={"service.kubernetes.io/topology-mode": "Auto"})
+    for used, hinted in (({2}, (1, 2)), ({1, 2}, (2,))):
+        for number in (1, 2):
+            hints = {"hints": {"forZones": [{"name": f"zone-{number}"}]}} if number in hinted else {}
+            world.apply_slice(service, number, **hints)
+        world.swap()
+        exchanges = await ask(
+            world, world.case.requests[0] | {"request": world.case.requests[0]["request"] | {"count": 6}}
+        )
+        pods = {arrival.pod for exchange in exchanges for arrival in exchange.arrived}
+        assert pods == {world.pods[service][number - 1] for number in used}
+
+
+OF_WORLD: dict[str, Callable[[World, Any, Exchange], Any]] = {
+    "endpoints_used": _endpoints_used,
+    "mirror_sees": _mirror_sees,
+    "save_cookie": _save_cookie,
+}

@@ -113,8 +113,7 @@ class World:
         free = (port for port in range(80, 65536) if port not in taken)
         table = {key: port if isinstance(port, int) else next(free) for key, port in numbers.items()}
         self._service_ports[name] = table
-        listed = [{"name": key, "port": port, "targetPort": 8080} for key, port in table.items()]
-        self.apply("Service", name, spec={"clusterIP": "10.96.0.10", "ports": listed})
+        self.apply_service(name)
         self.pods[name] = []
         await self.scale(name, replicas)
 
@@ -125,17 +124,28 @@ class World:
             kind = CallPod if name == CALLED else Pod
             pod = await kind(name, self.arrived).start()
             pods.append(pod)
-            self.apply(
-                "EndpointSlice",
-                f"{name}-{len(pods)}",
-                metadata={"labels": {"kubernetes.io/service-name": name}},
-                addressType="IPv4",
-                ports=[{"name": key, "port": pod.port, "protocol": "TCP"} for key in self._service_ports[name]],
-                endpoints=[{"addresses": [pod.address], "conditions": {"ready": True}}],
-            )
+            self.apply_slice(name, len(pods))
         while len(pods) > replicas:
             self.remove("endpointslice", f"{name}-{len(pods)}")
             pods.pop().stop()
+
+    def apply_slice(self, name: str, number: int, **said: Any) -> None:
+        """The slice of a Service's pod of that number (from 1); ``said``: what its endpoint has besides."""
+        pod = self.pods[name][number - 1]
+        self.apply(
+            "EndpointSlice",
+            f"{name}-{number}",
+            metadata={"labels": {"kubernetes.io/service-name": name}},
+            addressType="IPv4",
+            ports=[{"name": key, "port": pod.port, "protocol": "TCP"} for key in self._service_ports[name]],
+            endpoints=[{"addresses": [pod.address], "conditions": {"ready": True}, **said}],
+        )
+
+    def apply_service(self, name: str, **metadata: Any) -> None:
+        """A Service as it was made, with this metadata."""
+        table = self._service_ports[name]
+        listed = [{"name": key, "port": port, "targetPort": 8080} for key, port in table.items()]
+        self.apply("Service", name, metadata=metadata, spec={"clusterIP": "10.96.0.10", "ports": listed})
 
     def only_service(self) -> str:
         names = [name for name in self.pods if name != "echo"] or ["echo"]

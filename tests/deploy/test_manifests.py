@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from services.contract.stream_services import parse_external_port, parse_stream_service
 from tests.support.kustomize import rendered
 
 NAMESPACE = "ingress-nginx"
@@ -187,6 +188,27 @@ def test_the_webhook_leads_to_the_compilers_and_lets_pass_what_they_cannot_judge
     (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] == "webhook"]
     for flag, file in (("certificate", "tls.crt"), ("key", "tls.key")):
         assert f"--validating-webhook-{flag}={mount['mountPath']}/{file}" in container["args"]
+
+
+def test_ports_of_services_are_those_of_the_configmaps_that_all_follow() -> None:
+    folder = "overlays/tcp-udp-services"
+    ports = {(port["protocol"], port["port"]) for port in service_ports(folder)}
+    for protocol in ("tcp", "udp"):
+        name = f"{protocol}-services"
+        configmap = objects("ConfigMap", folder)[name]
+        assert configmap["metadata"]["namespace"] == NAMESPACE
+        for key, value in configmap["data"].items():
+            assert (protocol.upper(), parse_external_port(key)) in ports
+            parse_stream_service(int(key), value)
+        for role in ("watcher", "compiler"):
+            (container,) = objects("Deployment", folder)[f"limen-{role}"]["spec"]["template"]["spec"]["containers"]
+            assert f"--{name}-configmap=$(POD_NAMESPACE)/{name}" in container["args"]
+
+
+def service_ports(folder: str) -> list[dict[str, Any]]:
+    """The ports of the edges' Service."""
+    found: list[dict[str, Any]] = objects("Service", folder)["ingress-nginx-controller"]["spec"]["ports"]
+    return found
 
 
 def test_beside_another_controller_nothing_of_it_is_touched() -> None:

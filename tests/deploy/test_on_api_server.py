@@ -69,7 +69,8 @@ async def _watchers(pods: Pods, api: KubeApi, token: str, *names: str) -> AsyncI
 
 
 async def test_the_overlays_are_taken_too(api: KubeApi) -> None:
-    for overlay in ("overlays/nats-tls", "overlays/admission-webhook", "overlays/beside-ingress-nginx"):
+    kinds = ("nats-tls", "admission-webhook", "beside-ingress-nginx", "tcp-udp-services")
+    for overlay in (f"overlays/{kind}" for kind in kinds):
         for manifest in rendered(overlay):
             await api.apply(manifest)
     for manifest in rendered("overlays/nodeport"):

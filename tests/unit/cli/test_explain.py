@@ -197,3 +197,17 @@ def test_the_text_names_winner_phases_and_head(tmp_path: Path) -> None:
     text = run(tmp_path, ["GET", "http://shop.example/"], made("web", "shop.example")).stdout
     for part in ("wins prefix /  of shop/web", "outcome: forward to shop/web:80", "  GET / HTTP/1.1", "round robin"):
         assert part in text
+
+
+def test_tls_that_passes_unopened_is_said_to(tmp_path: Path) -> None:
+    web = made("web", "shop.example", tls="shop-tls", ssl_passthrough="true", whitelist_source_range="10.0.0.0/8")
+    objects = (web, service("web", "shop"), endpoints("web", "shop", "10.1.0.1"))
+    words = ["GET", "https://SHOP.example/", "--enable-ssl-passthrough"]
+    found = told(tmp_path, words, *objects)
+    assert found["passes"] == "shop/web:80"
+    assert found["steps"] == []
+    text = run(tmp_path, words, *objects).stdout
+    assert "TLS is not opened here: the connection is handed on to shop/web:80 (ssl-passthrough)" in text
+    assert "10.1.0.1:" in text
+    for others in (["GET", "http://shop.example/", "--enable-ssl-passthrough"], ["GET", "https://shop.example/"]):
+        assert told(tmp_path, others, *objects)["passes"] == ""
