@@ -84,12 +84,12 @@ async def _explain(request: Request, values: dict[str, Any]) -> int:
     from services.cli.explanation import explain
     from services.edge.core.generation import Generation
 
-    records = await _records(values)
+    records, remarks = await _records(values, request.host)
     try:
         generation = Generation.first(records, 1, 1, b"")
     except DecodeError as error:
         raise click.ClickException(f"what is served cannot be read by this version: {error}") from None
-    told = explain(generation, records, request)
+    told = msgspec.structs.replace(explain(generation, records, request), remarks=remarks)
     if values["as_json"]:
         click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
     else:
@@ -100,10 +100,11 @@ async def _explain(request: Request, values: dict[str, Any]) -> int:
     return 1 if told.refused else 0
 
 
-async def _records(values: dict[str, Any]) -> list[ResourceRecord]:
-    """The resources to ask about."""
+async def _records(values: dict[str, Any], host: str) -> tuple[list[ResourceRecord], tuple[str, ...]]:
+    """The resources to ask about, and what is to be said of Ingresses for ``host`` that are not among them."""
     if not (values["manifests"] or values["kube"]):
-        return await _live(values)
+        return await _live(values), ()
+    from services.cli.explain_remarks import remarks_on
     from services.cli.offline import PLACEHOLDER, compile_given, compile_options, read_cluster, read_files, records_of
 
     given = await read_cluster(values) if values["kube"] else read_files(values["manifests"])
@@ -112,7 +113,7 @@ async def _records(values: dict[str, Any]) -> list[ResourceRecord]:
         click.echo(f"note: {note}", err=True)
     if "endpointslice" in compiled.lacking:
         click.echo(f"note: No EndpointSlice was given: {PLACEHOLDER} stands for every endpoint.", err=True)
-    return records_of(compiled)
+    return records_of(compiled), remarks_on(host, compiled.ingresses, compiled.compiler.diagnostics)
 
 
 async def _live(values: dict[str, Any]) -> list[ResourceRecord]:

@@ -54,3 +54,4 @@ def _endpoints(told: Explanation) -> Iterator[str]:
         if len(told.endpoints.addresses) > SHOWN_ENDPOINTS:
             yield f"  and {len(told.endpoints.addresses) - SHOWN_ENDPOINTS} more"
         yield f"  {told.endpoints.rule}"
+    yield from (f"note: {remark}" for remark in told.remarks)

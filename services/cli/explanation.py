@@ -71,7 +71,8 @@ class Step(Struct, frozen=True):
 class Explanation(Struct, frozen=True):
     """``refused``: why the request is no request at all. ``host``: whose routes are looked at, and ``by``: how it was
     found. ``leaves``: the head as the endpoint would get it. ``passes``: the Upstream that TLS connections for the host
-    are handed on to unopened: nobody reads the request here, and nothing else is said."""
+    are handed on to unopened: nobody reads the request here, and nothing else is said. ``remarks``: what else
+    is to be known, in sentences."""
 
     request: str
     refused: str = ""
@@ -86,6 +87,7 @@ class Explanation(Struct, frozen=True):
     leaves: str = ""
     endpoints: Endpoints | None = None
     passes: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 class _NoCertificate(Struct, frozen=True):

@@ -28,6 +28,8 @@ _OF_ANNOTATIONS: Final = {
     "annotation-without-effect": "No effect on what is served.",
     "annotation-unknown": "Passes over it without a word.",
 }
+_FAILS_OPEN: Final = frozenset({"auth-always-set-cookie", "auth-cache-duration", "auth-request-redirect"})
+"""Companions of ``auth-url`` that take it along where they cannot be read."""
 _ON_FAILURE: Final = {
     "default": "Passes over the value; the default holds.",
     "deny": "The routes of the Ingress answer 503.",
@@ -56,6 +58,19 @@ _BEHAVIOUR: Final = {
     "rewrite-invalid": "nginx does not accept the configuration; no change at all is taken over any more.",
     "path-type-strict": "Its admission webhook refuses the Ingress; without the webhook it is served.",
     "path-becomes-pattern": "The same: one Ingress with patterns makes patterns of all paths of its host.",
+    "alias-conflict": "The same, with a line in the log.",
+    "auth-headers-unusable": "The same: 503.",
+    "canary-without-effect": "The same, without a word.",
+    "configmap-variable-absent": "nginx does not accept an unknown variable; no change at all is taken over any more.",
+    "cors-credentials": "The same.",
+    "custom-headers-unusable": "The same: 503.",
+    "dh-param-unusable": "The same.",
+    "endpoint-refused": "Sends requests to any address.",
+    "headers-unusable": "Passes over a ConfigMap that is not there; an unknown variable in it stops all changes.",
+    "passthrough-shadows": "The same.",
+    "passthrough-without-effect": "The same: it needs `--enable-ssl-passthrough`, the host's first Ingress, and a "
+    "backend for `/`.",
+    "passwords-unusable": "The same: 503.",
     "backend-resource": "The same: the path is passed over.",
     "default-backend-shadowed": "The oldest wins, without a word.",
     "catch-all-disabled": "The same.",
@@ -92,6 +107,8 @@ def _of_annotation(code: str, entry: Annotation | None) -> str:
         return _OF_ANNOTATIONS[code]
     if code in _BEHAVIOUR or entry is None:
         return _BEHAVIOUR.get(code, "")
+    if code in ("annotation-invalid", "annotation-denied") and entry.name in _FAILS_OPEN:
+        return "Drops auth-url along with it, without a word: the routes stand open."
     if code in ("annotation-invalid", "annotation-rejected") or (
         code == "annotation-denied" and entry.state == "honoured"
     ):

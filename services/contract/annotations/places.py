@@ -24,6 +24,8 @@ _MAX_NAME: Final = 253
 
 def parse_redirect(text: str) -> str:
     """Where ``permanent-redirect`` leads: an address or a path, without variables."""
+    if "$" in text:
+        raise MalformedError("holds a variable; rewrite-target: https://HOST/$1 with the path /(.*) keeps the path")
     if _REDIRECT.fullmatch(text) is None:
         raise MalformedError("is not an address: letters, digits and -._~/:?&= are admitted")
     return text

@@ -226,14 +226,14 @@ WITHOUT_EFFECT: Final = tuple(
     Annotation(name=name, type="string", scope="ingress", state="without-effect", doc=doc)
     for name, doc in (
         ("secure-backends", "Long gone; `backend-protocol: HTTPS` is what it meant."),
-        ("session-cookie-hash", "Long gone."),
+        ("session-cookie-hash", "Long gone; the cookie holds no hash that could be chosen."),
         ("enable-websockets", "WebSockets need no annotation."),
         ("websocket-services", "WebSockets need no annotation."),
-        ("add-base-url", "Long gone."),
+        ("add-base-url", "Long gone; the application has to be told its path, by `x-forwarded-prefix` perhaps."),
         ("client-max-body-size", "Never was one; `proxy-body-size` is meant."),
         ("use-forwarded-headers", "A ConfigMap key, not an annotation."),
         ("proxy-set-headers", "A ConfigMap key, not an annotation."),
-        ("global-rate-limit", "Removed from ingress-nginx."),
+        ("global-rate-limit", "Removed from ingress-nginx; `limit-rps` and `limit-rpm` limit each client."),
         ("global-rate-limit-window", "Removed from ingress-nginx."),
         ("global-rate-limit-key", "Removed from ingress-nginx."),
         ("global-rate-limit-ignored-cidrs", "Removed from ingress-nginx."),

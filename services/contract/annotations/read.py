@@ -6,6 +6,8 @@ routes, or keeps the Ingress from being taken over, as its entry says. Must not 
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -13,7 +15,7 @@ from msgspec import Struct
 from proto.diagnostics import Diagnostic
 from proto.objects import Ingress, ObjectKey
 from services.contract.annotations.entry import PREFIX, Annotation, Risk, Value
-from services.contract.annotations.registry import BY_FULL_NAME
+from services.contract.annotations.registry import BY_FULL_NAME, REGISTRY
 from services.contract.annotations.settings import NOTHING_SET, AnnotationSettings, field_of, has_field
 from services.contract.annotations.snippets import judge_snippet
 from services.contract.annotations.values import MalformedError, parse_value, same_value
@@ -75,6 +77,13 @@ def read_annotations(
     return AnnotationSettings(**reader.fields), tuple(reader.findings)  # type: ignore[arg-type]
 
 
+@lru_cache(maxsize=1024)
+def _spelling(name: str) -> str:
+    """What is to be done about a name that nobody knows."""
+    alike = get_close_matches(name.removeprefix(PREFIX), REGISTRY, 1, cutoff=0.8)
+    return f"Did you mean {alike[0]}? Else remove it." if alike else "Check the spelling, or remove it."
+
+
 class _Reader:
     """One pass over the annotations of one Ingress."""
 
@@ -102,7 +111,7 @@ class _Reader:
                 name,
                 "annotation-unknown",
                 f"{name} is not known to ingress-nginx. It has no effect.",
-                "Check the spelling, or remove it.",
+                _spelling(name),
             )
             return
         if RISKS.index(entry.risk) > RISKS.index(self._policy.risk_level) and entry.type != "snippet":
@@ -205,7 +214,8 @@ class _Reader:
             )
         for beginning, needed in _NEEDS:
             if name.startswith(beginning) and not self._annotations.get(PREFIX + needed):
-                self._say(name, "annotation-without-effect", f"{name} has no effect without {needed}.", "")
+                remedy = f"Add {needed}, or remove it."
+                self._say(name, "annotation-without-effect", f"{name} has no effect without {needed}.", remedy)
         self.fields[field_of(entry.name)] = value
 
     def _check_namespace(self, text: str) -> None:

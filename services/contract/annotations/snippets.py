@@ -16,7 +16,7 @@ from services.contract.decorations import NOTHING, OtherDirectiveError, names_in
 _SEARCH: Final = "Remove it; look in the documentation for an annotation that does the same."
 _INSTEAD: Final = {
     "access_log": "the annotation enable-access-log",
-    "add_trailer": "nothing; no browser reads them",
+    "add_trailer": "nothing, for no browser reads them",
     "allow": "the annotation allowlist-source-range",
     "auth_basic": "the annotations auth-type and auth-secret",
     "auth_request": "the annotation auth-url",
@@ -28,19 +28,19 @@ _INSTEAD: Final = {
     "grpc_read_timeout": "the annotation proxy-read-timeout, which holds for gRPC too",
     "grpc_send_timeout": "the annotation proxy-send-timeout, which holds for gRPC too",
     "gzip": "the key use-gzip of the ConfigMap",
-    "if": "an Ingress of its own for each case: by header or cookie a canary, by path a path",
+    "if": "by path an Ingress of its own, by header or cookie a canary",
     "internal": "the annotation denylist-source-range",
     "limit_conn": "the annotation limit-connections",
     "limit_rate": "the annotation limit-rate",
     "limit_req": "the annotations limit-rps and limit-rpm",
     "location": "a path of its own in another Ingress of the same host, with annotations of its own",
-    "modsecurity": "nothing; Limen does not inspect bodies",
+    "modsecurity": "nothing, for Limen does not inspect bodies",
     "more_clear_input_headers": "an empty value in the ConfigMap that proxy-set-headers names",
     "more_set_input_headers": "the ConfigMap that proxy-set-headers names, for all hosts",
     "proxy_buffer_size": "the annotation proxy-buffer-size",
     "proxy_buffering": "the annotation proxy-buffering",
     "proxy_buffers": "the annotations proxy-buffer-size and proxy-buffers-number",
-    "proxy_cache": "nothing; a cache stands between Limen and the Service",
+    "proxy_cache": "a cache of its own between Limen and the Service",
     "proxy_connect_timeout": "the annotation proxy-connect-timeout",
     "proxy_cookie_domain": "the annotation proxy-cookie-domain",
     "proxy_cookie_path": "the annotation proxy-cookie-path",
@@ -52,19 +52,19 @@ _INSTEAD: Final = {
     "proxy_redirect": "the annotations proxy-redirect-from and proxy-redirect-to",
     "proxy_request_buffering": "the annotation proxy-request-buffering",
     "proxy_send_timeout": "the annotation proxy-send-timeout",
-    "proxy_set_header": "for Host the annotation upstream-vhost, for others the ConfigMap that proxy-set-headers "
-    "names, for all hosts. Upgrade and Connection of WebSockets, and X-Forwarded-*, need none",
+    "proxy_set_header": "for Host the annotation upstream-vhost, for others the ConfigMap that proxy-set-headers names "
+    "for all hosts; those of WebSockets and X-Forwarded-* are sent anyway",
     "proxy_ssl_name": "the annotation proxy-ssl-name",
     "proxy_ssl_server_name": "the annotation proxy-ssl-server-name",
     "proxy_ssl_verify": "the annotation proxy-ssl-verify",
-    "return": "the annotations permanent-redirect and temporal-redirect; for a text of its own, a Service that says it",
+    "return": "the annotations permanent-redirect and temporal-redirect, or for a text a Service that says it",
     "rewrite": "the annotations rewrite-target and permanent-redirect",
     "satisfy": "the annotation satisfy",
-    "server_tokens": "nothing; they are off",
-    "sub_filter": "nothing; bodies are passed on as they are",
+    "server_tokens": "nothing, for they are off",
+    "sub_filter": "nothing, for bodies are passed on as they are",
     "underscores_in_headers": "the key enable-underscores-in-headers of the ConfigMap",
 }
-"""What does the same as a directive, as the end of a sentence."""
+"""What is to stand there instead, as the end of a sentence."""
 
 
 class SnippetFinding(Struct, frozen=True):
@@ -100,6 +100,6 @@ def judge_snippet(name: str, text: str, *, allowed: bool) -> tuple[Decorations, 
 
 def _remedy(error: MalformedError) -> str:
     if isinstance(error, OtherDirectiveError):
-        known = [f"{name}: {_INSTEAD[name]}" for name in error.directives if name in _INSTEAD]
-        return f"Remove it. What does the same, {'; '.join(known)}." if known else _SEARCH
+        known = [f"Instead of {name}, {_INSTEAD[name]}." for name in error.directives if name in _INSTEAD]
+        return " ".join(["Remove it.", *known]) if known else _SEARCH
     return "Correct it, or remove it and use the annotation custom-headers."

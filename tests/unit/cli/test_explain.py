@@ -211,3 +211,16 @@ def test_tls_that_passes_unopened_is_said_to(tmp_path: Path) -> None:
     assert "10.1.0.1:" in text
     for others in (["GET", "http://shop.example/", "--enable-ssl-passthrough"], ["GET", "https://shop.example/"]):
         assert told(tmp_path, others, *objects)["passes"] == ""
+
+
+def test_a_host_that_is_nobodys_says_whose_it_would_be(tmp_path: Path) -> None:
+    refused = made("raw", "raw.example", configuration_snippet="deny all;")
+    found = told(tmp_path, ["GET", "http://raw.example/"], refused, made("web", "web.example"))
+    assert (found["status"], len(found["remarks"])) == (404, 1)
+    assert found["remarks"][0].startswith("Ingress shop/raw names this host: ")
+    assert "It has the directive deny;" in found["remarks"][0]
+    assert "It is not taken over. Remove it. Instead of deny," in found["remarks"][0]
+    assert "note: Ingress shop/raw" in run(tmp_path, ["GET", "http://raw.example/"], refused).stdout
+    wildcard = made("raw", "*.raw.example", configuration_snippet="deny all;")
+    assert told(tmp_path, ["GET", "http://a.raw.example/"], wildcard)["remarks"]
+    assert told(tmp_path, ["GET", "http://web.example/"], refused, made("web", "web.example"))["remarks"] == []

@@ -175,3 +175,35 @@ def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:
     result = lint(tmp_path, annotated("good"), words=(f"--html={tmp_path}/no/where.html",))
     assert result.exit_code == 2
     assert "--html" in result.output
+
+
+@pytest.mark.parametrize("name", ["auth_always_set_cookie", "auth_cache_duration"])
+def test_what_stands_open_there_is_told(name: str, tmp_path: Path) -> None:
+    found = report(tmp_path, annotated("open", auth_url="https://a.example/", auth_cache_key="$host", **{name: "yes;"}))
+    words = {
+        entry["ingress_nginx"]
+        for entry in found["ingresses"][0]["findings"]
+        if name.replace("_", "-") in entry["field"]
+    }
+    assert words == {"Drops auth-url along with it, without a word: the routes stand open."}
+
+
+def test_a_name_that_nobody_knows_is_likened_to_one_that_is_known(tmp_path: Path) -> None:
+    found = report(tmp_path, annotated("typo", proxy_body_szie="1m"), annotated("other", made_up="x"))
+    remedies = {entry["name"]: entry["findings"][0]["remedy"] for entry in found["ingresses"]}
+    assert remedies["shop/typo"] == "Did you mean proxy-body-size? Else remove it."
+    assert remedies["shop/other"] == "Check the spelling, or remove it."
+
+
+def test_whatever_is_said_of_an_ingress_says_what_ingress_nginx_does() -> None:
+    of_values = {"annotation-denied", "annotation-invalid", "annotation-pending", "annotation-rejected"}
+    elsewhere = {
+        "configmap-denied",
+        "configmap-pending",
+        "manifest-passed-over",
+        "object-too-large",
+        "object-unreadable",
+    }
+    defects = {"internal-error", "service-internal-error"}
+    streams = {code for code in CODES if code.startswith("stream")}
+    assert CODES.keys() - known_codes() <= of_values | elsewhere | defects | streams

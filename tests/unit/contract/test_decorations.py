@@ -118,7 +118,7 @@ def test_what_is_refused_is_told_where_else_it_stands() -> None:
     _, found = judge_snippet("configuration-snippet", "proxy_read_timeout 600;", allowed=True)
     assert found is not None
     assert found.code == "annotation-refused"
-    assert found.remedy == "Remove it. What does the same, proxy_read_timeout: the annotation proxy-read-timeout."
+    assert found.remedy == "Remove it. Instead of proxy_read_timeout, the annotation proxy-read-timeout."
     _, found = judge_snippet("configuration-snippet", "set $x 1;", allowed=True)
     assert found is not None
     assert found.remedy.startswith("Remove it; look")
