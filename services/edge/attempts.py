@@ -20,7 +20,7 @@ from services.edge.core.plan import NO_LABELS, Forward, RouteLabels
 from services.edge.core.proxying import SENT_ONCE
 from services.edge.core.tried import Tried
 from services.edge.health import is_ours
-from services.edge.http2_upstream.sessions import Sessions
+from services.edge.http2_upstream.sessions import Sessions, TooManyConnectsError
 from services.edge.http2_upstream.stream import EndpointStream
 from services.edge.pools import ConnectTimeoutError, EndpointPool
 from services.edge.upstream import UpstreamConnection
@@ -81,6 +81,10 @@ class Attempts:
         self.connected_at = 0.0
         self.answered_at = 0.0
         self.upstream_length = 0
+
+    @abstractmethod
+    def defect(self, error: Exception) -> None:
+        """A defect of ours was met on this request's way: it is told, and the request comes to its end."""
 
     @abstractmethod
     def _attach(self, connection: UpstreamConnection | EndpointStream, now: float) -> None:
@@ -180,7 +184,17 @@ class Attempts:
 
     async def _join(self, sessions: Sessions, attempt: int) -> None:
         try:
+            await self._join_one(sessions, attempt)
+        except Exception as error:
+            self._came_to_nothing(error, attempt)
+
+    async def _join_one(self, sessions: Sessions, attempt: int) -> None:
+        try:
             await sessions.ready(self._forward.proxying.connect_timeout)
+        except TooManyConnectsError:
+            if attempt == self._attempt:
+                self._client.fail(503)
+            return
         except (OSError, ConnectTimeoutError) as error:
             self._not_connected(sessions.pool, error, attempt)
             return
@@ -198,8 +212,17 @@ class Attempts:
         serving = self._serving
         try:
             await self._open_one(serving, pool, attempt)
+        except Exception as error:
+            self._came_to_nothing(error, attempt)
         finally:
             serving.limits.connected()
+
+    def _came_to_nothing(self, error: Exception, attempt: int) -> None:
+        """A connection was not had for a reason that nobody thought of; the client is told, if it still waits."""
+        if attempt == self._attempt:
+            self.defect(error)
+        else:
+            self._serving.defects.note(error)
 
     async def _open_one(self, serving: Serving, pool: EndpointPool, attempt: int) -> None:
         connection = UpstreamConnection(pool, serving.pools, serving.deadlines)

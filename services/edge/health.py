@@ -99,7 +99,7 @@ class Health:
         try:
             async with asyncio.timeout(PROBE_TIME):
                 transport, _ = await self._loop.create_connection(asyncio.Protocol, pool.address, pool.port)
-        except OSError:  # a timeout is one too
+        except (OSError, UnicodeError):  # a timeout is one too, and manifests in files may name anything
             rest = min(rested * 2, LONGEST_REST)
             self._loop.call_later(rest, self._probe, pool, rest)
         else:

@@ -94,6 +94,13 @@ class Overload:
         self._handle = loop.call_at(self._due, self._look)
 
     def _look(self) -> None:
+        try:
+            self._measure()
+        except Exception as error:  # the next look may do better
+            self._serving.defects.note(error)
+        self._next()
+
+    def _measure(self) -> None:
         serving, limits = self._serving, self._serving.limits
         self._looks += 1
         late = serving.loop.time() - self._due
@@ -123,7 +130,6 @@ class Overload:
         if level != "normal" or limits.exhausted_times != self._seen:
             self._seen = limits.exhausted_times
             self.shed()
-        self._next()
 
     def _weigh(self) -> None:
         """Where there are so many clients that those who were not told to wait could hold more than there is room for,

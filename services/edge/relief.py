@@ -56,6 +56,12 @@ class Relief:
         self._pass_on()
 
     def _pass_on(self) -> None:
+        try:
+            self._pass_pieces()
+        except Exception as error:  # nobody else would hear of it when the loop called
+            self._exchange.defect(error)
+
+    def _pass_pieces(self) -> None:
         exchange = self._exchange
         backlog = self._backlog
         for _ in range(PIECES_AT_ONCE):

@@ -20,6 +20,7 @@ from services.edge.contexts import Contexts
 from services.edge.copies import Copies
 from services.edge.core.generation import Generation
 from services.edge.deadlines import Deadlines
+from services.edge.defects import Defects
 from services.edge.digests import Digests
 from services.edge.endpoint_contexts import EndpointContexts
 from services.edge.health import Health
@@ -64,6 +65,7 @@ class Serving:
         self.pools = Pools()
         self.deadlines = Deadlines(loop)
         self.traffic = Traffic(metrics)
+        self.defects = Defects(self.traffic.counters)
         self.ids: RequestIds | NoRequestIds = RequestIds()
         self.spools = Spools(folder)
         self.authorities = Authorities(sealer)
@@ -116,6 +118,7 @@ class Serving:
         """Run ``work`` (opening a connection, asking somebody) beside the requests."""
         task = self.loop.create_task(work)
         self._tasks.add(task)
+        task.add_done_callback(self.defects.done)
         task.add_done_callback(self._tasks.discard)
         return task
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from services.edge.clients import Doing
+from services.edge.clients import NOBODY, Doing
 from services.edge.core.forwarded import client_facts
 from services.edge.core.http2.errors import REFUSED_STREAM
 from services.edge.core.http2.events import (
@@ -86,6 +86,8 @@ class Http2Connection(Lasting):
     def connection_lost(self, error: Exception | None) -> None:
         """The client is gone."""
         super().connection_lost(error)
+        for stream in self._free:
+            stream.exchange.police(NOBODY, None)
         self._free.clear()
 
     def data_received(self, data: bytes) -> None:
@@ -99,15 +101,26 @@ class Http2Connection(Lasting):
         if len(events) > 1:
             events = self._without_withdrawn(events)
         for event in events:
-            if event.__class__ is RequestReceived:
-                self._request(event, now)
-            else:
-                _HANDLERS[event.__class__](self, event, now)
+            try:
+                if event.__class__ is RequestReceived:
+                    self._request(event, now)
+                else:
+                    _HANDLERS[event.__class__](self, event, now)
+            except Exception as error:  # the other streams are not to suffer for it
+                self._defect(event, error)
         self._flushing = flushing
         if engine.queued:
             self.flush_soon()
         if engine.reading_head is not self._in_head:
             self._watch_head(now)
+
+    def _defect(self, event: Event, error: Exception) -> None:
+        """A defect of ours was met on the stream that ``event`` is for."""
+        stream = self._streams.get(getattr(event, "stream_id", 0))
+        if stream is None:
+            self.serving.defects.note(error)
+        else:
+            stream.exchange.defect(error)
 
     # --- what comes ---------------------------------------------------------------------------------------------
 
@@ -179,8 +192,10 @@ class Http2Connection(Lasting):
     def release(self, stream_id: int, now: float) -> None:
         """A stream is done."""
         stream = self._streams.pop(stream_id)
-        if len(self._free) < STREAMS_KEPT:
+        if len(self._free) < STREAMS_KEPT and self._state < LINGER:
             self._free.append(stream)
+        else:
+            stream.exchange.police(NOBODY, None)
         if not self._streams and self._state < LINGER:
             self._set_deadline(now)
             if self._state == LEAVING:

@@ -133,6 +133,7 @@ class Session(asyncio.Protocol):
         if self.pool.retired and not self._leaving:  # since before it was there: only who waited for it was served
             self.retire()
         late = [stream for stream in self._streams.values() if stream.deadline <= now]
+        late = [stream for stream in late if not stream.is_still_taken(now)]
         for stream in late:
             if self.heard_at <= now - stream.read_timeout:  # the whole connection may be dead: nobody else gets it
                 self.retire()

@@ -21,6 +21,10 @@ TRUSTED_CAPACITY: Final = 100
 """Requests that wait for one session that is being opened; those beyond open another."""
 
 
+class TooManyConnectsError(Exception):
+    """As many connections to endpoints are being opened as may be at a time."""
+
+
 class _Opening:
     """A session on its way. ``waiting``: how many want it."""
 
@@ -56,9 +60,11 @@ class Sessions:
 
     async def ready(self, timeout: float) -> None:
         """Wait until a session may take one more request: one that is on its way already, or another, opened within
-        ``timeout`` seconds. Raises ConnectTimeoutError, OSError."""
+        ``timeout`` seconds. Raises ConnectTimeoutError, OSError, TooManyConnectsError."""
         opening = self._opening
         if opening is None or opening.task.done() or opening.waiting >= TRUSTED_CAPACITY:
+            if not self._serving.limits.connect():
+                raise TooManyConnectsError
             opening = self._opening = _Opening(self._serving.loop.create_task(self._open(timeout)))
         opening.waiting += 1
         session = await asyncio.shield(opening.task)
@@ -68,8 +74,11 @@ class Sessions:
             raise ConnectionRefusedError("the endpoint takes connections and no requests")
 
     async def _open(self, timeout: float) -> Session:
-        session = Session(self, self._pool, self._serving)
-        await connect(self._serving, session, self._pool, timeout)
+        try:
+            session = Session(self, self._pool, self._serving)
+            await connect(self._serving, session, self._pool, timeout)
+        finally:
+            self._serving.limits.connected()
         return session
 
     def retire(self) -> None:

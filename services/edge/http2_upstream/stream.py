@@ -44,14 +44,12 @@ class EndpointStream:
         "read_timeout",
         "requests",
         "session",
-        "transport",
     )
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.pool = session.pool
         self.exchange: Exchange | None = None
-        self.transport = self
         self.requests = 0
         self.read_timeout = 60.0
         self.deadline = NEVER
@@ -63,12 +61,24 @@ class EndpointStream:
         self._reading = True
         self._stopped = False
 
+    @property
+    def transport(self) -> EndpointStream:
+        """Itself."""
+        return self
+
     # --- from the exchange (as a connection) --------------------------------------------------------------------
 
     def drop(self) -> None:
         """Nothing more is wanted of the endpoint; whoever worked with it is not told."""
         self.exchange = None
         self.session.cancel(self._id, CANCEL)
+
+    def untaken(self) -> int:
+        """Bytes of the request that are not written yet; where its session is what is slow, those of all."""
+        waiting = self.session.engine.send_data(self._id, b"")
+        if waiting or self.exchange is None or self.exchange.request_sent:
+            return waiting
+        return self.session.untaken()
 
     # --- from the exchange (as a transport) ---------------------------------------------------------------------
 
@@ -188,6 +198,10 @@ class EndpointStream:
         """It takes bytes again."""
         if self._stopped and not self._waiting:
             self._go_on()
+
+    def is_still_taken(self, now: float) -> bool:
+        """Whether the request is still being taken, if slowly, though its time is over."""
+        return self.exchange is not None and self.exchange.is_still_taken(self, now)
 
     def expire(self) -> None:
         """Nothing came for too long."""

@@ -7,9 +7,11 @@ import socket
 
 import pytest
 
-from proto.policies import ResponseBuffering
+from proto.policies import BackendProtocol, ProxyTimeouts, ResponseBuffering
 from services.edge import connection
 from tests.support.edge import (
+    HOST,
+    NO_HTTPS,
     OK,
     STREAMED,
     Edge,
@@ -25,6 +27,8 @@ from tests.support.edge import (
     upstream,
 )
 from tests.support.edge import connection as connect
+from tests.support.h2_endpoint import Request
+from tests.support.h2_endpoint import endpoint as h2_endpoint
 from tests.support.waiting import eventually
 
 
@@ -195,6 +199,51 @@ async def test_an_endpoint_that_never_takes_the_body_is_504(collected: bool) -> 
         connect(running.http) as (reader, writer),
     ):
         writer.write(request("POST", "/", body=bytes(size)))
+        assert (await read_reply(reader)).status == 504
+
+
+@pytest.mark.parametrize("size", [300_000, 100_000], ids=["client-stopped", "all-handed-on"])
+async def test_an_endpoint_that_opens_its_window_slowly_is_waited_for(size: int) -> None:
+    patience = 1.2
+
+    async def slowly(seen: Request) -> None:
+        for _ in range(6):  # all of it takes longer than nothing may be taken
+            await asyncio.sleep(patience / 4)
+            more_room(seen, 1_000)
+        more_room(seen, size)
+        await eventually(lambda: len(seen.body) == size)
+        seen.answer()
+
+    def more_room(seen: Request, size: int) -> None:
+        seen.link.engine.increment_flow_control_window(size)
+        seen.link.engine.increment_flow_control_window(size, seen.stream_id)
+        seen.link.flush()
+
+    def act(seen: Request) -> None:
+        tasks.append(asyncio.create_task(slowly(seen)))
+
+    tasks: list[asyncio.Task[None]] = []
+    policies = (*NO_HTTPS, BackendProtocol("grpc"), ProxyTimeouts(read=patience, send=patience))
+    async with (
+        h2_endpoint(act, early=True, takes=False) as web,
+        edge(host(HOST, route(policies=policies)), upstream(web.port)) as running,
+        asyncio.timeout(20),
+        connect(running.http) as (reader, writer),
+    ):
+        writer.write(request("POST", "/", body=bytes(size)))
+        assert (await read_reply(reader)).status == 200
+        await asyncio.gather(*tasks)
+
+
+async def test_an_endpoint_whose_window_stays_shut_is_504() -> None:
+    policies = (*NO_HTTPS, BackendProtocol("grpc"), ProxyTimeouts(send=0.3))
+    async with (
+        h2_endpoint(early=False, takes=False) as web,
+        edge(host(HOST, route(policies=policies)), upstream(web.port)) as running,
+        asyncio.timeout(20),
+        connect(running.http) as (reader, writer),
+    ):
+        writer.write(request("POST", "/", body=bytes(300_000)))
         assert (await read_reply(reader)).status == 504
 
 
