@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from services.edge.core.http2.events import Fields
 from services.edge.core.response_head import ResponseHead
@@ -35,6 +35,46 @@ class Client(Protocol):
 
     def request_may_flow(self, flows: bool) -> None:
         """Whether more of the request's body can be taken."""
+
+
+class Nobody:
+    """The Client of an exchange whose client is gone: nothing comes of what it is told.
+
+    Clients and exchanges know each other, so that neither would go by itself: whatever they hold, OpenSSL's memory and
+    bytes that nobody took included, would wait for the garbage collector, which seldom looks at what has lived long.
+    """
+
+    __slots__ = ()
+
+    def respond(self, head: ResponseHead, body: bytes, complete: bool) -> int:
+        """Nothing was written."""
+        return 0
+
+    def body(self, data: bytes) -> int:
+        """Nothing was written."""
+        return 0
+
+    def trailers(self, fields: Fields) -> None:
+        """It does not matter."""
+
+    def finish(self, now: float) -> None:
+        """It does not matter."""
+
+    def fail(self, status: int) -> None:
+        """It does not matter."""
+
+    def cut(self) -> None:
+        """It does not matter."""
+
+    def tunnel(self, head: ResponseHead, rest: bytes) -> int:
+        """Nothing was written."""
+        return 0
+
+    def request_may_flow(self, flows: bool) -> None:
+        """It does not matter."""
+
+
+NOBODY: Final = Nobody()
 
 
 class Interceptor(Protocol):

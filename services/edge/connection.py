@@ -10,7 +10,7 @@ from abc import abstractmethod
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
-from services.edge.clients import Doing
+from services.edge.clients import NOBODY, Doing
 from services.edge.core.forwarded import client_facts
 from services.edge.deadlines import NEVER, Timed
 from services.edge.link import link_of
@@ -157,6 +157,7 @@ class Connection(asyncio.Protocol):
         self._watched.discard(self)
         self._listener.connections.discard(self)
         self._serving.outflow.forget(self)
+        self._exchange.police(NOBODY, None)
 
     def pause_writing(self) -> None:
         """The client takes bytes slower than they come."""

@@ -72,11 +72,13 @@ class Listener:
     def _client(self) -> asyncio.Protocol | asyncio.BufferedProtocol:
         """What speaks with a client, from its first byte on."""
         if self._speaks_h2c():
-            return Undecided(self, lambda: ClientConnection(self), self._multiplexed)
-        connection = ClientConnection(self)
+            return Undecided(self, self._plain, self._multiplexed)
         if self.tls:
-            return TLSConnection(connection, self._multiplexed, self.serving, self.handshakes, self._pass_on)
-        return connection
+            return TLSConnection(self._plain, self._multiplexed, self.serving, self.handshakes, self._pass_on)
+        return self._plain()
+
+    def _plain(self) -> ClientConnection:
+        return ClientConnection(self)
 
     def _pass_on(self, upstream: str, transport: asyncio.Transport, first: bytes) -> None:
         """Hand a connection on unopened (``ssl-passthrough``)."""

@@ -30,6 +30,9 @@ connection lives, be it idle. One record at a time would be slower by a third, a
 _buffer: Final = memoryview(bytearray(256 * 1024))
 """Where every TLS connection of the process is read into: what comes is consumed before the next read."""
 
+NOBODY: Final = asyncio.Protocol()
+"""Who is above a connection before there is somebody, and afterwards."""
+
 
 class Records(asyncio.BufferedProtocol):
     """See the module. ``_inner`` is connected once the handshake is done (``_established``). ``_counters`` count what
@@ -109,6 +112,7 @@ class Records(asyncio.BufferedProtocol):
         """The connection is gone."""
         if self._established:
             self._inner.connection_lost(error)
+        self._inner = NOBODY  # which knows us as its transport: neither would go by itself
 
     def pause_writing(self) -> None:
         """The peer takes bytes slower than they come."""

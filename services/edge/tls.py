@@ -18,7 +18,7 @@ from services.edge.core import pages
 from services.edge.core.client_hello import HelloReader, NotTLSError, name_in_first
 from services.edge.deadlines import Timed
 from services.edge.peers import TLSPeer
-from services.edge.records import Records
+from services.edge.records import NOBODY, Records
 
 if TYPE_CHECKING:
     from services.edge.clients import Arriving
@@ -35,7 +35,7 @@ _UNRECOGNIZED_NAME: Final = b"\x15\x03\x03\x00\x02\x02\x70"
 
 
 class TLSConnection(Records):
-    """See the module. ``inner`` is connected once the handshake is done (what ``multiplexed`` makes in its place, if
+    """See the module. What ``plain`` makes is connected once the handshake is done (what ``multiplexed`` makes, if
     HTTP/2 was agreed on); until then this is in ``handshakes``. ``pass_on``: takes connections that are not for us."""
 
     __slots__ = (
@@ -45,6 +45,7 @@ class TLSConnection(Records):
         "_parting",
         "_pass_on",
         "_peer",
+        "_plain",
         "_server_name",
         "_serving",
         "_watched",
@@ -53,13 +54,14 @@ class TLSConnection(Records):
 
     def __init__(
         self,
-        inner: asyncio.Protocol,
+        plain: Callable[[], asyncio.Protocol],
         multiplexed: Callable[[], asyncio.Protocol],
         serving: Serving,
         handshakes: set[Arriving],
         pass_on: PassOn,
     ) -> None:
-        super().__init__(inner, serving.loop, serving.traffic.counters, "tls")
+        super().__init__(NOBODY, serving.loop, serving.traffic.counters, "tls")
+        self._plain = plain
         self._multiplexed = multiplexed
         self._serving = serving
         self._handshakes = handshakes
@@ -166,8 +168,8 @@ class TLSConnection(Records):
         asked = isinstance(tls, AskedConnection)
         shown = tls.shown() if isinstance(tls, AskedConnection) else ()
         self._peer = TLSPeer(self._server_name, self._serving.authorities, asked, shown)
-        if self._object is not None and self._object.selected_alpn_protocol() == "h2":
-            self._inner = self._multiplexed()
+        multiplexed = tls is not None and tls.selected_alpn_protocol() == "h2"
+        self._inner = self._multiplexed() if multiplexed else self._plain()
         return True
 
     def _refused(self, _error: ssl.SSLError) -> None:
