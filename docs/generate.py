@@ -22,7 +22,7 @@ from services.cli.option_table import ADMIN, COMMON, COMPILING, EDGE, KEYS, METR
 from services.contract.annotations.entry import PREFIX
 from services.contract.annotations.registry import REGISTRY
 from services.contract.configmap.registry import KEYS as CONFIGMAP_KEYS
-from services.contract.diagnostics import CODES
+from services.contract.diagnostic_codes import CODES
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 

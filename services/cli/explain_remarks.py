@@ -7,7 +7,8 @@ from typing import Final
 
 from proto.diagnostics import Diagnostic
 from proto.objects import Ingress, ObjectKey
-from services.contract.diagnostics import CODES, reason_of
+from services.contract.diagnostic_codes import CODES
+from services.contract.diagnostics import reason_of
 from services.contract.hosts import host_key
 
 MOST: Final = 10

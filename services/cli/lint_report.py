@@ -16,7 +16,7 @@ from proto.diagnostics import Diagnostic, Severity
 from proto.objects import Ingress, ObjectKey
 from services.cli.offline import Compiled
 from services.contract.classes import CLASS_ANNOTATION
-from services.contract.diagnostics import CODES
+from services.contract.diagnostic_codes import CODES
 from services.contract.nginx_behaviour import in_ingress_nginx
 
 Verdict = Literal["served", "notices", "refused", "passed-over"]

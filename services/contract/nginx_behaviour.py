@@ -71,6 +71,10 @@ _BEHAVIOUR: Final = {
     "passthrough-without-effect": "The same: it needs `--enable-ssl-passthrough`, the host's first Ingress, and a "
     "backend for `/`.",
     "passwords-unusable": "The same: 503.",
+    "stream-invalid": "Passes over the entry; only a line in the log says so.",
+    "stream-service-unusable": "Does not open the port while there is no endpoint.",
+    "stream-word-without-effect": "Passes over the word.",
+    "streams-not-found": "The same; only a line in the log says so.",
     "backend-resource": "The same: the path is passed over.",
     "default-backend-shadowed": "The oldest wins, without a word.",
     "catch-all-disabled": "The same.",

@@ -23,7 +23,8 @@ from services.contract.annotations.registry import BY_FULL_NAME
 from services.contract.annotations.values import MalformedError, parse_bool
 from services.contract.classes import is_ours
 from services.contract.configmap.read import Controller
-from services.contract.diagnostics import CODES, reason_of
+from services.contract.diagnostic_codes import CODES
+from services.contract.diagnostics import reason_of
 
 CANARY: Final = f"{PREFIX}canary"
 DEPRECATED: Final = frozenset(

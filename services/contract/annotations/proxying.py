@@ -167,8 +167,8 @@ UPSTREAM_TLS: Final = (
         default="false",
         scope="host",
         state="honoured",
-        doc="TLS connections for the host are handed on, unopened, to the backend of `/`. The first Ingress of the host "
-        "says it, and only with `--enable-ssl-passthrough`.",
+        doc="TLS connections for the host are handed on, unopened, to the backend of `/`. The first Ingress of the "
+        "host says it, and only with `--enable-ssl-passthrough`.",
     ),
     Annotation(
         name="ssl-ciphers",

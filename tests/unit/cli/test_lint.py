@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from services.cli.main import cli
 from services.contract.annotations.entry import PREFIX
 from services.contract.annotations.registry import REGISTRY
-from services.contract.diagnostics import CODES
+from services.contract.diagnostic_codes import CODES
 from services.contract.nginx_behaviour import known_codes
 from tests.support.manifests import Manifest, ingress, ingress_class, secret, service
 from tests.support.pairs import tls_data

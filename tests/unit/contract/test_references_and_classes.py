@@ -7,7 +7,7 @@ import pytest
 from proto.objects import IngressClass, IngressTLS, ObjectKey
 from services.compiler.core.options import CompileOptions
 from services.contract.classes import CLASS_ANNOTATION, is_ours
-from services.contract.diagnostics import CODES
+from services.contract.diagnostic_codes import CODES
 from services.contract.references import references_of, references_of_configmap, references_of_flags
 from tests.support.objects import NGINX, ingress
 

@@ -17,7 +17,7 @@ from tests.support.edge import SEALER
 
 
 def hashed(*parts: bytes) -> bytes:
-    return md5(b":".join(parts)).hexdigest().encode()  # noqa: S324 - the scheme's
+    return md5(b":".join(parts)).hexdigest().encode()
 
 
 HA1 = hashed(b"ann", b"r", b"secret")

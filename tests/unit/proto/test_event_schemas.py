@@ -15,7 +15,7 @@ from referencing import Registry, Resource
 from proto import schema_files
 from proto.event_examples import EXAMPLES
 from proto.events import EVENT_TYPES, CloudEvent
-from services.contract.diagnostics import CODES
+from services.contract.diagnostic_codes import CODES
 
 PROTO = Path(schema_files.__file__).parent
 SCHEMAS: dict[str, dict[str, Any]] = {

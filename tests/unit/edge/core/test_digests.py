@@ -24,7 +24,7 @@ RFC = (
     'cnonce="f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ", qop=auth, '
     'response="8ca523f5e9506fed4657c9700eebdbec", opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"'
 )
-SECRET = md5(b"Mufasa:http-auth@example.org:Circle of Life").hexdigest().encode()  # noqa: S324 - the scheme's
+SECRET = md5(b"Mufasa:http-auth@example.org:Circle of Life").hexdigest().encode()
 
 
 def test_the_example_of_rfc_7616() -> None:
