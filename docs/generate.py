@@ -21,6 +21,7 @@ from services.cli.option_entry import Option
 from services.cli.option_table import ADMIN, COMMON, COMPILING, EDGE, KEYS, METRICS, NAME, SOURCES
 from services.contract.annotations.entry import PREFIX
 from services.contract.annotations.registry import REGISTRY
+from services.contract.annotations.snippets import INSTEAD
 from services.contract.configmap.registry import KEYS as CONFIGMAP_KEYS
 from services.contract.diagnostic_codes import CODES
 
@@ -165,8 +166,18 @@ def honoured() -> str:
     )
 
 
-PARTS: Final[dict[str, Callable[[], str]]] = {"events": event_types, "coverage": coverage, "honoured": honoured}
-WITH_PARTS: Final = ("README.md", "docs/events.md")
+def snippets() -> str:
+    """The part of ``docs/migration.md`` on what stands instead of a snippet's directives."""
+    return table(["instead of", "write"], ([code(name), instead] for name, instead in sorted(INSTEAD.items())))
+
+
+PARTS: Final[dict[str, Callable[[], str]]] = {
+    "events": event_types,
+    "coverage": coverage,
+    "honoured": honoured,
+    "snippets": snippets,
+}
+WITH_PARTS: Final = ("README.md", "docs/events.md", "docs/migration.md")
 
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
 

@@ -14,7 +14,7 @@ from services.contract.annotations.values import MalformedError
 from services.contract.decorations import NOTHING, OtherDirectiveError, names_in, parse_decorations
 
 _SEARCH: Final = "Remove it; look in the documentation for an annotation that does the same."
-_INSTEAD: Final = {
+INSTEAD: Final = {
     "access_log": "the annotation enable-access-log",
     "add_trailer": "nothing, for no browser reads them",
     "allow": "the annotation allowlist-source-range",
@@ -100,6 +100,6 @@ def judge_snippet(name: str, text: str, *, allowed: bool) -> tuple[Decorations, 
 
 def _remedy(error: MalformedError) -> str:
     if isinstance(error, OtherDirectiveError):
-        known = [f"Instead of {name}, {_INSTEAD[name]}." for name in error.directives if name in _INSTEAD]
+        known = [f"Instead of {name}, {INSTEAD[name]}." for name in error.directives if name in INSTEAD]
         return " ".join(["Remove it.", *known]) if known else _SEARCH
     return "Correct it, or remove it and use the annotation custom-headers."

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from proto.policies import Decorations
-from services.contract.annotations.snippets import judge_snippet
+from services.contract.annotations.registry import REGISTRY
+from services.contract.annotations.snippets import INSTEAD, judge_snippet
 from services.contract.annotations.values import MalformedError
+from services.contract.configmap.registry import KEYS
 from services.contract.decorations import MAX_SNIPPET, OtherDirectiveError, names_in, parse_decorations, together
 
 
@@ -122,3 +124,9 @@ def test_what_is_refused_is_told_where_else_it_stands() -> None:
     _, found = judge_snippet("configuration-snippet", "set $x 1;", allowed=True)
     assert found is not None
     assert found.remedy.startswith("Remove it; look")
+
+
+def test_what_is_named_instead_of_a_directive_is_there() -> None:
+    words = {word.rstrip(",;") for text in INSTEAD.values() for word in text.split() if "-" in word}
+    known = REGISTRY.keys() | KEYS.keys() | {"X-Forwarded-*"}
+    assert words <= known
