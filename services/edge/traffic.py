@@ -27,6 +27,11 @@ BATCH: Final = 128
 bytes of their heads, which push what the next request needs out of the caches. Measured with ``bench.access_log``."""
 _FOLD: Final = 256
 """How many requests of a series are worth folding."""
+PENDING_AT_MOST: Final = 16_384
+"""Requests of all series together that wait to be folded (300 bytes each); then those that began to wait first are."""
+KINDS_AT_MOST: Final = 100
+"""Series of one route (methods and statuses); endpoints choose statuses. Further ones count as the first of their class
+(500 for 599)."""
 _ABORTED: Final = 499
 
 
@@ -214,7 +219,19 @@ _METHODS: Final = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTI
 class Traffic:
     """See the module. Requests append to ``buffer`` (always the same list) and call ``flush`` at BATCH records."""
 
-    __slots__ = ("_consumers", "_options", "_series", "_strangers", "buffer", "counters", "requests", "wants_answers")
+    __slots__ = (
+        "_consumers",
+        "_kinds",
+        "_options",
+        "_pending",
+        "_series",
+        "_strangers",
+        "_unfolded",
+        "buffer",
+        "counters",
+        "requests",
+        "wants_answers",
+    )
 
     def __init__(self, options: MetricsOptions = DEFAULT_METRICS) -> None:
         self._options = options
@@ -223,6 +240,9 @@ class Traffic:
         self._strangers = Strangers() if options.enabled and options.per_undefined_host else None
         self.buffer: list[tuple[object, ...]] = []
         self._series: dict[tuple[RouteLabels, bytes, int], _Series] = {}
+        self._kinds: Counter[RouteLabels] = Counter()
+        self._pending = 0
+        self._unfolded: dict[_Series, None] = {}  # who has requests to fold, since longest first
         self._consumers: list[Callable[[Batch, Columns], None]] = []
         self.wants_answers = False
         """Whether records are to hold heads of responses."""
@@ -262,15 +282,30 @@ class Traffic:
             if found is None:
                 found = groups[key] = self._series_of(*record[:3])  # type: ignore[arg-type]
             found.pending.append(record[3:9])  # type: ignore[arg-type]
+        self._pending += len(batch)
         for found in groups.values():
             if len(found.pending) >= _FOLD:
-                found.fold()
+                self._fold(found)
+            else:
+                self._unfolded[found] = None
+        while self._pending > PENDING_AT_MOST:
+            self._fold(next(iter(self._unfolded)))
+
+    def _fold(self, found: _Series) -> None:
+        self._pending -= len(found.pending)
+        self._unfolded.pop(found, None)
+        found.fold()
 
     def _series_of(self, labels: RouteLabels, method: bytes, status: int) -> _Series:
         key = (labels, method if method in _METHODS else b"other", status)
         found = self._series.get(key)
-        if found is None:
-            found = self._series[key] = _Series(self._options)
+        return self._new(*key) if found is None else found
+
+    def _new(self, labels: RouteLabels, method: bytes, status: int) -> _Series:
+        if self._kinds[labels] >= KINDS_AT_MOST and status % 100:
+            return self._series_of(labels, method, status // 100 * 100)
+        self._kinds[labels] += 1
+        found = self._series[labels, method, status] = _Series(self._options)
         return found
 
     @property
@@ -282,8 +317,9 @@ class Traffic:
         """Everything counted so far."""
         self.flush()
         result = []
+        for found in list(self._unfolded):
+            self._fold(found)
         for (labels, method, status), found in self._series.items():
-            found.fold()
             result.append(
                 Series(
                     labels,
@@ -305,9 +341,12 @@ class Traffic:
         """Drop the series of routes that are there no more, so that memory follows the table; those of strangers are
         bounded by themselves."""
         self.flush()
+        for found in list(self._unfolded):
+            self._fold(found)
         strangers = self._strangers
         self._series = {
             key: found
             for key, found in self._series.items()
             if known(key[0]) or (strangers is not None and strangers.knows(key[0]))
         }
+        self._kinds = Counter(labels for labels, _, _ in self._series)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.edge.core.plan import RouteLabels
-from services.edge.traffic import BATCH, Batch, Record, Traffic
+from services.edge.traffic import BATCH, KINDS_AT_MOST, PENDING_AT_MOST, Batch, Record, Traffic
 
 
 def record(
@@ -73,3 +73,44 @@ def test_series_of_routes_that_are_gone_can_be_forgotten() -> None:
         traffic.buffer.append(record(RouteLabels(host)))
     traffic.forget(lambda labels: labels.host == "a")
     assert [series.labels.host for series in traffic.snapshot()] == ["a"]
+
+
+def pending(traffic: Traffic) -> int:
+    """Requests that wait to be folded."""
+    return sum(len(found.pending) for found in traffic._series.values())
+
+
+def test_requests_of_many_routes_that_nobody_asks_about_cost_bounded_memory() -> None:
+    traffic = Traffic()
+    routes = [RouteLabels(f"host-{number}") for number in range(500)]
+    for turn in range(60):
+        for route in routes:
+            traffic.buffer.append(record(route, sent=turn))
+            if len(traffic.buffer) >= BATCH:
+                traffic.flush()
+        assert pending(traffic) <= PENDING_AT_MOST
+    assert pending(traffic) > PENDING_AT_MOST // 2
+    series = traffic.snapshot()
+    assert [each.requests for each in series] == [60] * 500
+    assert [each.request_seconds.count for each in series] == [60] * 500
+    assert (pending(traffic), traffic._pending, len(traffic._unfolded)) == (0, 0, 0)
+    traffic.buffer.append(record(routes[0]))
+    traffic.buffer.append(record(routes[1]))
+    traffic.forget(lambda labels: labels is routes[1])
+    assert traffic._pending == 0
+    (left,) = traffic.snapshot()
+    assert (left.labels, left.requests) == (routes[1], 61)
+
+
+def test_an_endpoint_cannot_make_series_by_inventing_statuses() -> None:
+    traffic = Traffic()
+    labels = RouteLabels("a")
+    for status in range(100, 1000):
+        traffic.buffer.append(record(labels, status))
+    series = {each.status: each.requests for each in traffic.snapshot()}
+    assert len(series) <= KINDS_AT_MOST + 9
+    assert sum(series.values()) == 900
+    assert (series[100], series[199]) == (1, 1)
+    assert series[500] == 100
+    traffic.buffer.append(record(RouteLabels("b"), 599))
+    assert traffic.snapshot()[-1].status == 599
