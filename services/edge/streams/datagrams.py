@@ -20,6 +20,7 @@ from services.edge.streams.splice import allowed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from services.edge.pools import EndpointPool
     from services.edge.serving import Serving
 
 SESSIONS_AT_MOST: Final = 8192
@@ -108,6 +109,7 @@ class _Session:
         "_client",
         "_heard",
         "_last",
+        "_pool",
         "_port",
         "_responses",
         "_socket",
@@ -127,6 +129,7 @@ class _Session:
         self._back = back
         self._account = account
         self._socket: socket.socket | None = None
+        self._pool: EndpointPool | None = None
         self._last = b""
         self._asked = self._heard = self._tries = self._responses = 0
         self._until = NEVER
@@ -180,7 +183,8 @@ class _Session:
                 if made is not None:
                     made.close()
                 continue
-            self._socket = made
+            self._socket, self._pool = made, pool
+            pool.open += 1
             account.connected = monotonic()
             serving.loop.add_reader(made, self._readable)
             return True
@@ -191,6 +195,9 @@ class _Session:
             self._port.serving.loop.remove_reader(self._socket)
             self._socket.close()
             self._socket = None
+        if self._pool is not None:
+            self._pool.open -= 1
+            self._pool = None
 
     def _say(self, data: bytes) -> None:
         assert self._socket is not None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from proto.resources import Stream
 from services.edge.streams.datagrams import DatagramPort
-from services.edge.streams.port import Port
+from services.edge.streams.port import BACKLOG, Port
 from services.runtime.logs import log
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Ports:
             reason = f"port {stream.port} is reserved: this edge serves {self._reserved[stream.port]} there"
         else:
             try:
-                sockets = self._bind(stream)
+                sockets = self._listening(stream)
             except (OSError, ValueError) as error:
                 reason = str(error)
         if reason:
@@ -132,6 +132,18 @@ class Ports:
         self._sockets[name] = sockets
         self._serving.spawn(port.listen(sockets))
         log(_log, logging.INFO, "port of a stream", stream=name, upstream=stream.upstream)
+
+    def _listening(self, stream: Stream) -> Sequence[socket.socket]:
+        """Sockets of a port, those of TCP listening: only that shows that nobody else does. Raises as ``Bind``."""
+        sockets = self._bind(stream)
+        try:
+            for bound in sockets if stream.protocol == "tcp" else ():
+                bound.listen(BACKLOG)
+        except OSError as error:
+            for bound in sockets:
+                bound.close()
+            raise OSError(f"cannot listen on port {stream.port}: {error.strerror or error}") from None
+        return sockets
 
     def _again(self) -> None:
         self._timer = None

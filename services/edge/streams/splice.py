@@ -29,6 +29,10 @@ EARLY_AT_MOST: Final = 64 * 1024
 """Bytes of a client that wait while there is no endpoint yet."""
 
 
+_NOBODYS = cast("Splice", None)
+"""Nothing is heard by an end that is gone."""
+
+
 def allowed(settings: Settings, endpoints: int) -> tuple[int, float]:
     """How many of so many endpoints may be tried, and until when (``proxy-stream-next-upstream*``)."""
     if not settings.proxy_stream_next_upstream:
@@ -73,6 +77,7 @@ class _Half(asyncio.Protocol):
         """It is gone."""
         self.ended = True
         self._splice.lost(error)
+        self._splice, self.other = _NOBODYS, None  # they know each other: neither would go by itself
 
 
 class ClientHalf(_Half):

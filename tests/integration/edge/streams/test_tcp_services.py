@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from proto.resources import ResourceKey
+from services.edge.process.streams import drained
 from tests.support.edge import connection, settings
-from tests.support.ports import free_port
+from tests.support.ports import can_connect, free_port
 from tests.support.streams import LOCAL, StreamingEdge, endpoint, endpoints, streaming, tcp
 from tests.support.waiting import eventually
 
@@ -265,3 +266,26 @@ async def test_lines_of_the_log(tmp_path: Path) -> None:
         assert await said(port, b"again") == b"again"
         await running.edge.serving.ledger.close()
         assert file.read_text() == before
+
+
+async def test_a_worker_that_ends_lets_connections_run_on_for_a_while() -> None:
+    port = free_port()
+    async with endpoint() as echoing, streaming(tcp(port), endpoints(echoing)) as running:
+        await running.accepting(port)
+        async with asyncio.timeout(10), connection(port) as (reader, writer):
+            writer.write(b"1")
+            assert await reader.readexactly(1) == b"1"
+            ending = asyncio.ensure_future(drained(running.ports, 10))
+            await eventually(lambda: not can_connect(port))
+            writer.write(b"2")
+            writer.write_eof()
+            assert await reader.read() == b"2"
+            assert await ending is True
+    async with endpoint() as echoing, streaming(tcp(port), endpoints(echoing)) as running:
+        await running.accepting(port)
+        async with asyncio.timeout(10), connection(port) as (reader, writer):
+            writer.write(b"1")
+            assert await reader.readexactly(1) == b"1"
+            assert await drained(running.ports, 0.05) is False
+            assert await reader.read() == b""
+            await eventually(lambda: running.edge.serving.limits.clients() == 0)
