@@ -55,7 +55,8 @@ class Blocks:
     def _encode(self, head: ResponseHead) -> bytes:
         server = server_line(head) if self._servers else b""
         line_end = head.passed.find(b"\n") + 1
-        lines = b"".join((head.passed[line_end:], self._security_line or head.security_line, server))
+        security = b"" if head.secured else self._security_line or head.security_line
+        lines = b"".join((head.passed[line_end:], security, server))
         block = block_of(head.status, lines)
         if len(head.block) <= REMEMBERED_BYTES:
             if len(self._known) >= REMEMBERED:

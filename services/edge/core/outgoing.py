@@ -80,7 +80,7 @@ def client_head(head: ResponseHead, wish: Wish, length: int, date: bytes) -> Cli
             framing,
             connection,
             b"" if head.dated else b"Date: %b\r\n" % date,
-            wish.security_line or head.security_line,
+            b"" if head.secured else wish.security_line or head.security_line,
             server_line(head) if wish.servers else b"",
             b"\r\n",
         )

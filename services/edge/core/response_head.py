@@ -29,7 +29,8 @@ class ResponseHead(Struct, frozen=True, gc=False):
     ``block``: as received. ``length``: of the body as the headers say it (see the constants). ``passed``: status line
     and the headers that go on, each line with its CRLF; ``framed``: Content-Length is among them. ``ready``: they need
     nothing but an end. ``security_line``: the endpoint's Strict-Transport-Security line. ``persistent``: the endpoint
-    keeps the connection. ``dated``: it carries Date.
+    keeps the connection. ``dated``: it carries Date. ``secured``: ``passed`` says what there is to be said by
+    Strict-Transport-Security.
     """
 
     block: bytes
@@ -42,6 +43,7 @@ class ResponseHead(Struct, frozen=True, gc=False):
     dated: bool
     upgrade: bytes = b""
     security_line: bytes = b""
+    secured: bool = False
 
 
 _TAKEN: Final = (
@@ -196,13 +198,18 @@ def server_line(head: ResponseHead) -> bytes:
     return b"Server: %b\r\n" % names[-1].rstrip(b" \t") if names else b""
 
 
+_secured = re.compile(rb"\nstrict-transport-security:", re.IGNORECASE).search
+
+
 def dressed_head(head: ResponseHead, dress: Callable[[int, bytes], bytes]) -> ResponseHead:
     """``head`` with its lines as ``dress`` (status, lines -> lines) gives them back."""
     line_end = head.passed.find(b"\n") + 1
     passed = head.passed[:line_end] + dress(head.status, head.passed[line_end:])
     dated = head.dated and is_dated(passed)
     block = b"%b%b%b" % (passed, head.security_line, server_line(head))  # what is remembered of heads goes by it
-    return replace(head, block=block, passed=passed, dated=dated, ready=head.ready and dated)
+    secured = _secured(passed) is not None
+    ready = head.ready and dated and not secured
+    return replace(head, block=block, passed=passed, dated=dated, ready=ready, secured=secured)
 
 
 _KNOWN_TOKENS = frozenset((b"", b"close", b"keep-alive", b"upgrade", b"content-length", b"transfer-encoding", b"date"))

@@ -7,7 +7,7 @@ alone get). How messages are framed is out of reach, whatever a name with ``*`` 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from proto.policies import Decorations
 from services.contract.decorations import ADDED_TO
@@ -23,16 +23,13 @@ if TYPE_CHECKING:
 Lines = tuple[tuple[str, str], ...]
 Values = Callable[[Asked], list[tuple[bytes, bytes]]]
 
-_HSTS: Final = "strict-transport-security"
-
 
 def decorated(context: Context) -> Dressing | None:
     """What the routes of an Ingress with such a snippet, and of its host, say of responses."""
     policy = next((policy for policy in context.route.policies if isinstance(policy, Decorations)), None)
     if policy is None:
         return None
-    hsts = context.settings.hsts
-    put, added, always = (_values(_ours(lines, hsts=hsts)) for lines in (policy.put, policy.added, policy.always))
+    put, added, always = (_values(lines) for lines in (policy.put, policy.added, policy.always))
     removed = [name.encode() for name in policy.removed if not name.endswith("*")]
     beginnings = tuple(name[:-1].encode() for name in policy.removed if name.endswith("*"))
 
@@ -50,11 +47,6 @@ def decorated(context: Context) -> Dressing | None:
         return response_edit(change=change)
 
     return dress
-
-
-def _ours(lines: Lines, *, hsts: bool) -> Lines:
-    """Without Strict-Transport-Security where the ConfigMap has the word on it: clients get one such line."""
-    return tuple(line for line in lines if line[0].lower() != _HSTS) if hsts else lines
 
 
 def _values(lines: Lines) -> Values:

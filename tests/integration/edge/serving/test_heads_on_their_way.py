@@ -7,7 +7,9 @@ import asyncio
 import gzip
 import zlib
 
-from proto.policies import CORS, EndpointResponse, RequestHop
+import pytest
+
+from proto.policies import CORS, CustomHeaders, Decorations, EndpointResponse, RequestHop
 from tests.support.edge import (
     NO_HTTPS,
     Seen,
@@ -148,3 +150,21 @@ async def test_redirects_of_endpoints_and_preflights_over_both_protocols() -> No
             moved2 = await client.ask("GET", "/")
             assert moved2.headers["location"] == "https://t.example/out/x"
             assert "access-control-allow-origin" not in moved2.headers
+
+
+@pytest.mark.parametrize("hsts", [True, False])
+async def test_strict_transport_security_is_said_once_by_who_speaks_last(*, hsts: bool) -> None:
+    reply = b"HTTP/1.1 200 OK\r\nStrict-Transport-Security: max-age=1\r\nContent-Length: 2\r\nDate: x\r\n\r\nok"
+    said = ("Strict-Transport-Security", "max-age=5")
+    ours = b"max-age=31536000; includeSubDomains" if hsts else b"max-age=1"
+    for policy in (CustomHeaders((said,)), Decorations(put=(said,)), Decorations(removed=("x-*",), always=(said,))):
+        hosts = host(HOST, route(policies=(*NO_HTTPS, policy))), host("u.example", route(policies=NO_HTTPS))
+        async with origin(reply) as web, edge(*hosts, upstream(web.port), settings(hsts=hsts)) as running:
+            for name, value in ((HOST, b"max-age=5"), ("u.example", ours)):
+                told = await ask(running.https, request(name=name), tls=name)
+                assert told.head.lower().count(b"strict-transport-security") == 1
+                assert told.value("Strict-Transport-Security") == value
+            async with http2(running.https) as client:
+                assert (await client.ask()).headers["strict-transport-security"] == "max-age=5"
+            refused = await ask(running.https, request("GET", "/nobody", name=HOST), tls=HOST)
+            assert refused.head.lower().count(b"strict-transport-security") == 1

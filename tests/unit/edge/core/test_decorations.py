@@ -47,9 +47,3 @@ def test_snippets_speak_last_and_hold_for_answers_of_the_edge_too() -> None:
     at_work = course(parse_decorations(text))
     at_work.run()
     assert at_work.dressed(404, b"") == b"X-C: snippet\r\nAccess-Control-Allow-Origin: none\r\n"
-
-
-def test_the_configmap_has_the_word_on_hsts() -> None:
-    text = 'more_set_headers "Strict-Transport-Security: max-age=1"; add_header X-B 1 always;'
-    assert b"Strict" not in dressed(text, hsts=True)
-    assert b"Strict-Transport-Security: max-age=1\r\n" in dressed(text, hsts=False)
