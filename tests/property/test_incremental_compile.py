@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proto.objects import (
+    ConfigMap,
     EndpointPort,
     EndpointSlice,
     Ingress,
@@ -33,6 +34,10 @@ OPTIONS = CompileOptions(
     configmap="ingress-nginx/controller",
     default_backend_service="a/web",
     default_ssl_certificate="a/cert-0",
+    tcp_services_configmap="ingress-nginx/tcp",
+    udp_services_configmap="ingress-nginx/udp",
+    enable_ssl_passthrough=True,
+    enable_topology_aware_routing=True,
 )
 
 NAMESPACES = st.sampled_from(["a", "b"])
@@ -133,6 +138,7 @@ GOOD_INGRESSES = st.builds(
             {PREFIX + "server-alias": "a.x.test,~^other", PREFIX + "from-to-www-redirect": "true"},
             {PREFIX + "service-upstream": "true"},
             {PREFIX + "service-upstream": "false"},
+            {PREFIX + "ssl-passthrough": "true"},
             {PREFIX + "custom-http-errors": "404", PREFIX + "default-backend": "api"},
         ]
     ),
@@ -160,8 +166,16 @@ SERVICES = st.one_of(
         st.sampled_from(["web", "api"]),
         cluster_ip=st.sampled_from(["10.96.0.1", "None"]),
         ports=st.lists(
-            st.sampled_from([ServicePort(80, "http", "8080"), ServicePort(81, "other", "metrics")]), max_size=2
+            st.sampled_from(
+                [
+                    ServicePort(80, "http", "8080"),
+                    ServicePort(81, "other", "metrics"),
+                    ServicePort(53, "dns", protocol="UDP"),
+                ]
+            ),
+            max_size=2,
         ).map(tuple),
+        by_zone=st.booleans(),
     ),
     st.builds(
         Service,
@@ -176,9 +190,14 @@ SLICES = st.builds(
     NAMESPACES,
     st.sampled_from(["slice-1", "slice-2"]),
     st.sampled_from(["web", "api"]),
-    ports=st.just((EndpointPort(8080, "http"), EndpointPort(9090, "other"))),
+    ports=st.just((EndpointPort(8080, "http"), EndpointPort(9090, "other"), EndpointPort(53, "dns", "UDP"))),
     endpoints=st.lists(
-        st.builds(SliceEndpoint, st.sampled_from([("10.0.0.1",), ("10.0.0.2",)]), st.sampled_from([True, False, None])),
+        st.builds(
+            SliceEndpoint,
+            st.sampled_from([("10.0.0.1",), ("10.0.0.2",)]),
+            st.sampled_from([True, False, None]),
+            zones=st.sampled_from([(), ("z1",), ("z1", "z2"), ("z3",)]),
+        ),
         max_size=3,
     ).map(tuple),
 )
@@ -201,8 +220,17 @@ CONFIGMAPS = st.builds(
         max_size=2,
     ),
 )
+STREAMS = st.builds(
+    lambda name, data: ConfigMap("ingress-nginx", name, data),
+    st.sampled_from(["tcp", "udp"]),
+    st.dictionaries(
+        st.sampled_from(["53", "9000", "+9000", "80", "x"]),
+        st.sampled_from(["a/web:80", "a/web:http:PROXY", "b/api:81::PROXY", "a/web:dns", "a/none:1", "nonsense"]),
+        max_size=3,
+    ),
+)
 OBJECTS: st.SearchStrategy[Object] = st.one_of(
-    INGRESSES, INGRESSES, INGRESSES, SERVICES, SLICES, SECRETS, CLASSES, CONFIGMAPS
+    INGRESSES, INGRESSES, INGRESSES, SERVICES, SLICES, SECRETS, CLASSES, CONFIGMAPS, STREAMS
 )
 
 Step = tuple[str, Object]

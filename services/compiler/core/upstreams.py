@@ -75,11 +75,18 @@ def compile_upstream(
             if endpoint.ready is not False:
                 for address in endpoint.addresses:
                     for number in numbers:
-                        found[address, number] = endpoint.zones
+                        found[address, number] = _hinted(found.get((address, number)), endpoint.zones)
     ends = sorted(found)
     zones = tuple([found[end] for end in ends]) if by_zone and service.by_zone else ()
     endpoints = tuple([Endpoint(address, number) for address, number in ends])
     return CompiledUpstream(Upstream(endpoints, dns, zones=zones if all(zones) else ()))
+
+
+def _hinted(before: tuple[str, ...] | None, zones: tuple[str, ...]) -> tuple[str, ...]:
+    """The zones of an endpoint that slices name more than once: all of them, or none where one gives no hint."""
+    if before is None or not before or not zones:
+        return zones if before is None else ()
+    return tuple(sorted({*before, *zones}))
 
 
 def _stream_port(port: str, protocol: str, service: Service) -> ServicePort | None:
