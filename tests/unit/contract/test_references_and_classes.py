@@ -53,6 +53,10 @@ def test_references_of_configmap_and_flags() -> None:
         ObjectKey("configmap", "a", "b"),
         ObjectKey("secret", "c", "d"),
     }
+    assert references_of_flags(tcp_services_configmap="a/tcp", udp_services_configmap="a/udp") == {
+        ObjectKey("configmap", "a", "tcp"),
+        ObjectKey("configmap", "a", "udp"),
+    }
 
 
 @pytest.mark.parametrize(

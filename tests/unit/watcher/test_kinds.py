@@ -142,3 +142,9 @@ def test_one_namespace_and_what_flags_name_elsewhere() -> None:
     )
     inside = options(watch_namespace="infra", configmap="infra/c")
     assert len(scopes_of(SPECS["configmap"], inside)) == 1
+    ports = options(watch_namespace="shop", tcp_services_configmap="infra/tcp", udp_services_configmap="infra/udp")
+    assert [scope.selectors() for scope in scopes_of(SPECS["configmap"], ports)] == [
+        {},
+        {"fieldSelector": "metadata.name=tcp"},
+        {"fieldSelector": "metadata.name=udp"},
+    ]

@@ -138,6 +138,32 @@ def test_conditions_of_endpoints_stay_unset_when_they_are() -> None:
     )
 
 
+def test_hints_of_zones() -> None:
+    hints = [{}, {"hints": None}, {"hints": {"forZones": None}}, {"hints": {"forZones": [{"name": "a"}, None, {}]}}]
+    data = {
+        "metadata": {"name": "s-1", "namespace": "n", "labels": {"kubernetes.io/service-name": "s"}},
+        "endpoints": [{"addresses": ["10.0.0.1"], **hint} for hint in hints],
+    }
+    found = trim.trim_endpoint_slice(msgspec.convert(data, manifest.EndpointSliceManifest))
+    assert found is not None
+    assert [endpoint.zones for endpoint in found.endpoints] == [(), (), (), ("a",)]
+
+
+@pytest.mark.parametrize(
+    ("annotations", "by_zone"),
+    [
+        ({}, False),
+        ({"service.kubernetes.io/topology-mode": "Auto"}, True),
+        ({"service.kubernetes.io/topology-mode": "auto"}, True),
+        ({"service.kubernetes.io/topology-mode": "Disabled"}, False),
+        ({"service.kubernetes.io/topology-aware-hints": "Auto"}, True),
+    ],
+)
+def test_services_that_want_zones(annotations: dict[str, str], by_zone: bool) -> None:
+    data = {"metadata": {"name": "s", "namespace": "n", "annotations": annotations}, "spec": {}}
+    assert trim.trim_service(msgspec.convert(data, manifest.ServiceManifest)).by_zone is by_zone
+
+
 def test_a_slice_of_no_service_is_nobodys() -> None:
     data = {"metadata": {"name": "s-1", "namespace": "n"}, "endpoints": [{"addresses": ["10.0.0.1"]}]}
     assert trim.trim_endpoint_slice(msgspec.convert(data, manifest.EndpointSliceManifest)) is None
