@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from proto.resources import ResourceRecord
     from services.cli.explanation import Request
 
+LIVE: Final = (
+    "An Ingress that names this host and is not taken over is not in the snapshot; `limen status` names it.",
+)
+"""What is known of a host that nobody declares, without the objects."""
 HEARD_WITHIN: Final = 5.0
 """Seconds for the bus to give the newest snapshot."""
 
@@ -81,7 +85,7 @@ async def _explain(request: Request, values: dict[str, Any]) -> int:
     import msgspec
 
     from proto.codec import DecodeError
-    from services.cli.explanation import explain
+    from services.cli.explanation import ANY_HOST, explain
     from services.edge.core.generation import Generation
 
     records, remarks = await _records(values, request.host)
@@ -89,7 +93,9 @@ async def _explain(request: Request, values: dict[str, Any]) -> int:
         generation = Generation.first(records, 1, 1, b"")
     except DecodeError as error:
         raise click.ClickException(f"what is served cannot be read by this version: {error}") from None
-    told = msgspec.structs.replace(explain(generation, records, request), remarks=remarks)
+    told = explain(generation, records, request)
+    if remarks != LIVE or told.host == ANY_HOST:
+        told = msgspec.structs.replace(told, remarks=remarks)
     if values["as_json"]:
         click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
     else:
@@ -103,7 +109,7 @@ async def _explain(request: Request, values: dict[str, Any]) -> int:
 async def _records(values: dict[str, Any], host: str) -> tuple[list[ResourceRecord], tuple[str, ...]]:
     """The resources to ask about, and what is to be said of Ingresses for ``host`` that are not among them."""
     if not (values["manifests"] or values["kube"]):
-        return await _live(values), ()
+        return await _live(values), LIVE
     from services.cli.explain_remarks import remarks_on
     from services.cli.offline import PLACEHOLDER, compile_given, compile_options, read_cluster, read_files, records_of
 

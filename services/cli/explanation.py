@@ -37,6 +37,7 @@ from services.edge.link import Link
 IDENTIFIERS: Final = bytes.fromhex("a" * 32 + "b" * 16)
 """Of a trace and a span, as they stand in an explanation."""
 REQUEST_ID: Final = b"<32 hexadecimal digits>"
+ANY_HOST: Final = "(any host)"
 _MACHINE: Final = Machine("here", 0)
 _BY_NAME: Final = {phase.name: phase for phase in PHASES}
 
@@ -125,7 +126,7 @@ def explain(generation: Generation, records: Iterable[ResourceRecord], request: 
     told = run.follow(decision, _route_plan(prepared, path), candidates)
     return Explanation(
         line,
-        host=host or "(any host)",
+        host=host or ANY_HOST,
         by=_how(host, head.headers.host),
         path=path,
         client=standing.address,

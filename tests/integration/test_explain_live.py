@@ -14,8 +14,8 @@ from tests.support.processes import REPOSITORY, limen
 from tests.support.waiting import eventually
 
 
-async def explain(made: Plant, key: Path) -> subprocess.CompletedProcess[str]:
-    words = ("GET", "http://app-1.example.com/x", f"--nats={made.url}", f"--verify-key={key}", "--json")
+async def explain(made: Plant, key: Path, host: str = "app-1.example.com") -> subprocess.CompletedProcess[str]:
+    words = ("GET", f"http://{host}/x", f"--nats={made.url}", f"--verify-key={key}", "--json")
     return await asyncio.to_thread(
         subprocess.run, limen("explain", *words), capture_output=True, text=True, cwd=REPOSITORY
     )
@@ -31,6 +31,9 @@ async def test_the_newest_snapshot_is_asked(nats: NatsServer, tmp_path: Path) ->
         told = json.loads(done.stdout)
         assert (told["host"], told["outcome"]) == ("app-1.example.com", "forward to default/web:80")
         assert told["endpoints"]["addresses"] == ["10.1.0.1:8080"]
+        assert told["remarks"] == []
+        nobody = json.loads((await explain(made, made.keys / "verify.key", "nobody.example.com")).stdout)
+        assert "`limen status` names it" in nobody["remarks"][0]
 
 
 async def test_what_another_key_signed_is_not_believed(nats: NatsServer, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import ssl
 import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -26,9 +27,12 @@ from tests.cases.calls import CallPod
 from tests.cases.pods import Arrival, Pod
 from tests.golden.case import REAL_OPTIONS, real_cases
 from tests.support.edge import SEALER, Reply, Seen, ask, bound, read_body, request
+from tests.support.endpoints import identity, server_context
 
 AUTH = "oauth2-proxy.oauth2-proxy.svc.cluster.local:4180"
 GRPC = "temporal/temporal-frontend"
+POD_NAME = "pod.example"
+"""What the certificates of pods that speak TLS are for."""
 KNOWN_COOKIE = b"_oauth2_proxy=alice"
 
 
@@ -55,6 +59,18 @@ class ChattyPod(Pod):
             await super()._answer(seen, reader, writer)
 
 
+class SecurePod(ChattyPod):
+    """A pod that speaks TLS itself, with a certificate of its own."""
+
+    context: ssl.SSLContext
+
+    async def start(self) -> Pod:
+        self._origin.answer = self._answer
+        self._server = await asyncio.start_server(self._origin.serve, self.address, self.port, ssl=self.context)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+
 class AuthPod(Pod):
     """oauth2-proxy: knows alice by her cookie, and answers 401 to everybody else."""
 
@@ -76,6 +92,7 @@ class Installation:
     http: int = 0
     https: int = 0
     auth: Pod | None = None
+    secure: ssl.SSLContext | None = None
 
     async def apply(self, text: str) -> None:
         """Take over the documents of a manifest; slices lead to pods of this process."""
@@ -92,8 +109,13 @@ class Installation:
         """A pod for each endpoint, in a slice of its own, as each has a port of its own here."""
         service = f"{slice_.namespace}/{slice_.service}"
         for number, endpoint in enumerate(slice_.endpoints):
-            kind = CallPod if service == GRPC else ChattyPod
-            pod = await kind(service, self.arrived).start()
+            if self.secure is not None and any(port.name == "https" for port in slice_.ports):
+                made = SecurePod(service, self.arrived)
+                made.context = self.secure
+                pod = await made.start()
+            else:
+                kind = CallPod if service == GRPC else ChattyPod
+                pod = await kind(service, self.arrived).start()
             self.pods[service].append(pod)
             placed = replace(
                 slice_,
@@ -119,6 +141,7 @@ async def installed() -> AsyncIterator[Installation]:
     made = Installation()
     made.auth = await AuthPod("auth", []).start()
     with tempfile.TemporaryDirectory() as folder:
+        made.secure = server_context(identity(Path(folder), POD_NAME))
         serving = Serving(asyncio.get_running_loop(), SEALER, Path(folder))
         listeners: list[Listeners] = []
         try:

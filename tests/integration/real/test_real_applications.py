@@ -11,8 +11,9 @@ import grpc
 import grpc.aio
 import pytest
 import pytest_asyncio
+from cryptography import x509
 
-from tests.integration.real.installation import KNOWN_COOKIE, Installation, installed
+from tests.integration.real.installation import KNOWN_COOKIE, POD_NAME, Installation, installed
 from tests.support.edge import connection, read_reply, request
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -238,3 +239,33 @@ async def test_temporal_workers_call_by_grpc(here: Installation) -> None:
     async with grpc.aio.secure_channel(f"127.0.0.1:{here.https}", credentials, options=options) as channel:
         call = channel.unary_unary("/temporal.api.workflowservice.v1.WorkflowService/PollWorkflowTaskQueue")
         assert await call(b"", metadata=(("x-seconds", "0"),)).code() == grpc.StatusCode.OK
+
+
+async def test_argo_cd_opens_its_connections_itself(here: Installation) -> None:
+    async with asyncio.timeout(10), connection(here.https, tls="argocd.example.com") as (reader, writer):
+        writer.write(request("GET", "/applications", "X-Forwarded-For: 192.0.2.1", name="argocd.example.com"))
+        assert (await read_reply(reader)).status == 200
+        der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    names = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    assert names.value.get_values_for_type(x509.DNSName) == [POD_NAME]
+    arrival = here.arrived[-1]
+    assert (arrival.pod.service, arrival.values("X-Forwarded-For")) == ("argo-cd/argocd-server", ["192.0.2.1"])
+    reply, _ = await here.ask("argocd.example.com", "/applications", http=True)
+    assert (reply.status, reply.value("Location")) == (308, b"https://argocd.example.com/applications")
+
+
+async def test_elasticsearch_and_the_dashboard_speak_tls_behind_the_edge(here: Installation) -> None:
+    login = "Authorization: Basic " + base64.b64encode(b"writer:bar").decode()
+    reply, arrived = await here.ask("search.example.com", "/logs/_search")
+    assert (reply.status, arrived) == (401, [])
+    reply, (arrival,) = await here.ask("search.example.com", "/logs/_search", login)
+    assert (reply.status, arrival.values("Authorization")) == (200, [])
+    reply, (arrival,) = await here.ask("k8s.example.com", "/dashboard/api/v1/login/status")
+    assert (reply.status, arrival.path) == (200, "/api/v1/login/status")
+    reply, _ = await here.ask("k8s.example.com", "/")
+    assert (reply.status, reply.value("Location")) == (302, b"https://k8s.example.com/dashboard/")
+
+
+async def test_vault_wants_to_see_a_certificate(here: Installation) -> None:
+    reply, arrived = await here.ask("vault.example.com", "/v1/sys/health")
+    assert (reply.status, arrived) == (400, [])
