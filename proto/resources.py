@@ -222,6 +222,10 @@ class Settings(Struct, frozen=True, omit_defaults=True):
     use_forwarded_headers: bool = False
     compute_full_forwarded_for: bool = False
     forwarded_for_header: str = "X-Forwarded-For"
+    forwarded_host_header: str = "X-Forwarded-Host"
+    ignore_invalid_headers: bool = True
+    enable_underscores_in_headers: bool = False
+    allow_backend_server_header: bool = False
     proxy_real_ip_cidr: tuple[str, ...] = ("0.0.0.0/0",)
     bind_address: tuple[str, ...] = ()
     bind_address_ipv4: tuple[str, ...] = ()

@@ -63,7 +63,7 @@ class Responding(Answering):
             complete,
             self._persistent,
             generation.security_line if self._facts.tls else b"",
-            generation.settings.server_tokens,
+            generation.naming,
         )
         written = client_head(head, wish, len(body), self._serving.date())
         self._persistent = written.persistent
@@ -95,7 +95,7 @@ class Responding(Answering):
         self._exchange.record(now)
         if self._persistent and not self._half_closed and not self._congested:
             generation = self._generation
-            self.deadline = now + (generation.settings.keep_alive if generation is not None else 0.0)
+            self.deadline = now + (generation.rests_after if generation is not None else 0.0)
             if self._pending:
                 self._state = NEXT
                 self._serving.loop.call_soon(self._next)

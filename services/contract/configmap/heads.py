@@ -15,6 +15,28 @@ HEADS: Final = (
         doc="The ConfigMap, as `namespace/name`, of headers that every response gets; values may hold nginx variables.",
     ),
     Key(
+        name="allow-backend-server-header",
+        type="bool",
+        default="false",
+        state="honoured",
+        doc="With `server-tokens`, responses name the server that the Service names, if it does.",
+    ),
+    Key(
+        name="enable-underscores-in-headers",
+        type="bool",
+        default="false",
+        state="honoured",
+        doc="Headers with an underscore in their name go on, unless they could be taken for one that the edge writes "
+        "(`X_Forwarded_For`).",
+    ),
+    Key(
+        name="forwarded-host-header",
+        type="string",
+        default="X-Forwarded-Host",
+        state="honoured",
+        doc="The header that trusted forwarders tell the Host by.",
+    ),
+    Key(
         name="global-allowed-response-headers",
         type="list",
         state="honoured",
@@ -25,6 +47,14 @@ HEADS: Final = (
         type="list",
         state="honoured",
         doc="Headers of Services' responses that clients do not get, with commas between.",
+    ),
+    Key(
+        name="ignore-invalid-headers",
+        type="bool",
+        default="true",
+        state="honoured",
+        doc="Headers with other characters in their name than letters, digits and `-` are left out. `false`: they go "
+        "on where the name is one at all (RFC 9110 section 5.6.2); else the request is answered 400 either way.",
     ),
     Key(
         name="proxy-cookie-domain",

@@ -45,6 +45,35 @@ def _nothing(name: str, doc: str, default: str = "") -> Key:
 
 WITHOUT_EFFECT: Final = (
     Key(
+        name="default-type",
+        type="string",
+        default="text/html",
+        state="without-effect",
+        doc="Pages of the edge say what they are, and Services say it of theirs.",
+    ),
+    Key(
+        name="enable-auth-access-log",
+        type="bool",
+        default="false",
+        state="without-effect",
+        doc="A request is one line in the access log, whoever was asked about it; that a server does not say who may "
+        "pass is in the edge's own log.",
+    ),
+    Key(
+        name="forwarded-for-proxy-protocol-header",
+        type="string",
+        default="X-Forwarded-For-Proxy-Protocol",
+        state="without-effect",
+        doc="The name that a header has on its way within nginx.",
+    ),
+    Key(
+        name="grpc-buffer-size-kb",
+        type="int",
+        default="0",
+        state="without-effect",
+        doc="Heads of responses of gRPC may have 32k.",
+    ),
+    Key(
         name="client-header-buffer-size",
         type="size",
         default="1k",

@@ -333,6 +333,7 @@ _SPECIAL: Final = {
     "proxy-request-buffering": parse_switch,
     "proxy-real-ip-cidr": _networks,
     "forwarded-for-header": _header,
+    "forwarded-host-header": _header,
     "proxy-next-upstream": parse_conditions,
     "worker-shutdown-timeout": _own_time,
     "annotations-risk-level": _risk,

@@ -15,7 +15,6 @@ from services.contract.configmap.honoured import GUARDED, HONOURED
 from services.contract.configmap.listening import LISTENING
 from services.contract.configmap.logging import LOGGING
 from services.contract.configmap.never import REFUSED, WITHOUT_EFFECT
-from services.contract.configmap.pending import PENDING
 from services.contract.configmap.routing import ROUTING
 from services.contract.configmap.streams import STREAMS
 from services.contract.configmap.tls import TLS
@@ -38,7 +37,6 @@ KEYS: Final[dict[str, Key]] = {
         *TLS,
         *TRACING,
         *GUARDED,
-        *PENDING,
         *REFUSED,
         *WITHOUT_EFFECT,
     )

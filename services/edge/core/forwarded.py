@@ -11,9 +11,11 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from proto.resources import Settings
 from services.contract.hosts import host_key
+from services.edge.core import grammar
 from services.edge.core.client_certificates import Peer
 from services.edge.core.request_head import Forwarded, RequestHeaders
 
@@ -69,15 +71,20 @@ def _lines(client: bytes, chain: bytes, scheme: bytes, port: bytes) -> bytes:
     ) % (client, chain, port, scheme, scheme, scheme)
 
 
+_USUAL_NAMES: Final = (b"x-forwarded-for", b"x-forwarded-host")
+
+
 class Trust(Struct, frozen=True, gc=False):
     """Whether and from whom forwarded values are believed. ``address_alone``: nothing but the client's address is
-    (``enable-real-ip``). ``heeds``: what forwarders say matters at all."""
+    (``enable-real-ip``). ``heeds``: what forwarders say matters at all. ``renamed``: the headers, in lower case, in
+    which they tell the client's address and the Host, where these are not the usual ones."""
 
     enabled: bool
     networks: tuple[Network, ...]
     full_chain: bool
     address_alone: bool = False
     heeds: bool = False
+    renamed: tuple[bytes, bytes] | None = None
 
 
 def trust_of(settings: Settings) -> Trust:
@@ -90,7 +97,9 @@ def trust_of(settings: Settings) -> Trust:
             continue
     alone = settings.enable_real_ip and not settings.use_proxy_protocol  # whose header then is where it is read from
     enabled = settings.use_forwarded_headers
-    return Trust(enabled, tuple(networks), settings.compute_full_forwarded_for, alone, enabled or alone)
+    names = settings.forwarded_for_header.lower().encode(), settings.forwarded_host_header.lower().encode()
+    renamed = None if names == _USUAL_NAMES else names
+    return Trust(enabled, tuple(networks), settings.compute_full_forwarded_for, alone, enabled or alone, renamed)
 
 
 def believes_balancer(trust: Trust, address: str) -> bool:
@@ -103,7 +112,8 @@ def believes_balancer(trust: Trust, address: str) -> bool:
 class Told(Struct, frozen=True, gc=False):
     """What is told to the endpoint: ``lines`` (each with CRLF), the Host to send, the client and its scheme.
 
-    ``believed``: a forwarder was; else what it said has its own lines (``originals``).
+    ``believed``: a forwarder was; else what it said has its own lines (``originals``). These are among ``lines`` where
+    forwarders tell by other headers than the usual ones.
     """
 
     lines: bytes
@@ -116,14 +126,31 @@ class Told(Struct, frozen=True, gc=False):
 def tell(facts: ClientFacts, headers: RequestHeaders, trust: Trust) -> Told:
     """The lines about the client for one request."""
     said = headers.forwarded
+    chain = said.for_
+    if trust.renamed is not None:
+        said = _renamed(headers, trust.renamed)
     if trust.enabled and _trusted(facts.address, trust.networks):
-        return _believe(facts, headers.authority, said, trust)
+        return _believe(facts, headers.authority, said, chain, trust)
     address, fragment = facts.address, facts.fragment
     if trust.address_alone and said.for_ and _trusted(address, trust.networks):
         address = client_address(address, said.for_, trust.networks)
         fragment = _fragment(address, facts.port, facts.https)
     lines = b"%bX-Forwarded-Host: %b\r\n" % (fragment, headers.authority)
+    if trust.renamed is not None:
+        return Told(lines + originals(said), headers.authority, address, facts.https)
     return Told(lines, headers.authority, address, facts.https, believed=False)
+
+
+def _renamed(headers: RequestHeaders, names: tuple[bytes, bytes]) -> Forwarded:
+    """What forwarders said, where they tell the client and the Host by headers of these names."""
+    values: list[list[bytes]] = [[], []]
+    for found in grammar.field.finditer(headers.block):
+        name = found[1].lower()
+        for at, wanted in enumerate(names):
+            if name == wanted:
+                values[at].append(found[2].rstrip(b" \t"))
+    client, host = (b", ".join(lines) for lines in values)
+    return replace(headers.forwarded, for_=client, host=host)
 
 
 def originals(said: Forwarded) -> bytes:
@@ -136,12 +163,13 @@ def originals(said: Forwarded) -> bytes:
     return lines
 
 
-def _believe(facts: ClientFacts, authority: bytes, said: Forwarded, trust: Trust) -> Told:
+def _believe(facts: ClientFacts, authority: bytes, said: Forwarded, whole: bytes, trust: Trust) -> Told:
+    """``whole``: the X-Forwarded-For that came, which the peer is put behind if all of it is to be told."""
     client = client_address(facts.address, said.for_, trust.networks)
     peer = facts.address.encode()
     chain = client.encode()
     if trust.full_chain:
-        chain = said.for_ + b", " + peer if said.for_ else peer
+        chain = whole + b", " + peer if whole else peer
     scheme = said.proto.partition(b",")[0].strip()
     if not _scheme(scheme):
         scheme = b"https" if facts.https else b"http"

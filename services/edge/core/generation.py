@@ -42,6 +42,7 @@ from services.edge.core.proxying import Proxying, proxying_of
 from services.edge.core.request_head import HeadLimits
 from services.edge.core.streams import NONE as NO_STREAMS
 from services.edge.core.streams import Streams
+from services.edge.core.response_head import NAMELESS, Naming
 from services.edge.core.tls_options import TLSOptions, tls_options
 
 PLANNED_AT_MOST: Final = 16384
@@ -51,6 +52,9 @@ HEAD_TIME: Final = 10.0
 """Seconds for a whole head, from its first byte (a drip of bytes does not extend it), where ``client-header-timeout``
 says nothing else: those that it says by default are long for somebody who has begun to speak."""
 
+RESTS_AFTER: Final = 5.0
+"""Seconds after which an idle connection lets go of what it remembers for the next request."""
+
 _UNSAID: Final = Settings()
 
 Bodies = Mapping[ResourceKind, Layered]
@@ -59,7 +63,8 @@ Bodies = Mapping[ResourceKind, Layered]
 
 class Generation:
     """See the module. ``epoch``, ``version`` and ``digest`` are the snapshot's. ``requests_at_most``: of a client's
-    connection; 0 where connections are not kept at all (nginx: ``keepalive_timeout 0``). ``proxying``: that of all
+    connection; 0 where connections are not kept at all (nginx: ``keepalive_timeout 0``); ``rests_after``: seconds until
+    an idle one keeps as little as it can. ``proxying``: that of all
     routes which say nothing of their own; ``tls_options``: of hosts likewise. ``head_limits``: how large the head
     of a request may be; ``head_time``: seconds that it may take, once it has begun. ``streams``: what is handed on
     unread."""
@@ -78,8 +83,10 @@ class Generation:
         "epoch",
         "head_limits",
         "head_time",
+        "naming",
         "proxying",
         "requests_at_most",
+        "rests_after",
         "security_line",
         "settings",
         "streams",
@@ -113,11 +120,15 @@ class Generation:
         self.bound: Bound | None = bound_of(settings)
         self.security_line: bytes = security_line(settings)
         self.added_lines: bytes = added_lines(settings)
+        self.naming: Naming = naming_of(settings)
         number, size = settings.large_client_header_buffers
-        self.head_limits = HeadLimits(size, number * size)
+        odd = not settings.ignore_invalid_headers
+        underscores = odd or settings.enable_underscores_in_headers
+        self.head_limits = HeadLimits(size, number * size, underscores, odd)
         whole = settings.client_header_timeout
         self.head_time = HEAD_TIME if whole == _UNSAID.client_header_timeout else whole
         self.requests_at_most = settings.keep_alive_requests if settings.keep_alive > 0 else 0
+        self.rests_after = min(settings.keep_alive, RESTS_AFTER)
         self._bodies = bodies
         self._hosts = bodies["virtualhost"]
         self._upstream_bodies = bodies["upstream"]
@@ -367,7 +378,12 @@ def own_lines(generation: Generation | None, tls: bool) -> bytes:
     if generation is None:
         return b""
     lines = generation.added_lines + generation.security_line if tls else generation.added_lines
-    return lines + b"Server: limen\r\n" if generation.settings.server_tokens else lines
+    return lines + generation.naming.own
+
+
+def naming_of(settings: Settings) -> Naming:
+    """What clients are told of who serves them (``server-tokens``, ``allow-backend-server-header``)."""
+    return Naming(b"Server: limen\r\n", settings.allow_backend_server_header) if settings.server_tokens else NAMELESS
 
 
 def security_line(settings: Settings) -> bytes:

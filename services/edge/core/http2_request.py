@@ -15,7 +15,14 @@ from services.edge.core.forwarded import ClientFacts
 from services.edge.core.generation import Generation
 from services.edge.core.http2.events import NO_LENGTH, RequestHead
 from services.edge.core.prepared import Prepared, Standing, prepare
-from services.edge.core.request_head import RefusedError, read_block, read_headers, without_underscores
+from services.edge.core.request_head import (
+    USUAL_LIMITS,
+    HeadLimits,
+    RefusedError,
+    ordinary,
+    read_block,
+    read_headers,
+)
 from services.edge.core.whole_head import read_line
 
 REMEMBERED: Final = 32
@@ -88,11 +95,13 @@ class Requests:
 
     def _prepare(self, head: RequestHead, ended: bool, generation: Generation) -> Prepared:
         block = block_of(head, ended)
-        headers = read_block(block, 0, 1, True)
+        limits = generation.head_limits
+        is_small = len(block) <= min(limits.line, USUAL_LIMITS.line)
+        headers = read_block(block, 0, 1, True) if is_small else None
         if headers is None:
             if grammar.any_block(block) is None:
                 raise RefusedError(400, "header")
-            headers = read_headers(without_underscores(block), 1)
+            headers = read_headers(ordinary(block, limits), 1, b"", limits)
         prepared = prepare(self._facts, headers, generation, self._standing)
         self._standing = prepared.standing
         return prepared

@@ -10,7 +10,7 @@ from typing import Final
 
 from services.edge.core import grammar
 from services.edge.core.http2 import encode_fields, encode_response
-from services.edge.core.response_head import ResponseHead, server_line
+from services.edge.core.response_head import NAMELESS, Naming, ResponseHead, server_told
 
 REMEMBERED: Final = 2048
 """Blocks that are remembered by a worker, for each set of lines of our own."""
@@ -34,18 +34,18 @@ def block_of(status: int, lines: bytes) -> bytes:
 
 class Blocks:
     """Blocks of responses' heads. ``security_line``: the Strict-Transport-Security line of ours, empty where there is
-    none; ``servers``: endpoints' names are told."""
+    none; ``naming``: what is told of the server."""
 
-    __slots__ = ("_known", "_security_line", "_servers")
+    __slots__ = ("_known", "_naming", "_security_line")
 
-    def __init__(self, security_line: bytes, servers: bool) -> None:
+    def __init__(self, security_line: bytes, naming: Naming = NAMELESS) -> None:
         self._known: dict[bytes, bytes] = {}
         self._security_line = security_line
-        self._servers = servers
+        self._naming = naming
 
     def says_the_same(self, other: Blocks) -> bool:
         """Whether the lines of our own are those of ``other``."""
-        return self._security_line == other._security_line and self._servers is other._servers
+        return self._security_line == other._security_line and self._naming == other._naming
 
     def block(self, head: ResponseHead, date: bytes) -> bytes:
         """The block of an endpoint's head; ``date``: for one that has none."""
@@ -53,7 +53,7 @@ class Blocks:
         return block if head.dated else block + encode_fields(((b"date", date),))
 
     def _encode(self, head: ResponseHead) -> bytes:
-        server = server_line(head) if self._servers else b""
+        server = server_told(head, self._naming)
         line_end = head.passed.find(b"\n") + 1
         security = b"" if head.secured else self._security_line or head.security_line
         lines = b"".join((head.passed[line_end:], security, server))

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from services.edge.core.forwarded import Told
 from services.edge.core.request_head import CHUNKED, RequestHeaders
-from services.edge.core.response_head import ResponseHead, server_line
+from services.edge.core.response_head import Naming, ResponseHead, server_told
 
 
 def opening(told: Told) -> bytes:
@@ -37,7 +37,7 @@ def middle(opening_: bytes, headers: RequestHeaders) -> bytes:
 
 class Wish(Struct, frozen=True, gc=False):
     """How a client wants its response. ``complete``: the whole body is at hand; ``persistent``: the connection may
-    stay; ``security_line``: the Strict-Transport-Security line of ours, if any; ``servers``: tell the endpoint's name.
+    stay; ``security_line``: the Strict-Transport-Security line of ours, if any; ``naming``: what is told of the server.
     """
 
     minor: int
@@ -45,7 +45,7 @@ class Wish(Struct, frozen=True, gc=False):
     complete: bool
     persistent: bool
     security_line: bytes
-    servers: bool
+    naming: Naming
 
 
 class ClientHead(Struct, frozen=True, gc=False):
@@ -81,7 +81,7 @@ def client_head(head: ResponseHead, wish: Wish, length: int, date: bytes) -> Cli
             connection,
             b"" if head.dated else b"Date: %b\r\n" % date,
             b"" if head.secured else wish.security_line or head.security_line,
-            server_line(head) if wish.servers else b"",
+            server_told(head, wish.naming),
             b"\r\n",
         )
     )

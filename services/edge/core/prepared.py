@@ -65,7 +65,8 @@ def prepare(facts: ClientFacts, headers: RequestHeaders, generation: Generation,
         return Prepared(b"" if headers.length else headers.block, headers, standing, middle(standing.opening, headers))
     if headers.minor == 1 and (said is NOT_FORWARDED or not generation.trust.heeds):
         if standing is None or headers.authority != standing.authority or standing.generation is not generation:
-            standing = _stand(facts, headers, generation, headers.authority)
+            told_alike = generation.trust.renamed is None
+            standing = _stand(facts, headers, generation, headers.authority if told_alike else b"")
     else:
         standing = _stand(facts, headers, generation, b"")
     if generation.blocked is not None and generation.blocked.blocks(headers.block):

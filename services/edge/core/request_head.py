@@ -15,16 +15,20 @@ from msgspec import Struct
 
 from services.contract.hosts import MAX_HOST_LENGTH, host_key
 from services.edge.core import grammar
+from services.edge.core.header_names import names_that_go_on
 
 CHUNKED = -1
 """``length`` of a body in chunks."""
 
 
 class HeadLimits(Struct, frozen=True, gc=False):
-    """How large a head may be: ``line``: its first line, and each header; ``block``: all headers together."""
+    """How large a head may be: ``line``: its first line, and each header; ``block``: all headers together. Which names
+    go on, beside ordinary ones: with ``underscores``, and ``odd`` ones."""
 
     line: int = grammar.LINE_LIMIT
     block: int = grammar.HEADERS_LIMIT
+    underscores: bool = False
+    odd: bool = False
 
 
 USUAL_LIMITS: Final = HeadLimits()
@@ -97,6 +101,9 @@ _TAKEN: Final = (
 """Names that are read, and written anew where they are to go on. Of X-Auth-* those pass with which a client itself
 proves who it is; the others tell what somebody in front has found out, and nobody is in front."""
 
+_reserved: Final = re.compile(b"|".join(name.replace(b"[^:]*+", b".*").replace(b":)", b"$)") for name in _TAKEN))
+"""The same without what ends a name."""
+
 _split = re.compile(rb"\n(%b):[\t ]*+([^\r]*+)\r(?=\n)" % grammar.one_of(_TAKEN)).split
 """A block as (what goes on, name, value), again and again, and at last what goes on."""
 
@@ -121,8 +128,8 @@ usual_block = re.compile(
     % (LINES, one_taken(2), _AUTHORITY_LIMIT, LINES, one_taken(7, 2), one_taken(10, 2, 7))
 ).match
 """A whole block as most clients send it: of the names that are read it has Host, perhaps a length and a request id, and
-``Connection: keep-alive``, at most one of them before and two after it. Fewer lines than COUNT_LIMIT, no name with an
-underscore."""
+``Connection: keep-alive``, at most one of them before and two after it. Fewer lines than COUNT_LIMIT, with
+ordinary names."""
 
 _websocket_key = re.compile(rb"\r\nsec-websocket-key:[\t ]*+[0-9A-Za-z+/]", re.IGNORECASE).search
 _protocols = re.compile(rb"%b++(?:/%b++)?(?:[\t ]*+,[\t ]*+%b++(?:/%b++)?)*+" % ((grammar.TOKEN,) * 4)).fullmatch
@@ -187,7 +194,7 @@ def read_headers(block: bytes, minor: int, authority: bytes = b"", limits: HeadL
 
 
 def read_block(data: bytes, at: int, minor: int, usual_first: bool) -> RequestHeaders | None:
-    """The headers that begin at ``at``; None: not all there, not well formed, or with an underscore in a name.
+    """The headers that begin at ``at``; None: not all there, not well formed, or with names that are not ordinary.
 
     ``usual_first``: worth trying the quick way, which gives the same for what it takes. Raises RefusedError.
     """
@@ -276,6 +283,6 @@ def _read_upgrade(value: bytes, block: bytes) -> bytes:
     return value
 
 
-def without_underscores(block: bytes) -> bytes:
-    """``block`` without the lines whose name has an underscore: applications fold ``_`` and ``-`` into one."""
-    return b"\r\n" + b"".join(line[0] for line in grammar.field.finditer(block) if b"_" not in line[1]) + b"\r\n"
+def ordinary(block: bytes, limits: HeadLimits) -> bytes:
+    """``block``, which matched ``grammar.any_block``, without the lines whose names do not go on."""
+    return names_that_go_on(block, _reserved, underscores=limits.underscores, odd=limits.odd)

@@ -192,6 +192,22 @@ def _framed(
     return ResponseHead(block, status, size, passed, framed, dated and size >= 0, persistent, dated, upgrade, security)
 
 
+class Naming(Struct, frozen=True, gc=False):
+    """What clients are told of who serves them. ``own``: our line, empty: nothing at all; ``endpoints``: what the
+    endpoint calls itself instead, if it does."""
+
+    own: bytes = b""
+    endpoints: bool = False
+
+
+NAMELESS: Final = Naming()
+
+
+def server_told(head: ResponseHead, naming: Naming) -> bytes:
+    """The Server line of a response with ``head``, if it has one."""
+    return (server_line(head) if naming.endpoints else b"") or naming.own
+
+
 def server_line(head: ResponseHead) -> bytes:
     """What the endpoint calls itself, as a line; empty if it does not say."""
     names = _server(head.block)

@@ -15,8 +15,8 @@ from services.edge.core.request_head import (
     RefusedError,
     RequestHeaders,
     check_size,
+    ordinary,
     read_headers,
-    without_underscores,
 )
 
 
@@ -69,7 +69,7 @@ def read_head(data: bytes, limits: HeadLimits = USUAL_LIMITS) -> Head:
     if len(block) > 4 * grammar.COUNT_LIMIT:
         check_size(block, limits)
     if grammar.plain_block(block) is None:
-        block = without_underscores(block)
+        block = ordinary(block, limits)
     return Head(line, read_headers(block, line.minor, line.authority, limits), block_match.end())
 
 

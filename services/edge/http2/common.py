@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from services.edge.core.generation import Generation
 from services.edge.core.http2 import CLIENT_LIMITS, Limits
+from services.edge.core.http2.frames import DEFAULT_FRAME
 from services.edge.core.http2_response import Blocks
 from services.runtime.logs import log
 
@@ -32,7 +33,7 @@ class Common:
     def __init__(self, tls: bool) -> None:
         self._tls = tls
         self._generation: Generation | None = None
-        self._blocks = Blocks(b"", False)
+        self._blocks = Blocks(b"")
         self._limits = CLIENT_LIMITS
         self.requests_at_most = 0
         self._said_at = float("-inf")
@@ -52,11 +53,10 @@ class Common:
 
     def _follow(self, generation: Generation) -> None:
         self._generation = generation
-        settings = generation.settings
-        blocks = Blocks(generation.security_line if self._tls else b"", settings.server_tokens)
+        blocks = Blocks(generation.security_line if self._tls else b"", generation.naming)
         if not blocks.says_the_same(self._blocks):  # what is remembered outlives generations that say the same
             self._blocks = blocks
-        self._limits = replace(CLIENT_LIMITS, streams=settings.http2_max_concurrent_streams or CLIENT_LIMITS.streams)
+        self._limits = limits_of(generation)
         self.requests_at_most = generation.requests_at_most * self._limits.streams
 
     def broke_rule(self, client: str, reason: str) -> None:
@@ -68,3 +68,15 @@ class Common:
         more, self._unsaid = self._unsaid, 0
         self._said_at = now
         log(_log, logging.WARNING, "client of HTTP/2 was cut off", client=client, reason=reason, more_like_it=more)
+
+
+def limits_of(generation: Generation) -> Limits:
+    """What a client may do under ``generation``: ``http2-max-concurrent-streams``, ``large-client-header-buffers``."""
+    size = generation.head_limits.block
+    return replace(
+        CLIENT_LIMITS,
+        streams=generation.settings.http2_max_concurrent_streams or CLIENT_LIMITS.streams,
+        header_bytes=size,
+        block_bytes=max(CLIENT_LIMITS.block_bytes, size),
+        continuations=max(CLIENT_LIMITS.continuations, -(-size // DEFAULT_FRAME)),
+    )

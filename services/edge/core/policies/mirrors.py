@@ -56,7 +56,7 @@ def mirroring(context: Context) -> Mirroring | None:
         place = place_of(url(asked))
         if place is None:
             return None
-        lines = without(head, _NOT_SENT, head.find(b"\n") + 1)
+        lines = without(head[:-2], _NOT_SENT, head.find(b"\n") + 1)
         line = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (
             asked.method,
             target_of(place.target, asked, varies=varies),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from proto.codec import record_of
 from proto.resources import Settings
 from services.edge.core.forwarded import Told, client_facts, tell, trust_of
+from services.edge.core.generation import Generation
+from services.edge.core.prepared import prepare
 from services.edge.core.request_head import read_headers
 
 
@@ -67,3 +72,34 @@ def test_what_is_believed_must_still_be_well_formed() -> None:
 def test_an_ipv4_client_of_an_ipv6_socket_is_an_ipv4_client() -> None:
     assert told(Settings(), address="::ffff:1.2.3.4").client == "1.2.3.4"
     assert told(Settings(), address="fe80::1%eth0").client == "fe80::1"
+
+
+def test_forwarders_may_tell_by_other_headers() -> None:
+    lines = ("CF-Connecting-IP: 1.1.1.1", "X-Forwarded-For: 2.2.2.2", "X-Host: told.example", "X-Forwarded-Host: x")
+    names: dict[str, Any] = {"forwarded_for_header": "CF-Connecting-IP", "forwarded_host_header": "X-Host"}
+    said = told(Settings(use_forwarded_headers=True, **names), *lines)
+    assert said.client == value(said, "X-Real-IP") == value(said, "X-Forwarded-For") == "1.1.1.1"
+    assert said.authority == value(said, "X-Forwarded-Host").encode() == b"told.example"
+    assert value(said, "X-Original-Forwarded-For") == "1.1.1.1"
+    whole = told(Settings(use_forwarded_headers=True, compute_full_forwarded_for=True, **names), *lines)
+    assert value(whole, "X-Forwarded-For") == "2.2.2.2, 10.0.0.9"
+    doubted = told(Settings(**names), *lines)
+    assert (doubted.client, doubted.authority) == ("10.0.0.9", b"h.example")
+    assert value(doubted, "X-Original-Forwarded-For") == "1.1.1.1"
+    assert value(doubted, "X-Original-Forwarded-Host") == "told.example"
+    alone = told(Settings(enable_real_ip=True, **names), *lines, "CF-Connecting-IP: 3.3.3.3")
+    assert alone.client == "1.1.1.1"
+    assert alone.authority == b"h.example"
+
+
+def test_what_other_headers_tell_holds_for_one_request() -> None:
+    table = Generation.first(
+        [record_of("global", Settings(use_forwarded_headers=True, forwarded_for_header="X-C"))], 1, 1, b""
+    )
+    facts, standing = client_facts("10.0.0.9", 80, False), None
+    for client in ("1.1.1.1", "2.2.2.2", "10.0.0.9"):
+        lines = f"X-C: {client}\r\n" if client != "10.0.0.9" else ""
+        prepared = prepare(facts, read_headers(f"\r\nHost: h\r\n{lines}\r\n".encode(), 1), table, standing)
+        standing = prepared.standing
+        assert standing.address == client
+        assert prepared.middle.count(b"X-Original-Forwarded-For") == (client != "10.0.0.9")

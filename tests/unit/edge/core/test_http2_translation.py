@@ -11,8 +11,8 @@ from services.edge.core.http2.hpack_decoder import Decoder
 from services.edge.core.http2_request import REMEMBERED, Requests, block_of, check_target
 from services.edge.core.http2_response import Blocks, fields_of
 from services.edge.core.http2_response import block_of as response_block
-from services.edge.core.request_head import RefusedError
-from services.edge.core.response_head import read_whole
+from services.edge.core.request_head import USUAL_LIMITS, RefusedError
+from services.edge.core.response_head import Naming, read_whole
 
 FACTS = client_facts("192.0.2.1", 443, True)
 
@@ -104,7 +104,7 @@ def test_a_response_is_encoded_once_but_for_its_date(dated: bool) -> None:
     line = b"Date: then\r\n" if dated else b""
     read = read_whole(b"HTTP/1.1 200 OK\r\n%bContent-Length: 2\r\nServer: s\r\n\r\n" % line, True)
     assert read is not None
-    blocks = Blocks(b"Strict-Transport-Security: max-age=1\r\n", servers=False)
+    blocks = Blocks(b"Strict-Transport-Security: max-age=1\r\n")
     first, second = blocks.block(read, b"now"), blocks.block(read, b"later")
     assert (first == second) is dated
     assert dict(decoded(first)) == {
@@ -113,9 +113,9 @@ def test_a_response_is_encoded_once_but_for_its_date(dated: bool) -> None:
         b"strict-transport-security": b"max-age=1",
         b"date": b"then" if dated else b"now",
     }
-    assert dict(decoded(Blocks(b"", servers=True).block(read, b"now")))[b"server"] == b"s"
-    assert blocks.says_the_same(Blocks(b"Strict-Transport-Security: max-age=1\r\n", servers=False))
-    assert not blocks.says_the_same(Blocks(b"", servers=False))
+    assert dict(decoded(Blocks(b"", Naming(b"Server: limen\r\n", endpoints=True)).block(read, b"now")))[b"server"] == b"s"
+    assert blocks.says_the_same(Blocks(b"Strict-Transport-Security: max-age=1\r\n"))
+    assert not blocks.says_the_same(Blocks(b""))
 
 
 def test_own_answers() -> None:

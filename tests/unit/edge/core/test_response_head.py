@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from services.edge.core import grammar
 from services.edge.core.outgoing import Wish, client_head
 from services.edge.core.response_head import (
+    NAMELESS,
     CHUNKED,
     UNTIL_CLOSE,
     BadResponseError,
@@ -88,7 +89,7 @@ def test_a_head_that_is_no_head_is_refused_early() -> None:
 
 def wish(minor: int = 1, *, complete: bool = True, persistent: bool = True, bodiless: bool = False) -> Wish:
     """A client's wish over plain http."""
-    return Wish(minor, bodiless, complete, persistent, b"", False)
+    return Wish(minor, bodiless, complete, persistent, b"", NAMELESS)
 
 
 @pytest.mark.parametrize(
