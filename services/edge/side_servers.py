@@ -1,6 +1,7 @@
 """Connections to servers beside the endpoints, which are asked who may pass or get copies of requests.
 
-HTTP/1.1, with or without TLS; a few are kept for the next time. Owns these connections. Must not know what is asked. Certificates of these servers are not checked, as nginx does not.
+HTTP/1.1, with or without TLS; a few are kept for the next time. Owns these connections. Must not know what is asked.
+Certificates of these servers are not checked, as nginx does not.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ KEPT_AT_MOST: Final = 64
 """Idle connections of a worker."""
 KEPT_FOR: Final = 15.0
 """Seconds that one is kept idle."""
+_LOOK_EVERY: Final = 1.0
+"""Seconds after which those that nobody takes are looked at."""
 _BODY_AT_MOST: Final = 64 * 1024
 """Bytes of an answer that are read, though nobody wants them, to keep the connection."""
 _INTERIM_AT_MOST: Final = 8
@@ -43,6 +46,7 @@ class SideServers:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._idle: list[tuple[Address, _Connection]] = []
+        self._looked_at = 0.0
         self._context: ssl.SSLContext | None = None
 
     async def exchange(
@@ -111,10 +115,14 @@ class SideServers:
 
     def _take(self, address: Address) -> _Connection | None:
         now = self._loop.time()
-        self._idle = [kept for kept in self._idle if _is_good(kept[1], now)]
+        if now >= self._looked_at + _LOOK_EVERY:
+            self._looked_at = now
+            self._idle = [kept for kept in self._idle if _is_good(kept[1], now)]
         for at in range(len(self._idle) - 1, -1, -1):
             if self._idle[at][0] == address:
-                return self._idle.pop(at)[1]
+                connection = self._idle.pop(at)[1]
+                if _is_good(connection, now):
+                    return connection
         return None
 
     def _keep(self, address: Address, connection: _Connection) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -78,9 +79,30 @@ def clean(value: bytes) -> bytes:
     return _unclean.sub(b"", value)
 
 
-def without(lines: bytes, names: frozenset[bytes], start: int = 0) -> bytes:
-    """``lines`` from ``start`` on without those of these names (lower case)."""
-    return b"".join([found[0] for found in grammar.field.finditer(lines, start) if found[1].lower() not in names])
+def without(block: bytes, names: frozenset[bytes], start: int = 0) -> bytes:
+    """The lines of ``block`` from ``start`` on without those of these names (lower case), and nothing but lines."""
+    return b"".join([found[0] for found in grammar.field.finditer(block, start) if found[1].lower() not in names])
+
+
+def _cut(lines: bytes, names: frozenset[bytes]) -> bytes:
+    """The same for what is nothing but lines, quickly where few are to go."""
+    kept = b"\n" + lines
+    lowered = kept.lower()
+    for beginning in _beginnings(names):
+        at = lowered.find(beginning)
+        if at < 0:
+            continue
+        end = lowered.find(b"\n", at + 1)
+        if lowered.find(beginning, end) >= 0:  # cutting out very many lines one by one would take long
+            return without(lines, names)
+        kept, lowered = kept[:at] + kept[end:], lowered[:at] + lowered[end:]
+    return kept[1:]
+
+
+@lru_cache(maxsize=1024)
+def _beginnings(names: frozenset[bytes]) -> tuple[bytes, ...]:
+    """How lines of these names begin, with the end of the line before."""
+    return tuple(b"\n%b:" % name for name in names)
 
 
 def edit_request(head: bytes, edits: Iterable[RequestEdit]) -> bytes:
@@ -89,9 +111,9 @@ def edit_request(head: bytes, edits: Iterable[RequestEdit]) -> bytes:
     first, lines = head[:line_end], head[line_end:-2]
     for edit in edits:
         if edit.removed:
-            lines = without(lines, edit.removed)
+            lines = _cut(lines, edit.removed)
         if edit.host:
-            lines = b"Host: %b\r\n%b" % (edit.host, without(lines, _HOST))
+            lines = b"Host: %b\r\n%b" % (edit.host, _cut(lines, _HOST))
         if edit.old:
             first = first.replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n")
         lines += edit.lines
@@ -105,7 +127,7 @@ def edit_response(status: int, lines: bytes, edits: Iterable[ResponseEdit]) -> b
     """``lines`` of a response's head (each with its CRLF) with ``edits`` in their order."""
     for edit in edits:
         if edit.removed:
-            lines = without(lines, edit.removed)
+            lines = _cut(lines, edit.removed)
         lines += edit.lines
         if edit.change is not None:
             lines = edit.change(status, lines)
