@@ -242,3 +242,32 @@ async def test_cve_2026_4342_a_comment_with_a_path() -> None:
     async with yard(hostile(path, "ImplementationSpecific", name="evil")) as made:
         reply, arrived = await made.ask("/x")
         assert (reply.status, arrived) == (404, [])
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example; } server {", "evil.example\nserver_name x", '"', "evil.example #", "*.*", "~^x"]
+)
+def test_cve_2026_24512_a_host_that_is_not_quoted(host: str) -> None:
+    """A host is a DNS name, or its Ingress is not taken over."""
+    compiler = compiled(hostile(host=host))
+    assert "host-invalid" in {found.code for found in said_of(compiler)}
+    assert set(hosts(compiler)) <= {"bank.example"}
+    assert victims(compiler) == unharmed()
+
+
+@pytest.mark.parametrize("alias", ["bank.example", "*.example;}", "x.example\nroot /;", "~(", "~^(a+)+$", "_"])
+async def test_cve_2025_1098_names_that_are_others(alias: str) -> None:
+    """A further name is one that nobody declares; it cannot take a victim's host, nor hold an edge."""
+    async with yard(hostile(server_alias=alias)) as made:
+        reply, _ = await made.ask("/x", host="a" * 60 + "!.example")
+        assert reply.status in (400, 404)
+
+
+def test_cve_2021_25745_a_secret_of_tls_that_is_a_path() -> None:
+    """Names of Secrets are looked up in a table; such ones are refused as ingress-nginx does."""
+    for name in ("../../var/run/secrets/x", "/etc/nginx/nginx.conf", "x;alias /;"):
+        evil = hostile()
+        evil["spec"]["tls"] = [{"hosts": [EVIL], "secretName": name}]
+        compiler = compiled(evil)
+        assert {found.code for found in said_of(compiler)} & {"spec-unsafe", "secret-not-found"}
+        assert not [record for record in compiler.records() if record.kind == "certificate"]
