@@ -63,6 +63,11 @@ class ClientConnection(Responding):
         self._repeats = False
         self._usual = True
 
+    def _rest(self) -> None:
+        self._generation = self._prepared = self._standing = None
+        self._beginnings = Beginnings(familiar_request)
+        self._exchange.rest()
+
     # --- requests -----------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:

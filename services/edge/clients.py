@@ -102,6 +102,10 @@ class Kept(Protocol):
     def doing(self) -> Doing:
         """What it does now."""
 
+    @property
+    def lasts_until(self) -> float:
+        """When it ends, while nothing comes."""
+
     def announce(self) -> None:
         """Say as early as the protocol can that the connection will end; requests may still come."""
 

@@ -104,6 +104,10 @@ class Connection(asyncio.Protocol):
         """The request is over, however it ended: nothing of it is needed any more."""
 
     @abstractmethod
+    def _rest(self) -> None:
+        """Let go of what is only remembered for the next request, and of the generation of the last one."""
+
+    @abstractmethod
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
 
@@ -208,8 +212,29 @@ class Connection(asyncio.Protocol):
             self.deadline = NEVER  # it is the endpoint that is waited for: its connection has a deadline of its own
         elif state == CLOSED:
             self.transport.abort()
-        else:
+        elif state != IDLE or not self._stays():
             self._end()
+
+    @property
+    def lasts_until(self) -> float:
+        """When it ends, while nothing comes."""
+        return self.deadline + self._unrested()
+
+    def _unrested(self) -> float:
+        """Seconds that are left of ``keep-alive`` when it is time to rest; 0.0: it rests already."""
+        generation = self._generation
+        if generation is None or self._state != IDLE:
+            return 0.0
+        return generation.settings.keep_alive - generation.rests_after
+
+    def _stays(self) -> bool:
+        """Whether an idle connection stays for longer; it keeps as little as it can from now on."""
+        left = self._unrested()
+        if left <= 0.0:
+            return False
+        self.deadline += left
+        self._rest()
+        return True
 
     # --- between requests, and the end --------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ they come; nothing is buffered but what one read brought.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -154,6 +155,16 @@ class Exchange(Sending):
         """Talk to ``client`` from now on; ``interceptor``: who replaces some responses."""
         self._client = client
         self.interceptor = interceptor
+
+    def rest(self) -> None:
+        """There is no request, nor will there be one soon: keep nothing of the last one."""
+        self.block = self.target = self.request_id = self.answer = self._head = b""
+        self.labels = NO_LABELS
+        self.earlier = ()
+        with suppress(AttributeError):
+            del self._generation
+        with suppress(AttributeError):
+            del self._forward
 
     def forget(self) -> None:
         """The request at hand reaches no endpoint."""

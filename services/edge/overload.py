@@ -153,7 +153,7 @@ class Overload:
         for connection in list(resting)[: (len(resting) + 3) // 4]:
             connection.drop()
         idle = [one for listener in self.listeners for one in listener.connections if one.doing == "waiting"]
-        idle.sort(key=attrgetter("deadline"))  # whoever has waited longest has the least time left
+        idle.sort(key=attrgetter("lasts_until"))  # whoever has waited longest has the least time left
         for one in idle[:count]:
             one.drain()
         if idle:

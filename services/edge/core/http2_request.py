@@ -77,6 +77,12 @@ class Requests:
         self._unended: dict[RequestHead, Prepared] = {}
         self._standing: Standing | None = None
 
+    def forget(self) -> None:
+        """Remember nothing for requests to come."""
+        self._generation = self._standing = None
+        self._ended.clear()
+        self._unended.clear()
+
     def prepare(self, head: RequestHead, ended: bool, generation: Generation) -> Prepared:
         """What follows from ``head``. ``ended``: no body follows. Raises RefusedError."""
         if generation is not self._generation:

@@ -86,9 +86,17 @@ class Http2Connection(Lasting):
     def connection_lost(self, error: Exception | None) -> None:
         """The client is gone."""
         super().connection_lost(error)
+        self._forget_streams()
+
+    def _forget_streams(self) -> None:
         for stream in self._free:
             stream.exchange.police(NOBODY, None)
         self._free.clear()
+
+    def _rest(self) -> None:
+        self._forget_streams()
+        self.requests.forget()
+        self.engine.forget()
 
     def data_received(self, data: bytes) -> None:
         """Frames, whole or in part."""

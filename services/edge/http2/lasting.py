@@ -7,6 +7,7 @@ Owns its state, its deadline and the writing of what the engine has to say. Must
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
@@ -48,6 +49,7 @@ class Lasting(asyncio.Protocol):
 
     __slots__ = (
         "_announced",
+        "_ends_at",
         "_flushing",
         "_gone_at",
         "_in_head",
@@ -75,7 +77,7 @@ class Lasting(asyncio.Protocol):
         self.engine = ServerConnection(common.limits(self.serving.generation))
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
         self.facts: ClientFacts
-        self.deadline = NEVER
+        self.deadline = self._ends_at = NEVER
         self.congested = False
         self.full = False
         self._state = OPEN
@@ -177,6 +179,9 @@ class Lasting(asyncio.Protocol):
             self._fail(PROTOCOL_ERROR, "head-timeout")
         elif self._streams:
             self.deadline = NEVER
+        elif self.deadline < self._ends_at:
+            self.deadline = self._ends_at
+            self._rest()
         else:
             self.engine.shutdown(NO_ERROR)
             self._end()
@@ -227,11 +232,20 @@ class Lasting(asyncio.Protocol):
         if self._streams:
             self.deadline = NEVER
         elif self._requests and generation is not None:
-            self.deadline = now + generation.settings.keep_alive
-        elif generation is not None:
-            self.deadline = self._made_at + generation.settings.client_header_timeout
+            self.deadline = now + generation.rests_after
+            self._ends_at = now + generation.settings.keep_alive
         else:
-            self.deadline = self._made_at + FIRST_TIME
+            patience = FIRST_TIME if generation is None else generation.settings.client_header_timeout
+            self.deadline = self._ends_at = self._made_at + patience
+
+    @property
+    def lasts_until(self) -> float:
+        """When it ends, while nothing comes."""
+        return self._ends_at
+
+    @abstractmethod
+    def _rest(self) -> None:
+        """Let go of what is only remembered for requests to come."""
 
     # --- the end ------------------------------------------------------------------------------------------------
 

@@ -158,6 +158,11 @@ class Splice:
         """Nobody knows whether it is idle, so it never is."""
         return "writing"
 
+    @property
+    def lasts_until(self) -> float:
+        """When it ends, if nothing is said."""
+        return self.deadline
+
     def announce(self) -> None:
         """Nothing can be said to it."""
 

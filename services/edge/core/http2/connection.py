@@ -63,6 +63,10 @@ class Connection(Control):
         """How many bytes ``data_to_send`` would give."""
         return self._flow.queued
 
+    def forget(self) -> None:
+        """Remember nothing but what the protocol demands: nothing comes for now."""
+        self._reader.forget()
+
     @property
     def waiting(self) -> int:
         """How many bytes wait for the peer's windows."""

@@ -87,6 +87,19 @@ class HeadReader:
         self._alone_responses: dict[bytes, tuple[ResponseHead, tuple[Field, ...]]] = {}
         self._alone_trailers: dict[bytes, tuple[Fields, tuple[Field, ...]]] = {}
 
+    def forget(self) -> None:
+        """Remember no head; the decoder's table stays, which the peer relies on."""
+        for known in (
+            self._heads,
+            self._pathless,
+            self._requests,
+            self._responses,
+            self._trailers,
+            self._alone_responses,
+            self._alone_trailers,
+        ):
+            known.clear()
+
     def request(self, block: bytes) -> tuple[RequestHead, bytes]:
         """(head, path). Raises ConnectionFaultError, StreamFaultError or TooLargeError."""
         start, end = _path_at(block)
