@@ -87,6 +87,9 @@ class DatagramPort:
         session = self.sessions.get((client, back))
         if session is None:
             serving = self.serving
+            if not self._lets_in(bound, back):
+                serving.traffic.counters["refused-address"] += 1
+                return
             account = Account(self.stream, two(client), two(bound.getsockname()), serving.ledger.ended)
             if len(self.sessions) >= SESSIONS_AT_MOST or serving.limits.full() or serving.overload.turns_away:
                 serving.traffic.counters["stream-sessions-refused"] += 1
@@ -96,6 +99,19 @@ class DatagramPort:
             session = _Session(self, bound, client, back, account)
             self.sessions[client, back] = session
         session.ask(data)
+
+    def _lets_in(self, bound: socket.socket, back: Control) -> bool:
+        """Whether clients are let in at the address that was asked (``bind-address``)."""
+        newest = self.serving.newest
+        if newest is None or newest.bound is None:
+            return True
+        address = two(bound.getsockname())[0]
+        for level, _, data in back:
+            if level == socket.IPPROTO_IPV6:
+                address = socket.inet_ntop(socket.AF_INET6, data[:16])
+            else:
+                address = socket.inet_ntop(socket.AF_INET, _info.unpack_from(data)[1])
+        return newest.bound.takes(address)
 
 
 class _Session:

@@ -105,11 +105,14 @@ class _Newcomer(asyncio.Protocol):
         self._transport = real = cast(asyncio.Transport, transport)
         peer, server = two(real.get_extra_info("peername")), two(real.get_extra_info("sockname"))
         self._account = Account(port.stream, peer, server, serving.ledger.ended)
-        if serving.limits.full() or serving.overload.turns_away:
+        newest = serving.newest
+        if newest is not None and newest.bound is not None and not newest.bound.takes(server[0]):
+            serving.traffic.counters["refused-address"] += 1
+            self.abort()
+        elif serving.limits.full() or serving.overload.turns_away:
             serving.overload.shed()
             self._refuse(TOO_MANY)
         elif port.stream.reads_proxy:
-            newest = serving.newest
             seconds = 0.0 if newest is None else newest.settings.proxy_protocol_header_timeout
             self._reader = HeaderReader()
             self.deadline = monotonic() + seconds

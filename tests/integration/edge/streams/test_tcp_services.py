@@ -289,3 +289,16 @@ async def test_a_worker_that_ends_lets_connections_run_on_for_a_while() -> None:
             assert await drained(running.ports, 0.05) is False
             assert await reader.read() == b""
             await eventually(lambda: running.edge.serving.limits.clients() == 0)
+
+
+async def test_where_clients_are_let_in_holds_for_ports_too() -> None:
+    port = free_port()
+    elsewhere = settings(bind_address=("192.0.2.1",))
+    async with endpoint() as echoing, streaming(tcp(port), endpoints(echoing), elsewhere) as running:
+        await running.accepting(port)
+        async with asyncio.timeout(10), connection(port) as (reader, writer):
+            writer.write(b"hello")
+            with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+                await reader.readexactly(1)
+        running.change(settings(bind_address=(LOCAL,)))
+        assert await said(port, b"hello") == b"hello"

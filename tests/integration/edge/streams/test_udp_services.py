@@ -148,6 +148,11 @@ async def test_answers_come_from_the_address_that_was_asked() -> None:
         await opened.listen([bound])
         async with asyncio.timeout(10), datagram_client(port, "127.0.0.77") as client:
             assert await client.ask(b"x") == b"x", "a connected socket hears nobody else"
+            running.edge.change(settings(bind_address=("127.0.0.1",)))
+            client.say(b"y")
+            await eventually(lambda: running.edge.serving.traffic.counters["refused-address"] == 1)
+            running.edge.change(settings(bind_address=("127.0.0.77",)))
+            assert await client.ask(b"z") == b"z"
         opened.close()
 
 
