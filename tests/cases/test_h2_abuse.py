@@ -71,7 +71,7 @@ async def bystander(port: int, tls: bool) -> AsyncIterator[list[float]]:
                 response = await client.ask("GET", path)
                 took.append(monotonic() - began)
                 assert response.status == 200
-                assert response.body in (f"web GET {path}".encode(), b"ok")
+                assert response.body in (f"web GET {path}".encode(), b"oo")
                 await asyncio.sleep(PAUSE)
 
     task = asyncio.create_task(run())

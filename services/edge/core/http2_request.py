@@ -52,9 +52,9 @@ def block_of(head: RequestHead, ended: bool) -> bytes:
     return block
 
 
-def check_target(method: bytes, target: bytes) -> None:
+def check_target(method: bytes, target: bytes, limits: HeadLimits) -> None:
     """Refuse what ``request_line`` of the grammar would not take. Raises RefusedError."""
-    if len(target) > grammar.LINE_LIMIT:
+    if len(target) > limits.line:
         raise RefusedError(414, "request-line-too-large")
     if method in (b"CONNECT", b"TRACE") or _target(target) is None:
         if grammar.any_request_line(b"%b %b HTTP/1.1\r\n" % (method, target)) is None:

@@ -65,7 +65,7 @@ class Stream(Responding):
             if generation is None:
                 raise RefusedError(503, "no-generation")
             prepared = connection.requests.prepare(head, event.ended, generation)
-            check_target(method, target)
+            check_target(method, target, generation.head_limits)
         except RefusedError as refused:
             self._refuse(refused)
             return

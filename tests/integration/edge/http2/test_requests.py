@@ -9,7 +9,7 @@ import pytest
 
 from proto.policies import Rewrite
 from tests.support.edge import HOST, NO_HTTPS, Seen, ask, edge, host, origin, request, route, settings, upstream
-from tests.support.http2 import http2
+from tests.support.http2 import Client, http2
 from tests.support.waiting import eventually
 
 PLAIN = host(HOST, route(policies=NO_HTTPS))
@@ -245,6 +245,27 @@ async def test_websockets_stay_on_http_1_1_of_the_same_port() -> None:
         assert response.reset is not None or response.status >= 400
         reply = await ask(running.https, request("GET", "/", *lines), tls=HOST, bodiless=True)
         assert reply.status == 101
+
+
+async def test_heads_may_be_as_large_as_is_said() -> None:
+    async def status(client: Client, path: str, *fields: tuple[str, str]) -> int:
+        known = [(":method", "GET"), (":scheme", "https"), (":authority", HOST), (":path", path)]
+        head = client.headers([*known, *fields])
+        client.send(*client.pieces(head))
+        return (await client.response(head.stream_id)).status
+
+    large = settings(large_client_header_buffers=(3, 24_000))
+    async with origin() as web, edge(PLAIN, upstream(web.port), large) as running:
+        async with http2(running.https) as client:
+            assert await status(client, "/", ("x-long", 20_000 * "!"), ("x-more", 20_000 * "!")) == 200
+            assert await status(client, "/" + 20_000 * "a") == 200
+            assert await status(client, "/", ("x-long", 30_000 * "a")) == 431
+            assert await status(client, "/" + 30_000 * "a") == 414
+        running.change(settings(large_client_header_buffers=(2, 1024)))
+        async with http2(running.https) as client:
+            assert await status(client, "/", ("x-long", 900 * "a")) == 200
+            assert await status(client, "/", ("x-long", 1100 * "a")) == 431
+            assert await status(client, "/" + 1100 * "a") == 414
 
 
 async def test_in_the_clear_it_is_spoken_as_long_as_the_settings_say_so() -> None:

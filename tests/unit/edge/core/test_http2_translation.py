@@ -48,13 +48,13 @@ def test_what_would_tear_a_head_apart_is_refused(field: tuple[bytes, bytes]) -> 
 )
 def test_targets(method: bytes, target: bytes, status: int) -> None:
     with pytest.raises(RefusedError) as refused:
-        check_target(method, target)
+        check_target(method, target, USUAL_LIMITS)
     assert refused.value.status == status
 
 
 @pytest.mark.parametrize(("method", "target"), [(b"GET", b"/a?b"), (b"OPTIONS", b"*")])
 def test_good_targets(method: bytes, target: bytes) -> None:
-    check_target(method, target)
+    check_target(method, target, USUAL_LIMITS)
 
 
 def test_the_same_head_is_read_once_in_a_generation() -> None:
