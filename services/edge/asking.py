@@ -171,6 +171,18 @@ class AskedConnection:
         """What ALPN chose."""
         return self._connection.get_alpn_proto_negotiated().decode("ascii") or None
 
+    @property
+    def session_reused(self) -> bool:
+        """Never: see the module."""
+        return False
+
+    def cipher(self) -> tuple[str, str, int] | None:
+        """(name, version of the protocol that defines it, secret bits)."""
+        name = self._connection.get_cipher_name()
+        if name is None:
+            return None
+        return name, self._connection.get_cipher_version() or "", self._connection.get_cipher_bits() or 0
+
     def version(self) -> str:
         """The version of TLS."""
         return self._connection.get_protocol_version_name()

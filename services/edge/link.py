@@ -7,6 +7,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from services.edge.core.client_certificates import Peer
+
 
 class Secured(Protocol):
     """What a TLS object tells of itself."""
@@ -19,7 +21,7 @@ class Link(Struct, frozen=True, gc=False):
     """Both ends of a connection (``peer``: as it came, whoever it stands for), and its TLS, if any.
 
     ``secured``: the TLS object, asked only by lines that name its protocol or cipher; one that cannot tell is silent.
-    ``proxied``: a balancer told the peer, by the PROXY protocol.
+    ``proxied``: a balancer told the peer, by the PROXY protocol. ``client``: what TLS knows of it.
     """
 
     peer: str = ""
@@ -30,6 +32,7 @@ class Link(Struct, frozen=True, gc=False):
     server_name: str = ""
     secured: Secured | None = None
     proxied: bool = False
+    client: Peer | None = None
 
 
 NO_LINK = Link()
@@ -43,4 +46,4 @@ def link_of(transport: asyncio.BaseTransport, tls: bool) -> Link:
     proxied = transport.get_extra_info("by_https") is not None
     client = transport.get_extra_info("tls_peer") if tls else None
     name = "" if client is None else client.server_name
-    return Link(str(peer[0]), int(peer[1]), str(own[0]), int(own[1]), tls, name, secured, proxied)
+    return Link(str(peer[0]), int(peer[1]), str(own[0]), int(own[1]), tls, name, secured, proxied, client)

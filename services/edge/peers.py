@@ -28,6 +28,11 @@ class TLSPeer:
         self._authorities = authorities
         self._known: tuple[ClientCertificates, bytes | None, Verified] | None = None
 
+    @property
+    def verdict(self) -> Verified | None:
+        """See ``Peer``."""
+        return None if self._known is None else self._known[2]
+
     def verify(self, rules: ClientCertificates, generation: Generation) -> Verified:
         """See ``Peer``."""
         body = generation.credentials_body(rules.authority)

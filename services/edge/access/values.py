@@ -32,6 +32,7 @@ from services.edge.access.headers import (
 from services.edge.access.rows import Rows
 from services.edge.access.upstreams import UPSTREAM
 from services.edge.access.written import DIGITS, NAMES
+from services.edge.core.shown_certificates import OF_LINK
 from services.edge.link import Link
 from services.runtime.version import software
 
@@ -125,6 +126,10 @@ def _text_of(name: str, link: Link) -> bytes | None:
     return str(getattr(link, name)).encode() or None
 
 
+def _encoded(read: Callable[[Link], str], link: Link) -> bytes | None:
+    return read(link).encode() or None
+
+
 RAW: Final[dict[str, Raw]] = {
     "request": _request,
     "request_uri": lambda rows: rows.target,
@@ -146,6 +151,7 @@ RAW: Final[dict[str, Raw]] = {
     "ssl_cipher": _of_link(_cipher),
     "ssl_protocol": _of_link(_protocol),
     "ssl_session_reused": _of_link(_resumed),
+    **{name: _of_link(partial(_encoded, read)) for name, read in OF_LINK.items()},
     "realip_remote_addr": _of_link(partial(_text_of, "peer")),
     "server_addr": _of_link(partial(_text_of, "server")),
     "proxy_add_x_forwarded_for": _forwarded_for,

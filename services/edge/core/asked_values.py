@@ -14,6 +14,8 @@ from services.contract.variables.template import parse_template
 from services.edge.access.headers import Read, escaped, trace_id, trace_parent, user
 from services.edge.core.asked import Asked
 from services.edge.core.plan import without_port
+from services.edge.core.shown_certificates import OF_LINK
+from services.edge.link import Link
 from services.runtime.version import software
 
 Value = Callable[[Asked], str]
@@ -93,6 +95,10 @@ def _tls(read: Callable[[object], str | None]) -> Value:
     return value
 
 
+def _of_link(read: Callable[[Link], str]) -> Value:
+    return lambda asked: read(asked.link)
+
+
 def _cipher(secured: object) -> str | None:
     tell: Callable[[], tuple[str, str, int] | None] | None = getattr(secured, "cipher", None)
     cipher = None if tell is None else tell()
@@ -159,5 +165,6 @@ _VALUES: Final[dict[str, Value]] = {
     "ssl_protocol": _tls(_version),
     "ssl_server_name": lambda asked: asked.link.server_name,
     "ssl_session_reused": _tls(_resumed),
+    **{name: _of_link(read) for name, read in OF_LINK.items()},
     "uri": lambda asked: asked.path,
 }

@@ -58,6 +58,10 @@ class Peer(Protocol):
     def asked(self) -> bool: ...
     @property
     def shown(self) -> tuple[x509.Certificate, ...]: ...
+    @property
+    def verdict(self) -> Verified | None:
+        """What ``verify`` found last."""
+
     def verify(self, rules: ClientCertificates, generation: Generation) -> Verified:
         """Whether what it showed comes from the authorities that ``rules`` name."""
 
