@@ -63,9 +63,10 @@ def came(reply: Reply, arrived: list[Arrived]) -> Came:
     lines = _lines(reply.head)
     body = reply.body
     if ("content-encoding", "gzip") in lines:
-        # two packers need not agree about bytes, nor about when they know the length
-        body = gzip.decompress(body)
-        lines = [line for line in lines if line[0] not in ("content-length", "transfer-encoding")]
+        body = gzip.decompress(body)  # two packers need not agree about bytes
+        lines = [line for line in lines if line[0] != "content-length"]
+    if body and not any(name == "content-length" for name, _ in lines):  # nor about when the length is known
+        lines = [line for line in lines if line[0] != "transfer-encoding"] + [("content-length", str(len(body)))]
     headers = [line for line in lines if line[0] not in OF_ANSWERS]
     return Came(reply.status, sorted(headers), body, tuple(map(_arrived, arrived)))
 

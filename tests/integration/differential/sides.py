@@ -34,6 +34,8 @@ from tests.support.waiting import eventually
 SERVICES = ("a", "b", "c", "d", "errors", "auth")
 EMPTY = "empty"
 """A Service without endpoints."""
+CLOSED = "closed"
+"""One at whose endpoint nobody listens."""
 TIME = 20.0
 
 _USUAL = {
@@ -73,6 +75,9 @@ proxy_set_header X-Original-Forwarded-Host $original_host; proxy_set_header Prox
 """What ingress-nginx writes into every location; it stands in the server block, from which locations inherit the second
 part as long as they set no header of their own; ``TOLD`` and ``TOLD WITHOUT Host`` in a location stand for that part.
 ``PASS a`` stands for going to Service a."""
+
+_TRIES = 3 * "server 127.0.0.1:{0} max_fails=0; "
+"""As ingress-nginx's Lua has it: three tries, be there one endpoint alone."""
 
 _QUESTION = """
 proxy_http_version 1.1; proxy_set_header Connection "";
@@ -123,11 +128,15 @@ class Ends:
         self.arrived.append(Arrived(service, seen))
         if seen.values("X-Wait"):
             await self.released.wait()
+        if seen.values("X-Hangup"):
+            raise ConnectionError
         status = int(seen.value(f"X-Status-{service}") or b"200")
         lines = [value.decode("latin-1") for value in seen.values(f"X-Line-{service}")]
         body = b"x" * int(seen.value("X-Size") or 0) or f"{service} answers\n".encode()
         body = b"" if status in (204, 304) else body
         framing = [] if status in (204, 304) else [f"Content-Length: {len(body)}"]
+        if seen.values("X-Chunked"):
+            body, framing = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body), ["Transfer-Encoding: chunked"]
         head = "\r\n".join([f"HTTP/1.1 {status} Told", "Date: Mon, 01 Jan 2024 00:00:00 GMT", *lines, *framing, "", ""])
         writer.write(head.encode("latin-1") + (b"" if seen.line.startswith(b"HEAD ") else body))
         await writer.drain()
@@ -176,7 +185,7 @@ def configuration(shown: Group, ports: dict[str, int], tls_port: int, folder: Pa
     """The inside of nginx's http block."""
     usual = {name: value for name, value in _USUAL.items() if f" {name} {{" not in shown.http}
     text = _HTTP + "".join(f'map "" {name} {{ default "{value}"; }}\n' for name, value in usual.items())
-    text += "".join(f"upstream {name} {{ server 127.0.0.1:{port}; keepalive 32; }}\n" for name, port in ports.items())
+    text += "".join(f"upstream {name} {{ {_TRIES.format(port)} keepalive 32; }}\n" for name, port in ports.items())
     text += f"ssl_certificate {folder}/pair.pem; ssl_certificate_key {folder}/pair.pem;\n{shown.http}\n"
     text += "server { listen PORT default_server; listen TLS_PORT ssl default_server; server_name _; return 404; }\n"
     for host in shown.hosts:
@@ -202,10 +211,10 @@ def objects(shown: Group, ports: dict[str, int]) -> list[Manifest]:
     metadata = {"name": "settings", "namespace": "limen"}
     data = {"strict-validate-path-type": "false", "allow-cross-namespace-resources": "false", **shown.configmap}
     made.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
-    for name in (*SERVICES, EMPTY):
+    made.append(service(EMPTY, NAMESPACE))
+    for name in ports:
         made.append(service(name, NAMESPACE))
-        if name != EMPTY:
-            made.append(endpoints(name, NAMESPACE, "127.0.0.1") | {"ports": [{"port": ports[name], "name": ""}]})
+        made.append(endpoints(name, NAMESPACE, "127.0.0.1") | {"ports": [{"port": ports[name], "name": ""}]})
     made += [
         {"metadata": {"namespace": NAMESPACE, **entry.pop("metadata")}, **entry} for entry in map(dict, shown.objects)
     ]
@@ -233,7 +242,7 @@ async def both(name: str, folder: Path) -> AsyncIterator[Pair]:
         ends = Ends()
         for service_name in SERVICES:
             await _origin(stack, ends, service_name)
-        ports = {name: origin.port for name, origin in ends.origins.items()}
+        ports = {CLOSED: free_port()} | {name: origin.port for name, origin in ends.origins.items()}
         tls_port = free_port()
         users = base64.b64encode(_USERS.encode()).decode()
         shown = group(name, {"AUTH_PORT": str(ports["auth"]), "USERS": users})
