@@ -35,12 +35,14 @@ NOBODY: Final = asyncio.Protocol()
 
 
 class Records(asyncio.BufferedProtocol):
-    """See the module. ``_inner`` is connected once the handshake is done (``_established``). ``_counters`` count what
-    goes wrong, under names that begin with ``_side``."""
+    """See the module. ``_inner`` is connected once the handshake is done (``_established``). ``_held``: so many bytes
+    of the handshake wait for what is sent first. ``_counters`` count what goes wrong, under names that begin with
+    ``_side``."""
 
     __slots__ = (
         "_counters",
         "_established",
+        "_held",
         "_incoming",
         "_inner",
         "_loop",
@@ -60,10 +62,11 @@ class Records(asyncio.BufferedProtocol):
         self._counters = counters
         self._side = side
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
-        self._incoming: ssl.MemoryBIO | Incoming = ssl.MemoryBIO()
-        self._outgoing: ssl.MemoryBIO | Outgoing = ssl.MemoryBIO()
+        self._incoming: ssl.MemoryBIO | Incoming
+        self._outgoing: ssl.MemoryBIO | Outgoing
         self._object: ssl.SSLObject | AskedConnection | None = None
         self._established = False
+        self._held = 0
         self._reading = True
         self._shut = False
 
@@ -146,13 +149,17 @@ class Records(asyncio.BufferedProtocol):
             self._refused(error)
             self._transport.close()
             return
-        self._flush()
+        self._end_handshake()
         if not self._settled():
             return
         self._established = True
         self._inner.connection_made(cast(asyncio.Transport, self))
         if self._incoming.pending:
             self._deliver(RECORD)
+
+    def _end_handshake(self) -> None:
+        """Send what is still to be said of the handshake, or have it wait for what is sent first (``_held``)."""
+        self._flush()
 
     # --- records ------------------------------------------------------------------------------------------------
 
@@ -177,7 +184,7 @@ class Records(asyncio.BufferedProtocol):
             self._counters[f"{self._side}-broken"] += 1
             self._transport.abort()
             return
-        if self._outgoing.pending:
+        if self._outgoing.pending > self._held:
             self._flush()
 
     def _ended(self) -> None:
@@ -187,6 +194,7 @@ class Records(asyncio.BufferedProtocol):
 
     def _flush(self) -> None:
         if self._outgoing.pending:
+            self._held = 0
             self._transport.write(self._outgoing.read())
             if self._transport.get_write_buffer_size() > UNTAKEN_LIMIT:
                 self._counters[f"{self._side}-untaken"] += 1
@@ -213,6 +221,7 @@ class Records(asyncio.BufferedProtocol):
             return
         tls = self._object
         assert tls is not None
+        self._held = 0
         try:
             if len(data) > PIECE:
                 self._transport.writelines(self._encrypted(tls, memoryview(data)))

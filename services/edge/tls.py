@@ -154,6 +154,13 @@ class TLSConnection(Records):
         self._incoming.write(received)
         self._shake()
 
+    def _end_handshake(self) -> None:
+        """In TLS 1.3 the server has nothing left to say but tickets, for which nobody waits: a write less."""
+        if self._object is not None and self._object.version() == "TLSv1.3":
+            self._held = self._outgoing.pending
+        else:
+            self._flush()
+
     def _not_tls(self, received: bytearray) -> None:
         """Something else than TLS; a request in the clear gets an answer it can read (nginx: 497, sent as 400)."""
         self._serving.traffic.counters["tls-not-tls"] += 1

@@ -233,3 +233,22 @@ async def test_who_still_sends_after_being_refused_is_listened_to_as_without_tls
     async with origin() as web, edge(host(HOST), upstream(web.port)) as running:
         reply = await asyncio.to_thread(upload, running.https)
     assert reply.startswith(b"HTTP/1.1 413 ")
+
+
+async def test_the_ticket_waits_for_what_is_sent_first() -> None:
+    """A client is told of its session with the first answer; or with the goodbye, in order, if there is no answer."""
+    known, _ = certificate("default/tls")
+    async with (
+        origin() as web,
+        edge(host(tls=True, certificate="default/tls"), known, upstream(web.port)) as running,
+        connection(running.https, tls="t.example") as (reader, writer),
+        connection(running.https, tls="t.example") as (silent, _),
+    ):
+        told: ssl.SSLObject = writer.get_extra_info("ssl_object")
+        assert not told.session.has_ticket
+        writer.write(request())
+        assert (await read_reply(reader)).status == 200
+        assert told.session.has_ticket
+        await running.listeners[1].drain(0)
+        assert await silent.read() == b""
+    assert not running.serving.traffic.counters["tls-broken"]
