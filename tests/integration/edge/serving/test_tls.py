@@ -245,10 +245,13 @@ async def test_the_ticket_waits_for_what_is_sent_first() -> None:
         connection(running.https, tls="t.example") as (silent, _),
     ):
         told: ssl.SSLObject = writer.get_extra_info("ssl_object")
+        assert told.session is not None
         assert not told.session.has_ticket
         writer.write(request())
         assert (await read_reply(reader)).status == 200
-        assert told.session.has_ticket
+        session: ssl.SSLSession | None = told.session
+        assert session is not None
+        assert session.has_ticket
         await running.listeners[1].drain(0)
         assert await silent.read() == b""
     assert not running.serving.traffic.counters["tls-broken"]
