@@ -43,6 +43,31 @@ _OF_KEYS: Final = {
     "configmap-collector-missing": "The same: its spans reach nobody.",
     "configmap-unknown": "Passes over it without a word.",
 }
+_FIREWALL: Final = (
+    "Looks at requests with ModSecurity. As its image has it, that only writes down what it finds; SecRuleEngine On in "
+    "modsecurity-snippet makes it keep requests out."
+)
+_OF_KEYS_BY_NAME: Final = {
+    "default-type": "Says that pages are of this type, where nothing else says it.",
+    "enable-auth-access-log": "Writes a line for each question who may pass, too.",
+    "debug-connections": "Writes a debug log of these connections.",
+    "enable-modsecurity": _FIREWALL,
+    "enable-ocsp": "Staples the certificate authority's answers.",
+    "enable-owasp-modsecurity-crs": _FIREWALL,
+    "error-log-": "Writes its error log so.",
+    "geoip2-": "Reads the databases of countries anew so often.",
+    "http2-max-": "Nothing any more: nginx has dropped it.",
+    "jaeger-": "Nothing any more: it has removed this tracer.",
+    "limit-conn-zone-variable": "Counts connections by this variable.",
+    "modsecurity-snippet": "Gives the value to ModSecurity as its rules.",
+    "nginx-status-": "Lets these see the status page of nginx.",
+    "opentelemetry-config": "Reads this file.",
+    "ssl-early-data": "Takes the early data of TLS 1.3.",
+    "ssl-session-ticket-key": "Encrypts the tickets of sessions with it.",
+    "upstream-hash-by": "Nothing: it looks at the annotation of this name alone.",
+    "use-geoip": "Switches on the module, which knows clients' countries.",
+}
+"""By how the names of keys begin that have no effect here, or are refused."""
 _BEHAVIOUR: Final = {
     "spec-unsafe": "Deep inspection drops the Ingress; its admission webhook refuses it.",
     "host-invalid": "Writes the name into nginx.conf as it is.",
@@ -100,13 +125,21 @@ def in_ingress_nginx(finding: Diagnostic) -> str:
     if annotation is not None:
         return _of_annotation(finding.code, BY_FULL_NAME.get(annotation[1]))
     key = _KEY.fullmatch(finding.field)
+    if key is not None and finding.code in ("configmap-refused", "configmap-without-effect", "configmap-denied"):
+        told = next((told for beginning, told in _OF_KEYS_BY_NAME.items() if key[1].startswith(beginning)), "")
+        if told:
+            return told
     if key is not None and finding.code in ("configmap-pending", "configmap-denied"):
         entry = KEYS.get(key[1])
+        if entry is not None and entry.state == "honoured":
+            return _OF_KEYS["configmap-invalid"]
         return f"Honours it. {entry.doc}".strip() if entry is not None else ""
     return _OF_KEYS.get(finding.code) or _BEHAVIOUR.get(finding.code, "")
 
 
 def _of_annotation(code: str, entry: Annotation | None) -> str:
+    if entry is not None and entry.state == "refused" and entry.on_failure == "deny":
+        return _FIREWALL
     if code in _OF_ANNOTATIONS:
         return _OF_ANNOTATIONS[code]
     if code in _BEHAVIOUR or entry is None:

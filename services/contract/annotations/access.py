@@ -255,7 +255,7 @@ REFUSED: Final = (
         scope="ingress",
         on_failure="deny",
         state="refused",
-        doc="Inspect requests with ModSecurity. Limen has none, and will have none.",
+        doc="Limen has no ModSecurity, and will have none.",
     ),
     Annotation(
         name="enable-owasp-core-rules",
@@ -264,7 +264,7 @@ REFUSED: Final = (
         scope="ingress",
         on_failure="deny",
         state="refused",
-        doc="Inspect requests with the OWASP core rule set. Limen has no ModSecurity, and will have none.",
+        doc="Limen has no ModSecurity and no rules for it, and will have none.",
     ),
     Annotation(
         name="modsecurity-transaction-id",

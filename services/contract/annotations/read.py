@@ -227,9 +227,7 @@ class _Reader:
         remedy = f"Write a valid value. {entry.doc}"
         match entry.on_failure:
             case "default":
-                default = (
-                    f"The default ({entry.default}, or the ConfigMap's) holds" if entry.default else "It has no effect"
-                )
+                default = _what_holds(entry)
                 self._say(name, "annotation-invalid", f"The value of {name} {error}. {default}.", remedy)
             case "deny" if entry.name in _DENIES_CLIENTS:
                 self.fields["clients_denied"] = True
@@ -252,3 +250,12 @@ class _Reader:
         entry = BY_FULL_NAME.get(name)
         value = RAW if entry is not None and entry.type == "snippet" else self._annotations[name]
         self.findings.append(finding(self._key, code, annotation_field(name), value, message, remedy))
+
+
+def _what_holds(entry: Annotation) -> str:
+    """What an annotation comes to whose value cannot be read, as the beginning of a sentence."""
+    if not entry.default:
+        return "It has no effect"
+    if getattr(NOTHING_SET, field_of(entry.name), entry.default) in (None, ""):
+        return f"What the ConfigMap says holds, by default {entry.default}"
+    return f"The default ({entry.default}) holds"

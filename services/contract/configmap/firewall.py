@@ -16,7 +16,7 @@ from services.contract.annotations.values import MalformedError, parse_bool
 from services.contract.configmap.entry import Key
 
 INSTEAD: Final = "Put a web application firewall in front of Limen, or before the Services, and then remove it."
-DOC: Final = f"Limen has no ModSecurity, and will have none. {INSTEAD}"
+DOC: Final = "Limen has no ModSecurity, and will have none."
 
 FIREWALL: Final = (
     Key(name="enable-modsecurity", type="bool", default="false", state="refused", doc=DOC),

@@ -25,7 +25,7 @@ from services.contract.configmap.bodies import parse_buffers, parse_switch
 from services.contract.configmap.compression import parse_disabled, parse_types
 from services.contract.configmap.entry import Key
 from services.contract.configmap.external import BEGINNING, PARSERS, GlobalAuth, taken_global_auth
-from services.contract.configmap.firewall import DOC, INSTEAD, keeps_out
+from services.contract.configmap.firewall import DOC, FIREWALL, INSTEAD, keeps_out
 from services.contract.configmap.logging import (
     absent_stream_variables,
     absent_variables,
@@ -216,7 +216,8 @@ class _Reader:
                     "Remove it if access need not be guarded.",
                 )
             case "refused":
-                self._say(name, text, "configmap-refused", f"{name} has no effect. {key.doc}", "Remove it.")
+                remedy = INSTEAD if key in FIREWALL else "Remove it."
+                self._say(name, text, "configmap-refused", f"{name} has no effect. {key.doc}", remedy)
             case "without-effect":
                 self._say(name, text, "configmap-without-effect", f"{name} has no effect. {key.doc}", "Remove it.")
             case _:
