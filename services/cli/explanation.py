@@ -97,6 +97,7 @@ class _NoCertificate(Struct, frozen=True):
     server_name: str
     asked: bool = True
     shown: tuple[x509.Certificate, ...] = ()
+    verdict: Verified | None = None
 
     def verify(self, rules: ClientCertificates, generation: Generation) -> Verified:
         """There is nothing to verify."""
