@@ -34,6 +34,7 @@ from services.edge.core.policies import (
     digests,
     endpoint_responses,
     external,
+    fastcgi,
     limits,
     passwords,
     places,
@@ -108,11 +109,12 @@ def _endpoints(context: Context) -> Check | None:
     action = context.plan.action
     if not isinstance(action, Forward):
         return None
-    names = [name for name in (action.upstream, action.fallback) if name]
+    name, other = action.upstream, action.fallback
     none = Answer(503)
 
     def check(asked: Asked) -> Outcome:
-        return None if any(map(asked.generation.has_endpoints, names)) else none
+        has_endpoints = asked.generation.has_endpoints
+        return None if has_endpoints(name) or (other and has_endpoints(other)) else none
 
     return check
 
@@ -149,6 +151,7 @@ PHASES: Final[tuple[Phase, ...]] = (
     Phase("forwarded-prefix", "X-Forwarded-Prefix of rewritten requests", request_heads.forwarded_prefix),
     Phase("upstream-host", "the Host that the endpoint gets", request_heads.upstream_host),
     Phase("set-headers", "`proxy-set-headers`", request_heads.set_headers),
+    Phase("fastcgi", "what a FastCGI script is told", fastcgi.parameters),
     # where it goes
     Phase("destination", "a canary's Upstream or the route's own, and which endpoint there", balancing.destination),
     Phase("mirror", "a copy goes elsewhere, too"),
