@@ -64,9 +64,12 @@ class ClientConnection(Responding):
         self._usual = True
 
     def _rest(self) -> None:
+        self._forget()
+        self._exchange.rest()
+
+    def _forget(self) -> None:
         self._generation = self._prepared = self._standing = None
         self._beginnings = Beginnings(familiar_request)
-        self._exchange.rest()
 
     # --- requests -----------------------------------------------------------------------------------------------
 

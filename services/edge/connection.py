@@ -104,8 +104,12 @@ class Connection(asyncio.Protocol):
         """The request is over, however it ended: nothing of it is needed any more."""
 
     @abstractmethod
-    def _rest(self) -> None:
+    def _forget(self) -> None:
         """Let go of what is only remembered for the next request, and of the generation of the last one."""
+
+    @abstractmethod
+    def _rest(self) -> None:
+        """The same, and of the last request itself."""
 
     @abstractmethod
     def data_received(self, data: bytes) -> None:

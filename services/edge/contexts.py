@@ -74,6 +74,8 @@ class Contexts:
         """Serve the certificates of ``generation`` from now on; handshakes and connections under way keep theirs."""
         self._generation = generation
         self._hot.clear()
+        for name in [name for name in self.failures if generation.certificate_body(name) is None]:
+            del self.failures[name]
 
     def accept(self, server_name: str) -> Accepted:
         """A connection for a client that asks for ``server_name``; empty: it does not say. Raises RejectedNameError."""

@@ -161,10 +161,13 @@ class Exchange(Sending):
         self.block = self.target = self.request_id = self.answer = self._head = b""
         self.labels = NO_LABELS
         self.earlier = ()
-        with suppress(AttributeError):
-            del self._generation
+        self._unpin()
         with suppress(AttributeError):
             del self._forward
+
+    def _unpin(self) -> None:
+        with suppress(AttributeError):
+            del self._generation
 
     def forget(self) -> None:
         """The request at hand reaches no endpoint."""
@@ -311,6 +314,7 @@ class Exchange(Sending):
             self.status = self.upstream_status = 101
             self.answered_at = monotonic()
             self._head = b""
+            self._unpin()  # a tunnel may stand for days
             self.sent += self._client.tunnel(head, rest)
         except Exception as error:
             self.defect(error)

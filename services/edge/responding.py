@@ -113,6 +113,7 @@ class Responding(Answering):
         data = b"%bConnection: upgrade\r\nUpgrade: %b\r\n\r\n%b" % (head.passed, head.upgrade, rest)
         self._exchange.head_sent = len(data) - len(rest)
         self.transport.write(data)
+        self._forget()
         self._read(True)
         if self._pending:
             pending, self._pending = self._pending, b""

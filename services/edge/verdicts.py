@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable
+from hashlib import blake2b
 from typing import Final
 
 from services.edge.core import grammar
@@ -22,6 +23,7 @@ ASKED_AT_MOST: Final = 1024
 """Questions under way; who would be one more gets no verdict."""
 REMEMBERED_AT_MOST: Final = 10_000
 """Verdicts; the least recently used goes first."""
+_DIGEST: Final = 32
 _LARGEST: Final = 8 * 1024
 """Bytes of a head that is remembered."""
 _UNSHARED: Final = frozenset((b"set-cookie", b"vary", b"cache-control", b"expires", b"x-accel-expires", b"pragma"))
@@ -41,7 +43,7 @@ class Verdicts:
 
     def ask(self, inquiry: Inquiry) -> Verdict | Awaitable[Verdict]:
         """The verdict, now if it is remembered."""
-        return self._known(inquiry.key) or self._asked(inquiry)
+        return self._known(_short(inquiry.key)) or self._asked(inquiry)
 
     def close(self) -> None:
         """End what is kept."""
@@ -80,10 +82,15 @@ class Verdicts:
         verdict = verdict_of(head.status, fields, inquiry.wanted)
         lifetime = inquiry.lifetimes.of(head.status) if inquiry.key else 0
         if lifetime and len(head.block) <= _LARGEST and _UNSHARED.isdisjoint(name for name, _ in fields):
-            self._remembered[inquiry.key] = (self._loop.time() + lifetime, verdict)
+            self._remembered[_short(inquiry.key)] = (self._loop.time() + lifetime, verdict)
             if len(self._remembered) > REMEMBERED_AT_MOST:
                 self._remembered.popitem(last=False)
         return verdict
+
+
+def _short(key: bytes) -> bytes:
+    """What stands for a key, empty for none: clients choose how long those are."""
+    return blake2b(key, digest_size=_DIGEST).digest() if key else b""
 
 
 def verdict_of(status: int, fields: list[tuple[bytes, bytes]], wanted: tuple[bytes, ...]) -> Verdict:

@@ -140,6 +140,10 @@ async def test_verdicts_are_remembered_by_their_key() -> None:
                 assert (await ask(running.http, request("GET", "/", f"Authorization: {user}"))).status == 200
             assert len(auth.seen) == 2
             assert [seen.value("X-User") for seen in web.seen] == [b"ann"] * 4
+            for _ in range(2):
+                assert (await ask(running.http, request("GET", "/", "Authorization: " + 4000 * "z"))).status == 200
+            assert len(auth.seen) == 3
+            assert sum(map(len, running.serving.verdicts._remembered)) < 3 * 100, "clients choose how long keys are"
 
 
 async def test_answers_with_cookies_are_for_one_client() -> None:

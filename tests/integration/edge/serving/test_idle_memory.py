@@ -16,6 +16,7 @@ from tests.support.edge import (
     HOST,
     NO_HTTPS,
     Edge,
+    Seen,
     connection,
     edge,
     host,
@@ -92,6 +93,24 @@ async def test_idle_connections_hold_no_generation_that_is_over(soon: None) -> N
             assert (await read_reply(reader)).status == 200
         assert len(kept(running, 0)) == 6
         assert web.connections == 1
+
+
+async def test_tunnels_hold_no_generation_that_is_over() -> None:
+    async def answer(_seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
+        while data := await reader.read(100):
+            writer.write(data)
+
+    async with origin(answer) as web, edge(host(), upstream(web.port)) as running, AsyncExitStack() as stack:
+        before = generations()
+        for number in range(5):
+            reader, writer = await stack.enter_async_context(connection(running.http))
+            writer.write(request("GET", "/", "Connection: upgrade", "Upgrade: echo"))
+            assert (await read_reply(reader)).status == 101
+            running.change(settings(hsts_max_age=number))
+        assert generations() <= before
+        writer.write(b"hello")
+        assert await reader.readexactly(5) == b"hello"
 
 
 async def test_idle_connections_of_http2_hold_no_generation_that_is_over(soon: None) -> None:

@@ -88,6 +88,8 @@ async def test_a_certificate_whose_key_does_not_open_leads_to_the_fallback() -> 
     async with origin() as web, edge(host(tls=True, certificate="default/tls"), moved, upstream(web.port)) as running:
         assert (await ask(running.https, tls="t.example")).status == 200
         assert "default/tls" in running.serving.contexts.failures
+        running.change(removals=[ResourceKey("certificate", "default/tls")])
+        assert not running.serving.contexts.failures, "it is not there any more"
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

@@ -96,3 +96,22 @@ def test_no_limit_is_no_phase() -> None:
     table = generation(route(HTTP, RateLimit(0, 0, 0)))
     found = asked(table)
     assert found.host.routes.find("/").ready.__class__.__name__ == "Forward"  # type: ignore[union-attr]
+
+
+def test_addresses_of_all_limits_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who floods one limit with addresses loses those; the others' stay until all have their share."""
+    monkeypatch.setattr(leaky_buckets, "ALL_AT_MOST", 100)
+    buckets, others = LeakyBuckets(), [per_second(f"z{number}", 1, 0) for number in range(4)]
+    for limit in others:
+        assert buckets.take("honest", (limit,), 0)
+    flooded = per_second("flooded", 1, 0)
+    for number in range(1000):
+        assert buckets.take(number, (flooded,), 1)
+    assert sum(map(len, buckets._zones.values())) == buckets._count == 100
+    for limit in others:
+        assert not buckets.take("honest", (limit,), 2), "it is remembered"
+    for limit in others:
+        for number in range(1000):
+            buckets.take(number, (limit,), 3)
+    assert sum(map(len, buckets._zones.values())) == buckets._count == 100
+    assert max(map(len, buckets._zones.values())) <= 40
