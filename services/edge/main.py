@@ -19,6 +19,7 @@ from services.edge.process.channel import pair
 from services.edge.process.sockets import addresses, leave, open_admin, open_sockets
 from services.edge.process.supervise import Program, Supervisor
 from services.edge.process.worker import Worker
+from services.edge.shared_rates import SharedCounts
 from services.runtime import logs
 from services.runtime.bus import BusOptions
 from services.runtime.logs import log
@@ -56,11 +57,12 @@ def _prepare(options: EdgeOptions) -> list[Program]:
     for scheme, bound in (("http", sockets[0].http), ("https", sockets[0].https)):
         for address in addresses(bound):
             log(_log, logging.INFO, "traffic port", scheme=scheme, address=str(address))
+    counts = SharedCounts(options.workers) if options.workers > 1 else None
     channels = [pair() for _ in range(options.workers)]
     programs = [
         Program(
             f"worker {index}",
-            Worker(options, index, sockets[index], channels[index][0], sealer, verifier).run,
+            Worker(options, index, sockets[index], channels[index][0], sealer, verifier, counts).run,
             given_up=partial(leave, sockets[index]),
         )
         for index in range(options.workers)

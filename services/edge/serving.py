@@ -31,6 +31,7 @@ from services.edge.outflow import Outflow
 from services.edge.overload import Overload
 from services.edge.passwords import Passwords
 from services.edge.pools import Pools
+from services.edge.shared_rates import SharedClientRates
 from services.edge.spool import Spools
 from services.edge.tracing.tracing import Tracing
 from services.edge.traffic import Traffic
@@ -73,7 +74,7 @@ class Serving:
         self.endpoint_contexts = EndpointContexts(sealer)
         self.health = Health(loop, self.spawn, self.traffic.counters)
         self.limits = Limits(self.traffic.counters, limits)
-        self.client_rates: ClientRates = ClientRates(loop.time)
+        self.client_rates: ClientRates | SharedClientRates = ClientRates(loop.time)
         self.passwords: Passwords = Passwords(loop, sealer)
         self.digests: Digests = Digests(sealer)
         self.verdicts: Verdicts = Verdicts(loop)

@@ -24,6 +24,7 @@ from services.edge.process.metrics import Series
 from services.edge.process.sockets import WorkerSockets, take_all, turn_away
 from services.edge.process.streams import drained, ports_beside, stream_families
 from services.edge.serving import Serving
+from services.edge.shared_rates import SharedClientRates, SharedCounts
 from services.edge.streams.ports import Ports
 from services.edge.tracing.tracing import OUTCOMES
 from services.runtime.logs import log
@@ -54,6 +55,10 @@ class Front:
         self._listeners: list[Listeners] = []
         self._sockets: list[socket.socket] = []
         self.draining = False
+
+    def share(self, counts: SharedCounts, worker: int) -> None:
+        """Count what clients ask together with the other workers."""
+        self._serving.client_rates = SharedClientRates(self._serving.loop.time, counts, worker)
 
     @property
     def listening(self) -> bool:

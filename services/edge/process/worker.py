@@ -33,6 +33,7 @@ from services.edge.process.counting import Counting
 from services.edge.process.front import Front
 from services.edge.process.sockets import WorkerSockets
 from services.edge.resolve import ExternalNames, Resolver
+from services.edge.shared_rates import SharedCounts
 from services.runtime import lifecycle, logs
 from services.runtime.announce import EventPublisher
 from services.runtime.bus import Bus
@@ -50,7 +51,8 @@ ORPHAN_DRAIN = 3.0
 
 
 class Worker:
-    """See the module. ``index``: the worker's place; ``end``: its end of the channel to the admin process."""
+    """See the module. ``index``: the worker's place; ``end``: its end of the channel to the admin process; ``counts``:
+    what it counts together with the others, if there are any."""
 
     def __init__(
         self,
@@ -60,6 +62,7 @@ class Worker:
         end: socket.socket,
         sealer: Sealer,
         verifier: Verifier,
+        counts: SharedCounts | None,
     ) -> None:
         self._options = options
         self._index = index
@@ -67,6 +70,7 @@ class Worker:
         self._end = end
         self._sealer = sealer
         self._verifier = verifier
+        self._counts = counts
         self._first = asyncio.Event()
         self._tell = asyncio.Event()
         self._names = ExternalNames()
@@ -82,6 +86,8 @@ class Worker:
         take_all_descriptors()
         bus = Bus(options.bus)
         self._front = Front(self._sealer, options.state, options.metrics, options.limits, options.zone)
+        if self._counts is not None:
+            self._front.share(self._counts, self._index)
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._front.reopen)
         self._resolver = Resolver(self._front.resolved, allow_local=options.allow_loopback_upstreams)
         self._generations = Generations(self._swap)

@@ -1,7 +1,7 @@
 """How much one client address may ask of an Ingress: requests in a time, and requests at once.
 
 Pure: the counting is asked for (``services.edge.client_rates``). As nginx does it, all routes of an Ingress share its
-counts, each worker counts for itself, and who is refused for asking too often is not counted.
+counts, so do the workers of an edge, and who is refused for asking too often is not counted.
 """
 
 from __future__ import annotations
