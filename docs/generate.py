@@ -29,8 +29,6 @@ REPOSITORY: Final = Path(__file__).resolve().parents[1]
 
 STATES: Final = {
     "honoured": "does what it does in ingress-nginx",
-    "guarded": "guards access and is not built yet: the routes that it would guard answer 503",
-    "pending": "known, has no effect yet; a diagnostic says so",
     "refused": "raw nginx configuration, or a module that Limen has not: an Ingress is not taken over, or answers 503",
     "without-effect": "has no effect, for the reason that stands there: mostly the inside of nginx",
 }
@@ -108,9 +106,7 @@ def configuration() -> str:
         if keys:
             parts += [
                 f"### ConfigMap: {state} ({len(keys)})",
-                table(head, ([code(k.name), " ".join(k.choices) or k.type, code(k.default), k.doc] for k in keys))
-                if state != "pending"
-                else ", ".join(code(key.name) for key in keys) + ".",
+                table(head, ([code(k.name), " ".join(k.choices) or k.type, code(k.default), k.doc] for k in keys)),
             ]
     parts += [
         "## Flags",

@@ -117,11 +117,6 @@ _ALL = (
     ),
     Code("annotation-invalid", "warning", "An annotation cannot be read. Its default holds."),
     Code(
-        "annotation-pending",
-        "warning",
-        "An annotation of ingress-nginx that Limen does not honour yet. It has no effect.",
-    ),
-    Code(
         "custom-headers-unusable",
         "error",
         "The ConfigMap that `custom-headers` names does not exist, or holds a header that is not allowed. The routes "
@@ -252,11 +247,6 @@ _ALL = (
         "configmap-collector-missing",
         "warning",
         "Requests are traced, and `otlp-collector-host` does not say where their spans go.",
-    ),
-    Code(
-        "configmap-pending",
-        "warning",
-        "A key of ingress-nginx's ConfigMap that Limen does not honour yet. It has no effect.",
     ),
     Code(
         "configmap-refused",

@@ -12,7 +12,6 @@ from typing import Final
 from proto.diagnostics import Diagnostic
 from services.contract.annotations.entry import Annotation
 from services.contract.annotations.registry import BY_FULL_NAME
-from services.contract.configmap.registry import KEYS
 
 _ANNOTATION: Final = re.compile(r"metadata\.annotations\[(.+)\]")
 _KEY: Final = re.compile(r"data\[(.+)\]")
@@ -129,11 +128,8 @@ def in_ingress_nginx(finding: Diagnostic) -> str:
         told = next((told for beginning, told in _OF_KEYS_BY_NAME.items() if key[1].startswith(beginning)), "")
         if told:
             return told
-    if key is not None and finding.code in ("configmap-pending", "configmap-denied"):
-        entry = KEYS.get(key[1])
-        if entry is not None and entry.state == "honoured":
-            return _OF_KEYS["configmap-invalid"]
-        return f"Honours it. {entry.doc}".strip() if entry is not None else ""
+    if finding.code == "configmap-denied":
+        return _OF_KEYS["configmap-invalid"]
     return _OF_KEYS.get(finding.code) or _BEHAVIOUR.get(finding.code, "")
 
 

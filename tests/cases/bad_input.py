@@ -15,8 +15,6 @@ import msgspec
 import yaml
 from msgspec import Struct
 
-from services.contract.configmap.registry import KEYS
-from tests.cases.semantics import NOT_YET
 from tests.support.edge import no_verification
 
 FILE = Path(__file__).parent / "http1_bad_input.yaml"
@@ -62,12 +60,6 @@ class Case(Struct, frozen=True):
     def reads(self) -> bool:
         """Whether the client takes the answer."""
         return self.raw_parts.get("then") != "do not read"
-
-    @property
-    def missing(self) -> str:
-        """What it needs that is not honoured yet."""
-        names = [name for name in self.config.get("configmap", {}) if KEYS[name].state in NOT_YET]
-        return "; ".join(f"the ConfigMap's {name} is {KEYS[name].state}" for name in names)
 
 
 class Response(Struct, frozen=True):

@@ -14,12 +14,8 @@ import yaml
 from msgspec import Struct
 
 from services.cli.nginx_flags import WITHOUT_EFFECT
-from services.contract.annotations.registry import BY_FULL_NAME
-from services.contract.annotations.values import same_value
-from services.contract.configmap.registry import KEYS
 
 FILE = Path(__file__).parent / "nginx_semantics.yaml"
-NOT_YET = ("pending", "guarded")
 NOT_OFFERED = "not offered yet"
 WEBHOOK = "validating-webhook"
 LIFECYCLE = "steps in words about whole processes over minutes; tests of processes say the same"
@@ -66,15 +62,6 @@ def filled(case: Case, values: dict[str, str]) -> Case:
 def reasons(case: Case) -> list[str]:
     """What the case needs that is not honoured yet; empty: it is to be run."""
     found: dict[str, None] = {}
-    for ingress in case.ingresses:
-        for name, value in (ingress["metadata"].get("annotations") or {}).items():
-            entry = BY_FULL_NAME.get(name)
-            if entry is not None and entry.state in NOT_YET and not same_value(entry, value):
-                found[f"the annotation {entry.name} is {entry.state}"] = None
-    for name, value in case.configmap.items():
-        key = KEYS.get(name)
-        if key is not None and key.state in NOT_YET and value != key.default:
-            found[f"the ConfigMap's {name} is {key.state}"] = None
     for flag in [*case.flags, *([f"--{WEBHOOK}"] if case.kind == "admission" else [])]:
         name = flag.lstrip("-").partition("=")[0]
         if WITHOUT_EFFECT.get(name) == NOT_OFFERED:

@@ -38,16 +38,10 @@ KEPT = 900
 """Requests that the bystander sends on one connection, fewer than an edge takes on one (``keep-alive-requests``)."""
 
 
-def marks(case: Case) -> list[pytest.MarkDecorator]:
-    if case.missing:
-        return [pytest.mark.skip(reason=case.missing)]
-    return []
-
-
 def parameters() -> list[object]:
     """Every case in every mode that it can be sent in."""
     sent = [(case, mode) for case in load().cases for mode in MODES if mode != "tls" or case.id not in ONE_WAY]
-    return [pytest.param(case, mode, id=f"{case.id}-{mode}", marks=marks(case)) for case, mode in sent]
+    return [pytest.param(case, mode, id=f"{case.id}-{mode}") for case, mode in sent]
 
 
 def records(case: Case, ports: dict[str, int]) -> Iterator[ResourceRecord]:
@@ -232,4 +226,3 @@ def test_every_case_is_there_and_nothing_by_hand_is_left_over() -> None:
     assert len(ids) == len(load().cases) == 142
     assert len(load().responses) == 14
     assert ids >= ONE_WAY.keys()
-    assert {case.id for case in load().cases if case.missing} <= {"PP-02", "PP-03"}

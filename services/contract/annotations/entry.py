@@ -40,7 +40,7 @@ ValueType = Literal[
 Scope = Literal["path", "upstream", "host", "ingress"]
 Risk = Literal["low", "medium", "high", "critical"]
 OnFailure = Literal["default", "deny", "reject"]
-State = Literal["honoured", "pending", "guarded", "refused", "without-effect"]
+State = Literal["honoured", "refused", "without-effect"]
 Target = Literal["secret", "configmap", "service"]
 Value = bool | int | str | tuple[str, ...] | tuple[int, ...] | Decorations
 """What a value is once it is read."""
@@ -54,10 +54,9 @@ class Annotation(Struct, frozen=True, kw_only=True):
     ``annotations-risk-level`` is compared with. ``on_failure``: what a value that cannot be read does: the ``default``
     holds, the Ingress' routes are denied (``deny``), or the Ingress is not taken over (``reject``).
 
-    ``state``: ``honoured``; ``pending``: known, does nothing yet, and says so; ``guarded``: guards access and does
-    nothing yet, so the routes it would guard answer 503; ``refused``: never accepted: raw configuration text keeps
-    the Ingress from being taken over, a guard that Limen has not (``on_failure`` says ``deny``) closes its routes;
-    ``without-effect``: ingress-nginx ignores it too, or it concerns the inside of nginx.
+    ``state``: ``honoured``; ``refused``: never accepted: raw configuration text keeps the Ingress from being taken
+    over, a guard that Limen has not (``on_failure`` says ``deny``) closes its routes; ``without-effect``: ingress-nginx
+    ignores it too, or there is nothing here that it could concern: ``doc`` says why.
 
     ``refers_to``: the kind of object that the value names, as ``name`` or ``namespace/name``. ``parse``: what reads the
     text (``values``), where the type alone does not say it; it raises MalformedError. ``passed_over``: what it leaves
@@ -72,7 +71,7 @@ class Annotation(Struct, frozen=True, kw_only=True):
     scope: Scope = "path"
     risk: Risk = "low"
     on_failure: OnFailure = "default"
-    state: State = "pending"
+    state: State = "honoured"
     aliases: tuple[str, ...] = ()
     refers_to: Target | None = None
     parse: Callable[[str], Value] | None = None

@@ -7,15 +7,14 @@ from typing import Literal
 from msgspec import Struct
 
 KeyType = Literal["bool", "int", "float", "string", "list", "duration", "size", "snippet", "secret"]
-KeyState = Literal["honoured", "pending", "guarded", "refused", "without-effect"]
+KeyState = Literal["honoured", "refused", "without-effect"]
 
 
 class Key(Struct, frozen=True, kw_only=True):
     """One key. ``default``: as text, as if it had been written; empty: nothing.
 
-    ``state``: ``honoured``; ``pending``: known, does nothing yet, and says so; ``guarded``: guards access and does
-    nothing yet, so the routes it would guard answer 503; ``refused``: raw configuration text, or a module that Limen
-    has not, never accepted; ``without-effect``: there is nothing here that it could concern. ``doc`` says why then.
+    ``state``: ``honoured``; ``refused``: raw configuration text, or a module that Limen has not, never accepted;
+    ``without-effect``: there is nothing here that it could concern. ``doc`` says why then.
 
     ``choices``: admitted values, if they are few. ``refers_to``: the kind of object that the value names.
     ``guards``: a value that cannot be read closes every route, for the default would open them.
@@ -24,7 +23,7 @@ class Key(Struct, frozen=True, kw_only=True):
     name: str
     type: KeyType
     default: str = ""
-    state: KeyState = "pending"
+    state: KeyState = "honoured"
     choices: tuple[str, ...] = ()
     refers_to: Literal["secret", "configmap"] | None = None
     guards: bool = False

@@ -265,6 +265,3 @@ HONOURED: Final = (
         doc="HTTP/2 is offered to clients that come over TLS.",
     ),
 )
-
-GUARDED: Final = ()
-"""Ignoring one of these would open a door: the routes it would guard answer 503."""

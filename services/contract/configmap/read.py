@@ -62,7 +62,7 @@ class Controller(Struct, frozen=True):
     """What the ConfigMap says to the compiler.
 
     ``annotations``: which ones are allowed. ``strict_path_types``: report paths that ingress-nginx's admission
-    refuses. ``guarded``: names of keys that guard every route and are not honoured yet or cannot be read;
+    refuses. ``guarded``: names of keys that guard every route and cannot be read, or not be followed;
     ``guarded_by_auth``: the key that guards all but ``no_auth_locations`` and Ingresses that say
     ``enable-global-auth: "false"``, ``global_auth``: who is asked there instead, if the keys can be read.
     ``endpoint_tls_by_path``: what an Ingress says of TLS to endpoints holds for its own paths alone.
@@ -204,24 +204,11 @@ class _Reader:
             )
 
     def _not_honoured(self, key: Key, text: str) -> None:
-        name = key.name
-        match key.state:
-            case "guarded":
-                self.guarded.append(name)
-                self._say(
-                    name,
-                    text,
-                    "configmap-denied",
-                    f"{name} guards access and is not honoured yet. The routes that it would guard answer 503.",
-                    "Remove it if access need not be guarded.",
-                )
-            case "refused":
-                remedy = INSTEAD if key in FIREWALL else "Remove it."
-                self._say(name, text, "configmap-refused", f"{name} has no effect. {key.doc}", remedy)
-            case "without-effect":
-                self._say(name, text, "configmap-without-effect", f"{name} has no effect. {key.doc}", "Remove it.")
-            case _:
-                self._say(name, text, "configmap-pending", f"{name} is not honoured yet. It has no effect.", "")
+        name, told = key.name, f"{key.name} has no effect. {key.doc}"
+        if key.state == "refused":
+            self._say(name, text, "configmap-refused", told, INSTEAD if key in FIREWALL else "Remove it.")
+        else:
+            self._say(name, text, "configmap-without-effect", told, "Remove it.")
 
     def _say(self, name: str, text: str, code: str, message: str, remedy: str) -> None:
         key = KEYS.get(name)

@@ -11,7 +11,7 @@ from services.contract.configmap.entry import Key
 from services.contract.configmap.external import EXTERNAL
 from services.contract.configmap.firewall import FIREWALL
 from services.contract.configmap.heads import HEADS
-from services.contract.configmap.honoured import GUARDED, HONOURED
+from services.contract.configmap.honoured import HONOURED
 from services.contract.configmap.listening import LISTENING
 from services.contract.configmap.logging import LOGGING
 from services.contract.configmap.never import REFUSED, WITHOUT_EFFECT
@@ -36,7 +36,6 @@ KEYS: Final[dict[str, Key]] = {
         *STREAMS,
         *TLS,
         *TRACING,
-        *GUARDED,
         *REFUSED,
         *WITHOUT_EFFECT,
     )

@@ -196,10 +196,9 @@ def test_a_name_that_nobody_knows_is_likened_to_one_that_is_known(tmp_path: Path
 
 
 def test_whatever_is_said_of_an_ingress_says_what_ingress_nginx_does() -> None:
-    of_values = {"annotation-denied", "annotation-invalid", "annotation-pending", "annotation-rejected"}
+    of_values = {"annotation-denied", "annotation-invalid", "annotation-rejected"}
     elsewhere = {
         "configmap-denied",
-        "configmap-pending",
         "manifest-passed-over",
         "object-too-large",
         "object-unreadable",

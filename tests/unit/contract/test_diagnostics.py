@@ -18,7 +18,7 @@ def test_long_values_are_shortened() -> None:
 
 
 def test_names_and_passwords_in_addresses_are_left_out() -> None:
-    assert finding(KEY, "annotation-pending", "", "https://me:secret@a.test/x", "m").value == "https://…@a.test/x"
+    assert finding(KEY, "annotation-invalid", "", "https://me:secret@a.test/x", "m").value == "https://…@a.test/x"
     (found,) = read_annotations(ingress("i", auth_url="http://me:p@ss@a.test/"))[1]
     assert "p@ss" not in str(found)
 
