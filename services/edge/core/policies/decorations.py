@@ -7,7 +7,7 @@ alone get). How messages are framed is out of reach, whatever a name with ``*`` 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proto.policies import Decorations
 from services.contract.decorations import ADDED_TO
@@ -19,6 +19,9 @@ from services.edge.core.outcomes import Dressing
 
 if TYPE_CHECKING:
     from services.edge.core.phases import Context
+
+_SPARED: Final = KEPT_IN_RESPONSES | {b"content-type"}
+"""What a name with ``*`` does not cover: how messages are framed, and what nginx does not keep among its headers."""
 
 Lines = tuple[tuple[str, str], ...]
 Values = Callable[[Asked], list[tuple[bytes, bytes]]]
@@ -60,4 +63,4 @@ def _values(lines: Lines) -> Values:
 def _covered(lines: bytes, beginnings: tuple[bytes, ...]) -> frozenset[bytes]:
     """The names in ``lines``, in lower case, that begin with one of ``beginnings`` and may be taken out."""
     names = {found[1].lower() for found in grammar.field.finditer(lines)}
-    return frozenset(name for name in names if name.startswith(beginnings)) - KEPT_IN_RESPONSES
+    return frozenset(name for name in names if name.startswith(beginnings)) - _SPARED

@@ -20,9 +20,11 @@ def test_headers_are_put_instead_and_taken_out() -> None:
     assert dressed(text) == b"Content-Type: text/html\r\nContent-Length: 3\r\nx-a: a.example\r\nServer: none\r\n"
 
 
-def test_names_with_a_star_spare_what_frames_the_message_and_what_is_put() -> None:
+def test_names_with_a_star_spare_what_frames_the_message_its_type_and_what_is_put() -> None:
     text = 'more_clear_headers "X-*" "Content-*"; more_set_headers "X-New: 1";'
-    assert dressed(text) == b"Server: theirs\r\nContent-Length: 3\r\nX-New: 1\r\n"
+    kept = b"Server: theirs\r\nContent-Type: text/html\r\nContent-Length: 3\r\nX-New: 1\r\n"
+    assert dressed(text, lines=PAGE + b"Content-Language: de\r\n") == kept
+    assert b"Content-Type" not in dressed("more_clear_headers Content-Type;")
 
 
 def test_headers_are_added_to_what_succeeds_or_everywhere() -> None:
