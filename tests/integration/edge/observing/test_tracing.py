@@ -207,6 +207,15 @@ async def test_lines_name_the_span() -> None:
         ]
 
 
+async def test_nobody_else_can_say_what_lines_say_of_spans() -> None:
+    async with origin() as web, traced_edge(host(HOST, route(policies=NO_HTTPS)), upstream(web.port)) as running:
+        for forbidden in (False, True):
+            running.change(settings(enable_opentelemetry=True, ignore_invalid_headers=forbidden))
+            reply = await ask(running.http, request("GET", "/", f"@{PARENT}"))
+            assert reply.status == 400
+        assert web.seen == []
+
+
 async def test_what_is_not_sampled_is_told_on_and_not_sent() -> None:
     async with (
         collector() as collected,
