@@ -178,6 +178,7 @@ async def test_a_client_that_leaves_and_an_error_backend() -> None:
         async with connection(running.http) as (_, writer):
             writer.write(request("GET", "/"))
             await eventually(lambda: web.seen)
+            writer.transport.abort()
         await eventually(lambda: collected.spans)
         assert collected.spans[0].attributes["http.status_code"] == 499
         await ask(running.http, request("GET", "/gone", PARENT))
