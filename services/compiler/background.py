@@ -24,6 +24,7 @@ from services.compiler.state import State
 from services.compiler.statefile import StateFile
 from services.runtime.bus import BusError, NotConnected, StreamMissing
 from services.runtime.logs import log
+from services.runtime.repeats import Repeats
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Background:
         self._state = state
         self._file = file
         self._tasks: set[asyncio.Task[None]] = set()
+        self._repeats: dict[str, Repeats] = {}
         self._writing_base = False
         self._was_active = True
         self._writing_accepted = False
@@ -53,14 +55,19 @@ class Background:
         task.add_done_callback(self._tasks.discard)
 
     async def _guard(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
+        repeats = self._repeats.setdefault(name, Repeats())
         try:
             await coroutine
         except NotConnected:
             return
         except BusError as error:
-            log(_log, logging.WARNING, "not done, will be tried again", what=name, error=str(error))
-        except Exception:
-            _log.exception("%s failed", name)
+            if text := repeats.due(str(error)):
+                log(_log, logging.WARNING, "not done, will be tried again", what=name, error=text)
+        except Exception as error:
+            if text := repeats.due(f"{type(error).__name__}: {error}"):
+                _log.exception("%s failed: %s", name, text)
+        else:
+            repeats.over()
 
     async def close(self) -> None:
         """End what runs."""

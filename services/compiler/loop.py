@@ -47,6 +47,7 @@ from services.compiler.state import State
 from services.compiler.table import Position
 from services.runtime.bus import BusError, NotConnected, SequenceConflict, StreamMissing
 from services.runtime.logs import log
+from services.runtime.repeats import Repeats
 
 _log = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ class Loop:
         self._waking: asyncio.TimerHandle | None = None
         self._overwritten = False
         self._doubted_since = 0.0
+        self._refusals = Repeats()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -188,6 +190,7 @@ class Loop:
                 if self._state.bus.connected:
                     await self._read_what_is_needed()
                     await self._publish_what_differs()
+                    self._refusals.over()
                 return
             except SequenceConflict:
                 metrics.CONFLICTS.inc()
@@ -199,7 +202,8 @@ class Loop:
                 self._log_needed = True
                 return  # ``Connected`` will come
             except BusError as error:
-                log(_log, logging.WARNING, "the bus did not do what was asked; trying again", error=str(error))
+                if text := self._refusals.due(str(error)):
+                    log(_log, logging.WARNING, "the bus did not do what was asked; trying again", error=text)
                 self._state.last_error = str(error)
                 self._log_needed = True
                 return  # with the next tick

@@ -99,12 +99,17 @@ class Hub:
 
     def trouble(self, kind: Kind, error: str) -> None:
         """See ``Sink``."""
-        if self._kinds[kind].error == error:
+        before = self._kinds[kind].error
+        if before == error:
             return
+        self._kinds[kind].error = ""
+        known = {
+            progress.error for progress in self._kinds.values()
+        }  # of others: a folder has the trouble of all kinds
         self._kinds[kind].error = error
-        if error:
+        if error and error not in known:
             _log.warning("%s: %s: %s", self._source, kind, error)
-        else:
+        elif not error and before not in known:
             _log.info("%s: %s: works again", self._source, kind)
         self._settle()
 

@@ -15,6 +15,7 @@ from typing import Final
 
 from proto.subjects import Subjects
 from services.runtime.bus import Bus, BusError, StreamSpec, TooLarge
+from services.runtime.repeats import Repeats
 from services.watcher.outbox import Held, Outbox, Outgoing
 
 _log = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class Publisher:
         self.failures = 0
         self.refills = 0
         self.last_error = ""
+        self._repeats = Repeats()
 
     @property
     def settled(self) -> bool:
@@ -172,11 +174,13 @@ class Publisher:
                 await self._look()
             except BusError as error:
                 self.last_error = str(error)
-                _log.warning("cannot read the stream of objects, trying again: %s", error)
+                if text := self._repeats.due(str(error)):
+                    _log.warning("cannot read the stream of objects, trying again: %s", text)
                 await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
                 delay = min(delay * 2, 5.0)
                 continue
             delay = 0.1
+            self._repeats.over()
             self.last_error = ""
             self._doubt.clear()
             self._send()

@@ -120,6 +120,22 @@ def test_trouble_is_said_once_and_ends() -> None:
     assert bench.source().synced
 
 
+def test_trouble_of_all_kinds_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+    bench.list_all()
+    with caplog.at_level("INFO"):
+        for error in ("the folder does not exist", "the folder is gone", ""):
+            for kind in OBJECT_KINDS:
+                bench.hub.trouble(kind, error)
+        bench.hub.trouble("secret", "403 forbidden")
+    assert [record.message.rpartition(": ")[2] for record in caplog.records] == [
+        "the folder does not exist",
+        "the folder is gone",
+        "works again",
+        "403 forbidden",
+    ]
+
+
 def test_a_watcher_that_starts_keeps_what_the_bus_knows_to_be_listed() -> None:
     before = Bench()
     before.put(Ingress("n", "web"))
