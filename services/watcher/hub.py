@@ -103,13 +103,11 @@ class Hub:
         if before == error:
             return
         self._kinds[kind].error = ""
-        known = {
-            progress.error for progress in self._kinds.values()
-        }  # of others: a folder has the trouble of all kinds
+        others = {progress.error for progress in self._kinds.values()}  # a folder has the trouble of all kinds
         self._kinds[kind].error = error
-        if error and error not in known:
+        if error and error not in others:
             _log.warning("%s: %s: %s", self._source, kind, error)
-        elif not error and before not in known:
+        elif not error and before not in others:
             _log.info("%s: %s: works again", self._source, kind)
         self._settle()
 
