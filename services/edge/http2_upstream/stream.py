@@ -163,6 +163,7 @@ class EndpointStream:
             self.session.engine.took(self._id, event.length)
         else:
             self._held += event.length
+            self.session.engine.set_aside(self._id, event.length)  # other streams go on
         if event.ended and self.exchange is exchange:
             self._over(exchange)
             exchange.ended(now)

@@ -18,7 +18,10 @@ Both halves:
   ``send_trailers(stream_id, block) -> int`` (ends the stream). Each returns how many bytes of this stream wait for the
   peer's window: pause the source above a mark, go on at WindowOpened.
 - ``took(stream_id, length)``: the consumer passed these bytes on, the peer may send as many more. What a stream that is
-  gone had not taken, the engine credits by itself.
+  gone had not taken, the engine credits by itself. ``set_aside(stream_id, length)``: it keeps these bytes until then;
+  only their stream waits for that, the others go on.
+- ``waiting: int``: bytes of all streams that wait for the peer's windows; ``exhausted: bool``: it has none for any
+  stream. ``forget()``: nothing is expected for a while, what is only remembered goes.
 - ``reset(stream_id, code)``; ``ping(payload)``; ``announce_shutdown()``: GOAWAY that still takes what is under way;
   ``shutdown(code)``: GOAWAY that names the last stream, later ones are refused; ``open_streams: int``.
 - ``closed: bool``: nothing more will happen: after ConnectionFailed.

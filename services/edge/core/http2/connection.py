@@ -54,6 +54,7 @@ class Connection(Control):
         self.send_data = flow.send_data
         self.send_trailers = flow.send_trailers
         self.took = flow.took
+        self.set_aside = flow.set_aside
         self.reset = flow.reset
 
     # --- for consumers --------------------------------------------------------------------------------------------

@@ -172,13 +172,25 @@ class Flow:
         if length > stream.untaken:
             raise MisuseError(f"stream {stream_id} never got the {length} bytes that were taken")
         stream.untaken -= length
-        self.credit(length)
+        if stream.aside:
+            ahead = min(stream.aside, length)
+            stream.aside -= ahead
+            self.credit(length - ahead)
+        else:
+            self.credit(length)
         if not stream.remote_ended:
             stream.credit += length
             if stream.credit >= self._half_stream:
                 self._parts.append(window_update(stream_id, stream.credit))
                 stream.receive_window += stream.credit
                 stream.credit = 0
+
+    def set_aside(self, stream_id: int, length: int) -> None:
+        """See the package."""
+        stream = self.streams.get(stream_id)
+        if stream is not None:
+            stream.aside += length
+            self.credit(length)
 
     def reset(self, stream_id: int, code: int) -> None:
         """See the package. What the peer still sends there is thrown away."""
@@ -211,7 +223,7 @@ class Flow:
         self._waiting.pop(stream.id, None)
         self.waiting -= stream.queued
         if stream.untaken:
-            self.credit(stream.untaken)
+            self.credit(stream.untaken - stream.aside)
 
     def open_connection(self, increment: int) -> list[int] | None:
         """The peer's window grows; the streams on which nothing waits any longer. None: it is too large."""

@@ -12,13 +12,14 @@ class Stream:
 
     ``send_window``, ``receive_window``: what may still be sent either way. ``expected``: what is still to come of the
     body by Content-Length, or NO_LENGTH. ``untaken``: bytes that the consumer was given and has not passed on;
-    ``credit``: those that it has, of which the peer does not know yet. ``discarded``: what comes is of no interest.
-    ``queue``: pieces that wait for the window, ``queued`` bytes; then come ``trailers``, or the end if
-    ``ends_after_queue``. ``headed``: the final head
-    has come: now a body may. ``bodiless``: the response to HEAD.
+    ``aside``: those of them for which the stream alone waits; ``credit``: those that it has, of which the peer does not
+    know yet. ``discarded``: what comes is of no interest. ``queue``: pieces that wait for the window, ``queued`` bytes;
+    then come ``trailers``, or the end if ``ends_after_queue``. ``headed``: the final head has come: now a body may.
+    ``bodiless``: the response to HEAD.
     """
 
     __slots__ = (
+        "aside",
         "bodiless",
         "credit",
         "discarded",
@@ -44,7 +45,7 @@ class Stream:
         self.remote_ended = remote_ended
         self.local_ended = False
         self.expected = NO_LENGTH
-        self.untaken = 0
+        self.untaken = self.aside = 0
         self.credit = 0
         self.queued = 0
         self.queue: deque[bytes | memoryview] | None = None

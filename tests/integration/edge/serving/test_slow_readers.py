@@ -10,11 +10,13 @@ from contextlib import AsyncExitStack
 import pytest
 import uvloop
 
+from proto.policies import BackendProtocol
 from services.edge.clients import Doing
 from services.edge.http2 import lasting
 from services.edge.narrow import PIECE
 from services.edge.outflow import ORDINARY
 from tests.support.edge import NO_HTTPS, Edge, Seen, ask, edge, host, origin, request, route, upstream
+from tests.support.h2_endpoint import Request, endpoint
 from tests.support.http2 import http2 as speaking_http2
 from tests.support.waiting import eventually
 
@@ -203,6 +205,49 @@ async def test_a_client_of_http2_that_takes_nothing_is_given_up_for_others() -> 
         await eventually(lambda: outflow.held == 0)
 
 
+async def flood(seen: Request) -> None:
+    """Answer /small at once, everything else with LARGE bytes, as fast as the windows open."""
+    if seen.headers[":path"] == "/small":
+        seen.answer()
+        return
+    engine, number = seen.link.engine, seen.stream_id
+    engine.send_headers(number, [(":status", "200"), ("content-length", str(LARGE))])
+    left = LARGE
+    while left and not seen.reset:
+        size = min(left, engine.local_flow_control_window(number), engine.max_outbound_frame_size)
+        if size <= 0:
+            seen.link.flush()
+            await asyncio.sleep(0.01)  # the windows' opening is no event of the library that can be waited for here
+            continue
+        engine.send_data(number, bytes(size), end_stream=size == left)
+        left -= size
+    seen.link.flush()
+
+
+async def test_slow_clients_do_not_stop_others_of_the_same_session() -> None:
+    """Their bytes fill more than the window of the one connection to the endpoint that all share."""
+    floods: set[asyncio.Task[None]] = set()
+
+    def act(seen: Request) -> None:
+        floods.add(asyncio.create_task(flood(seen)))
+
+    policies = (*NO_HTTPS, BackendProtocol("grpc"))
+    async with (
+        endpoint(act) as web,
+        edge(host("t.example", route(policies=policies)), upstream(web.port)) as running,
+        AsyncExitStack() as stack,
+        asyncio.timeout(30),
+    ):
+        for _ in range(24):
+            await takes_nothing(stack, running)
+        await eventually(lambda: running.serving.outflow.clients == 24)
+        assert (await ask(running.http, request("GET", "/small"))).body == b"ok"
+        assert len((await ask(running.http, request("GET", "/large"))).body) == LARGE
+        assert web.connections == 1
+    for task in floods:
+        task.cancel()
+
+
 async def test_what_nobody_was_told_to_wait_for_counts_where_there_are_many_clients() -> None:
     """Responses that are just small enough for no connection to be told to wait."""
     async with origin(large) as web, edge(host("t.example", route(policies=NO_HTTPS)), upstream(web.port)) as running:
@@ -221,7 +266,7 @@ class Unread:
     """A client's connection that holds a little less than what it is told to wait for."""
 
     doing: Doing = "writing"
-    deadline = 0.0
+    deadline = lasts_until = 0.0
 
     def __init__(self) -> None:
         self.transport = asyncio.Transport()

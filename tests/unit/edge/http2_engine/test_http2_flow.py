@@ -189,6 +189,49 @@ def test_credit_comes_when_bytes_were_taken_and_not_before() -> None:
     assert peer.reset() == (3, "stream-window")
 
 
+@pytest.mark.parametrize("end", ["taken", "reset by the peer", "reset by us"])
+def test_what_is_set_aside_stops_its_stream_alone(end: str) -> None:
+    """The connection's window is given back at once, and once only."""
+    peer = client_of()
+    given = 0
+    for at in range(60):
+        stream_id = 2 * at + 1
+        peer.send(headers(stream_id, POST, 4), *(data(stream_id, bytes(16_000)) for _ in range(4)))
+        assert len(peer.events) == 5
+        for _ in range(3):
+            peer.connection.set_aside(stream_id, 16_000)
+        frames = peer.got()
+        if end == "taken":
+            peer.connection.took(stream_id, 64_000)
+            frames += peer.got()
+            assert [each.kind for each in frames if each.stream_id == stream_id] == [8]
+            peer.connection.reset(stream_id, 8)
+        elif end == "reset by us":
+            peer.connection.reset(stream_id, 8)
+        else:
+            peer.send(number(3, stream_id, 8))
+        frames += peer.got()
+        given += sum(int.from_bytes(each.payload, "big") for each in frames if each.kind == 8 and not each.stream_id)
+        assert at * 64_000 - 1024 * 1024 < given <= (at + 1) * 64_000
+        peer.now += 0.1
+    assert not peer.connection.closed
+    peer.send(headers(121, POST, 4), *(data(121, bytes(16_000)) for _ in range(3)))
+    peer.connection.set_aside(121, 48_000)
+    peer.send(data(121, bytes(16_000)), data(121, bytes(1_535)), data(121, b"x"))
+    assert peer.reset() == (3, "stream-window")
+
+
+def test_what_waits_and_whether_there_is_a_window_is_told() -> None:
+    peer = requested(2, window=2**20)
+    peer.connection.send_head(1, OK, bytes(100_000), True)
+    peer.connection.send_head(3, OK, bytes(40_000), True)
+    assert (peer.connection.waiting, peer.connection.exhausted) == (140_000 - 65_535, True)
+    peer.send(number(3, 3, 8))
+    assert peer.connection.waiting == 100_000 - 65_535
+    peer.send(number(8, 0, 2**20))
+    assert (peer.connection.waiting, peer.connection.exhausted) == (0, False)
+
+
 def test_padding_counts_in_the_window_and_is_not_data() -> None:
     peer = client_of()
     peer.send(headers(1, POST, 4))
