@@ -9,6 +9,7 @@ from __future__ import annotations
 from proto.policies.access import BasicAuth, DigestAuth, ExternalAuth, RateLimit, SatisfyAny, SourceRanges
 from proto.policies.balancing import Affinity, Balancing, Canary
 from proto.policies.copies import Mirror
+from proto.policies.fastcgi import FastCGI
 from proto.policies.observing import Tracing
 from proto.policies.proxying import (
     AccessLog,
@@ -44,6 +45,7 @@ Policy = (
     | BasicAuth
     | DigestAuth
     | ExternalAuth
+    | FastCGI
     | SatisfyAny
     | CORS
     | CustomHeaders
@@ -71,6 +73,7 @@ __all__ = [
     "EndpointResponse",
     "EndpointTLS",
     "ExternalAuth",
+    "FastCGI",
     "Mirror",
     "Moved",
     "NextUpstream",

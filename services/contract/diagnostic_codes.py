@@ -80,9 +80,10 @@ _ALL = (
         "routes that it would guard answer 503.",
     ),
     Code(
-        "protocol-unsupported",
+        "fastcgi-unusable",
         "error",
-        "`backend-protocol` names a protocol that Limen does not speak. The routes of the Ingress answer 503.",
+        "The ConfigMap that `fastcgi-params-configmap` names does not exist, or holds what is no parameter. The routes "
+        "answer 503.",
     ),
     Code(
         "endpoint-credentials-unusable",
@@ -247,6 +248,11 @@ _ALL = (
         "configmap-collector-missing",
         "warning",
         "Requests are traced, and `otlp-collector-host` does not say where their spans go.",
+    ),
+    Code(
+        "configmap-sessions-kept",
+        "notice",
+        "`ssl-session-cache` is off; some sessions of TLS 1.2 are kept all the same, for Python's `ssl` cannot do without.",
     ),
     Code(
         "configmap-refused",

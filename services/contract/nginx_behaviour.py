@@ -39,6 +39,7 @@ _OF_KEYS: Final = {
     "more until it is corrected.",
     "configmap-refused": "Pastes the value into nginx.conf, or switches on the module.",
     "configmap-without-effect": "Tunes the inside of nginx.",
+    "configmap-sessions-kept": "Keeps none.",
     "configmap-collector-missing": "The same: its spans reach nobody.",
     "configmap-unknown": "Passes over it without a word.",
 }
@@ -73,7 +74,6 @@ _BEHAVIOUR: Final = {
     "path-invalid": "Writes the path into nginx.conf as it is.",
     "path-type-unknown": "The API server refuses such an Ingress.",
     "backend-missing": "The API server refuses such an Ingress.",
-    "protocol-unsupported": "Speaks FastCGI to the endpoints.",
     "endpoint-credentials-unusable": "Without the Secret 503; without the authority the endpoint is not verified.",
     "client-authority-unusable": "All routes of the host answer 403.",
     "path-conflict": "The oldest Ingress wins, without a word; its admission webhook refuses new ones.",
@@ -90,6 +90,7 @@ _BEHAVIOUR: Final = {
     "custom-headers-unusable": "The same: 503.",
     "dh-param-unusable": "The same.",
     "endpoint-refused": "Sends requests to any address.",
+    "fastcgi-unusable": "Does not take the Ingress over, or speaks without these parameters.",
     "headers-unusable": "Passes over a ConfigMap that is not there; an unknown variable in it stops all changes.",
     "passthrough-shadows": "The same.",
     "passthrough-without-effect": "The same: it needs `--enable-ssl-passthrough`, the host's first Ingress, and a "

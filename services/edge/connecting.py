@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from services.edge.fastcgi import FastCGI
 from services.edge.pools import ConnectTimeoutError, EndpointPool
 from services.edge.upstream_tls import EndpointRecords
 
@@ -22,7 +23,8 @@ async def connect(serving: Serving, inner: asyncio.Protocol, pool: EndpointPool,
     if pool.transport.tls is not None:
         context = serving.endpoint_contexts.context(pool.transport)
         records = EndpointRecords(inner, serving.loop, serving.traffic.counters, context, pool.name)
-    outer = records or inner
+    below = FastCGI(inner, serving.traffic.counters) if pool.transport.fastcgi else inner
+    outer = records or below
     try:
         async with asyncio.timeout(timeout):
             await serving.loop.create_connection(lambda: outer, pool.address, pool.port)

@@ -186,8 +186,9 @@ class UpstreamConnection(asyncio.Protocol):
 
     def narrow(self) -> None:
         """Read in small pieces until the response is whole; to be called while nothing is read. Over TLS a record is
-        all that is opened at a time."""
-        if not self._narrow and self._state != _HEAD and self.pool.transport.tls is None:
+        all that is opened at a time, and FastCGI has records, too."""
+        layered = self.pool.transport.tls is not None or self.pool.transport.fastcgi
+        if not self._narrow and self._state != _HEAD and not layered:
             self._narrow = True
             self.transport.set_protocol(Narrow(self))
 

@@ -12,10 +12,11 @@ from msgspec import Struct
 
 from proto.diagnostics import Diagnostic
 from proto.objects import ConfigMap
-from proto.policies import BasicAuth, CustomHeaders, Decorations, DigestAuth, ExternalAuth, Policy
+from proto.policies import BasicAuth, CustomHeaders, Decorations, DigestAuth, ExternalAuth, FastCGI, Policy
 from services.compiler.core.claims import Claim
 from services.compiler.core.endpoint_tls import HostEndpointTLS, StateOf, judge_endpoint_tls
 from services.compiler.core.external_auth import auth_headers_map, judge_external_auth
+from services.compiler.core.fastcgi import judge_fastcgi, parameters_map
 from services.compiler.core.named_headers import configmap_name, map_problem
 from services.compiler.core.passwords import judge_passwords
 from services.contract.annotations.entry import PREFIX
@@ -28,8 +29,8 @@ ConfigMapOf = Callable[[str], ConfigMap | None]
 
 
 class HostObjects(Struct, frozen=True, gc=False):
-    """What holds on one host. ``headers``, ``passwords`` and ``external``: by Ingress; ``denied``: Ingresses whose
-    objects are not usable; ``decorations``: what the ``server-snippet`` that speaks for the host says."""
+    """What holds on one host. ``headers``, ``passwords``, ``external``, ``fastcgi``: by Ingress; ``denied``: Ingresses
+    whose objects are not usable; ``decorations``: what the ``server-snippet`` that speaks for the host says."""
 
     tls: HostEndpointTLS
     headers: dict[str, CustomHeaders]
@@ -37,10 +38,12 @@ class HostObjects(Struct, frozen=True, gc=False):
     passwords: dict[str, BasicAuth | DigestAuth] = {}
     external: dict[str, ExternalAuth] = {}
     decorations: Decorations = NOTHING
+    fastcgi: dict[str, FastCGI] = {}
 
     def policies(self, claim: Claim) -> tuple[Policy, ...]:
         """What the routes of ``claim`` carry for the objects that it names."""
-        named = (self.headers.get(claim.name), self.passwords.get(claim.name), self.external.get(claim.name))
+        of_all = (self.headers, self.passwords, self.external, self.fastcgi)
+        named: list[Policy | None] = [policies.get(claim.name) for policies in of_all]
         inner = claim.settings.configuration_snippet
         decorations = inner if self.decorations == NOTHING else together(self.decorations, inner)
         return (
@@ -74,15 +77,15 @@ def judge_objects(
             headers[claim.name] = CustomHeaders(tuple(sorted(configmap.data.items())))
     passwords, without = judge_passwords(claims, state_of, findings)
     external, unasked = judge_external_auth(claims, configmap_of, controller, findings)
+    fastcgi, wordless = judge_fastcgi(claims, configmap_of, controller, findings)
     spoken = (claim.settings.server_snippet for claim in claims if claim.settings.server_snippet != NOTHING)
-    return HostObjects(
-        tls, headers, tls.denied | denied | without | unasked, passwords, external, next(spoken, NOTHING)
-    )
+    denied |= tls.denied | without | unasked | wordless
+    return HostObjects(tls, headers, frozenset(denied), passwords, external, next(spoken, NOTHING), fastcgi)
 
 
 def configmaps_named(claim: Claim) -> set[str]:
     """The ConfigMaps (``namespace/name``) whose headers the Ingress names."""
-    return {name for name in (custom_headers_map(claim), auth_headers_map(claim)) if name}
+    return {name for name in (custom_headers_map(claim), auth_headers_map(claim), parameters_map(claim)) if name}
 
 
 def custom_headers_map(claim: Claim) -> str:

@@ -16,6 +16,7 @@ from services.contract.variables.template import TemplateError, parse_template
 
 _REDIRECT: Final = re.compile(r"[A-Za-z0-9\-._~/:?&=]+")
 _STATUS: Final = re.compile(r"[45][0-9]{2}")
+_INDEX: Final = re.compile(r"[A-Za-z0-9._/-]{1,200}")
 _NAME: Final = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?(?:\.\*)?")
 _PREFIX: Final = re.compile(r"/?[A-Za-z0-9\-._~/:$]*")
 _HOST: Final = re.compile(r"[A-Za-z0-9\-._~:$\[\]{}]+")
@@ -78,6 +79,13 @@ def parse_upstream_host(text: str) -> str:
     if _HOST.fullmatch(text) is None:
         raise MalformedError("has characters that a host cannot have")
     check_template(text)
+    return text
+
+
+def parse_index(text: str) -> str:
+    """The name of a file, perhaps below a folder."""
+    if _INDEX.fullmatch(text) is None:
+        raise MalformedError("is not the name of a file")
     return text
 
 

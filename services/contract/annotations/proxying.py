@@ -7,7 +7,8 @@ from typing import Final
 from services.contract.annotations.balancing import BALANCING
 from services.contract.annotations.copies import COPIES
 from services.contract.annotations.entry import Annotation
-from services.contract.annotations.places import parse_operation
+from services.contract.annotations.places import parse_index, parse_operation
+from services.contract.header_values import parse_reference
 
 PROXYING: Final = (
     Annotation(
@@ -62,7 +63,7 @@ PROXYING: Final = (
         default="HTTP",
         state="honoured",
         doc="What endpoints speak: `HTTP`, `HTTPS`, `GRPC` and `GRPCS` (HTTP/2, in the clear and by TLS), `AUTO_HTTP` "
-        "(`HTTPS` for requests that came by TLS). `FCGI` is not spoken: the routes answer 503.",
+        "(`HTTPS` for requests that came by TLS), `FCGI` (FastCGI).",
     ),
     Annotation(
         name="service-upstream",
@@ -78,15 +79,21 @@ PROXYING: Final = (
         type="string",
         risk="medium",
         on_failure="reject",
-        doc="The file appended to a FastCGI `/`.",
+        state="honoured",
+        parse=parse_index,
+        doc="With `backend-protocol: FCGI`, the file that is appended to a path that ends in `/`.",
     ),
     Annotation(
         name="fastcgi-params-configmap",
         type="string",
         risk="medium",
         on_failure="reject",
+        state="honoured",
         refers_to="configmap",
-        doc="The ConfigMap of FastCGI parameters.",
+        parse=parse_reference,
+        doc="With `backend-protocol: FCGI`, the ConfigMap of further parameters for the script, as `name` or "
+        "`namespace/name`; values may hold nginx variables and `$fastcgi_script_name`. Without a usable one, the "
+        "routes answer 503.",
     ),
     Annotation(
         name="http2-push-preload",

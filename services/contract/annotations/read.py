@@ -204,14 +204,6 @@ class _Reader:
         for left_out in () if entry.passed_over is None else entry.passed_over(text):
             remedy = f"Correct it. {entry.doc}"
             self._say(name, "annotation-invalid", f"The value of {name} {left_out}. It is passed over.", remedy)
-        if value == "FCGI":
-            self.fields["denied"] = True
-            self._say(
-                name,
-                "protocol-unsupported",
-                "FastCGI is not spoken. The routes of this Ingress answer 503.",
-                "Put a web server that speaks HTTP before the FastCGI process.",
-            )
         for beginning, needed in _NEEDS:
             if name.startswith(beginning) and not self._annotations.get(PREFIX + needed):
                 remedy = f"Add {needed}, or remove it."

@@ -95,6 +95,8 @@ class AnnotationSettings(Struct, frozen=True, gc=False):
     proxy_next_upstream: tuple[str, ...] | None = None
     proxy_next_upstream_tries: int | None = None
     proxy_next_upstream_timeout: int | None = None
+    fastcgi_index: str = ""
+    fastcgi_params_configmap: str = ""
     mirror_target: str = ""
     mirror_host: str = ""
     mirror_request_body: str = "on"

@@ -80,7 +80,8 @@ def compile_route(
 
 def _spoken(action: Forward, transport: Transport) -> Forward:
     """``action`` to endpoints that are spoken to in this way."""
-    proxying = replace(action.proxying, transport=transport)
+    collected = action.proxying.request_buffering or transport.fastcgi  # whose bodies have a length
+    proxying = replace(action.proxying, transport=transport, request_buffering=collected)
     return replace(action, lane=lane_of(action.upstream, transport), proxying=proxying)
 
 

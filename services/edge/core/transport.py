@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from proto.codec import encode
-from proto.policies import BackendProtocol, EndpointTLS, Policy
+from proto.policies import BackendProtocol, EndpointTLS, FastCGI, Policy
 from proto.resources import Credentials
 
 DEFAULT_NAME: Final = "upstream_balancer"
@@ -26,12 +26,14 @@ NOTHING_SAID: Final = EndpointTLS("")
 
 class Transport(Struct, frozen=True, gc=False):
     """See the module. ``name`` tells it from all others, and is empty for HTTP/1.1 in the clear; ``tls``: None: in the
-    clear. ``credentials``: of ``tls.credentials`` as they stand in the generation; None: they are not there."""
+    clear. ``credentials``: of ``tls.credentials`` as they stand in the generation; None: they are not there.
+    ``fastcgi``: instead of HTTP."""
 
     name: str = ""
     http2: bool = False
     tls: EndpointTLS | None = None
     credentials: Credentials | None = None
+    fastcgi: bool = False
 
 
 PLAIN: Final = Transport()
@@ -55,22 +57,27 @@ def lane_of(upstream: str, transport: Transport) -> str:
 
 def transports_for(policies: Iterable[Policy], credentials_of: Callable[[str], Credentials | None]) -> Transports:
     """What ``policies`` of a route say; ``USUAL`` itself where they say nothing."""
-    protocol = None
+    protocol: str | None = None
     tls = NOTHING_SAID
     for policy in policies:
         if isinstance(policy, BackendProtocol):
             protocol = policy.protocol
         elif isinstance(policy, EndpointTLS):
             tls = policy
+        elif isinstance(policy, FastCGI):
+            protocol = "fastcgi"
     match protocol:
         case None:
             return USUAL
         case "grpc":
             grpc = Transport("grpc", http2=True)
             return Transports(grpc, grpc)
+        case "fastcgi":
+            fastcgi = Transport("fastcgi", fastcgi=True)
+            return Transports(fastcgi, fastcgi)
         case "auto-http":
             return Transports(PLAIN, _secure(False, tls, credentials_of))
-        case "https" | "grpcs":
+        case _:
             secure = _secure(protocol == "grpcs", tls, credentials_of)
             return Transports(secure, secure)
 

@@ -6,6 +6,7 @@ what a client says of itself and is not believed does not get there either. Who 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,8 @@ from services.edge.core.policies.addressed import Place, place_of
 if TYPE_CHECKING:
     from services.edge.core.phases import Context
 
+_parameters = re.compile(rb"(?:\n\([^\n]*+)++\n").sub
+"""Lines of a head that are for a FastCGI script alone."""
 _NOT_SENT: Final = frozenset((b"host", b"connection", b"upgrade", b"content-length", b"transfer-encoding"))
 
 
@@ -56,7 +59,7 @@ def mirroring(context: Context) -> Mirroring | None:
         place = place_of(url(asked))
         if place is None:
             return None
-        lines = without(head[:-2], _NOT_SENT, head.find(b"\n") + 1)
+        lines = without(_parameters(b"\n", head[:-2]), _NOT_SENT, head.find(b"\n") + 1)
         line = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (
             asked.method,
             target_of(place.target, asked, varies=varies),
