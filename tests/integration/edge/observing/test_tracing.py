@@ -237,7 +237,7 @@ async def test_what_is_not_sampled_is_told_on_and_not_sent() -> None:
 
 
 async def test_nothing_waits_for_a_collector_and_what_it_does_not_take_is_counted() -> None:
-    small = {"otel_max_queuesize": 8, "otel_max_export_batch_size": 4}
+    small = {"otel_max_queuesize": 8, "otel_max_export_batch_size": 4, "otel_schedule_delay_millis": 60_000}
     async with (
         collector(open=False) as collected,
         origin() as web,
