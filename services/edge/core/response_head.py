@@ -29,8 +29,8 @@ class ResponseHead(Struct, frozen=True, gc=False):
     ``block``: as received. ``length``: of the body as the headers say it (see the constants). ``passed``: status line
     and the headers that go on, each line with its CRLF; ``framed``: Content-Length is among them. ``ready``: they need
     nothing but an end. ``security_line``: the endpoint's Strict-Transport-Security line. ``persistent``: the endpoint
-    keeps the connection. ``dated``: it carries Date. ``secured``: ``passed`` says what there is to be said by
-    Strict-Transport-Security.
+    keeps the connection. ``dated``: it carries Date. ``secured``, ``named``: ``passed`` says what there is to be
+    said by Strict-Transport-Security, and as Server.
     """
 
     block: bytes
@@ -44,6 +44,7 @@ class ResponseHead(Struct, frozen=True, gc=False):
     upgrade: bytes = b""
     security_line: bytes = b""
     secured: bool = False
+    named: bool = False
 
 
 _TAKEN: Final = (
@@ -205,7 +206,7 @@ NAMELESS: Final = Naming()
 
 def server_told(head: ResponseHead, naming: Naming) -> bytes:
     """The Server line of a response with ``head``, if it has one."""
-    return (server_line(head) if naming.endpoints else b"") or naming.own
+    return b"" if head.named else (server_line(head) if naming.endpoints else b"") or naming.own
 
 
 def server_line(head: ResponseHead) -> bytes:
@@ -223,9 +224,9 @@ def dressed_head(head: ResponseHead, dress: Callable[[int, bytes], bytes]) -> Re
     passed = head.passed[:line_end] + dress(head.status, head.passed[line_end:])
     dated = head.dated and is_dated(passed)
     block = b"%b%b%b" % (passed, head.security_line, server_line(head))  # what is remembered of heads goes by it
-    secured = _secured(passed) is not None
-    ready = head.ready and dated and not secured
-    return replace(head, block=block, passed=passed, dated=dated, ready=ready, secured=secured)
+    secured, named = _secured(passed) is not None, _server(passed) != []
+    ready = head.ready and dated and not secured and not named
+    return replace(head, block=block, passed=passed, dated=dated, ready=ready, secured=secured, named=named)
 
 
 _KNOWN_TOKENS = frozenset((b"", b"close", b"keep-alive", b"upgrade", b"content-length", b"transfer-encoding", b"date"))

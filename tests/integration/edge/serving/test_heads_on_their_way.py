@@ -168,3 +168,16 @@ async def test_strict_transport_security_is_said_once_by_who_speaks_last(*, hsts
                 assert (await client.ask()).headers["strict-transport-security"] == "max-age=5"
             refused = await ask(running.https, request("GET", "/nobody", name=HOST), tls=HOST)
             assert refused.head.lower().count(b"strict-transport-security") == 1
+
+
+async def test_the_server_is_named_once_by_who_speaks_last() -> None:
+    reply = b"HTTP/1.1 200 OK\r\nServer: theirs\r\nContent-Length: 2\r\nDate: x\r\n\r\nok"
+    table = host(HOST, route(policies=(*NO_HTTPS, Decorations(put=(("Server", "shop"),)))))
+    async with origin(reply) as web:
+        for tokens in (True, False):
+            async with edge(table, upstream(web.port), settings(server_tokens=tokens)) as running:
+                told = await ask(running.http, request())
+                assert told.head.lower().count(b"\r\nserver: ") == 1
+                assert told.value("Server") == b"shop"
+                async with http2(running.https) as client:
+                    assert (await client.ask()).headers["server"] == "shop"
