@@ -19,6 +19,7 @@ from services.runtime.settings import HostPort
 from services.runtime.version import software
 
 ALL_FLAGS = """
+    add_dir_header log_file log_file_max_size one_output skip_headers skip_log_headers root-ca-file
     alsologtostderr annotations-prefix apiserver-host bind-addresses bucket-factor certificate-authority configmap
     controller-class deep-inspect default-backend-service default-server-port default-ssl-certificate disable-catch-all
     disable-full-test disable-leader-election disable-svc-external-name disable-sync-events
