@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
-from services.edge.core.http2 import ENDPOINT_LIMITS, ClientConnection, encode_request
+from services.edge.core.http2 import ENDPOINT_LIMITS, ClientConnection, MisuseError, encode_request
 from services.edge.core.http2.events import (
     ConnectionFailed,
     DataReceived,
@@ -74,7 +74,7 @@ class Collector:
         except TimeoutError:
             self.close()
             raise CallError(f"no answer within {within:g} s", again=True) from None
-        except (OSError, UnicodeError) as error:
+        except (OSError, UnicodeError, MisuseError) as error:  # the last: it lets nobody open a stream
             self.close()
             raise CallError(f"{error}", again=True) from None
         except BaseException:

@@ -63,6 +63,7 @@ class Exporter:
         """Send as ``options`` say from the next batch on; None: nowhere."""
         self._options = options
         if options is None:
+            self.counters["dropped"] += len(self._queue)
             self._queue.clear()
         if self._collector is not None and (options is None or options.address != self._collector.address):
             self._collector.close()
