@@ -13,6 +13,7 @@ from services.edge.core.policies.balancing import Draw
 from services.edge.core.policies.digests import Challenged
 from services.edge.core.policies.external import Inquiry
 from services.edge.core.policies.limits import MayAsk, MayEnter
+from services.edge.core.policies.mirrors import Copied
 from services.edge.core.policies.passwords import Login
 
 
@@ -37,6 +38,16 @@ def inquired(question: object) -> str:
     words = _QUESTIONS.get(type(question))
     what = type(question).__name__ if words is None else words(question)
     return f"asks outside: {what}; taken for an answer that lets it pass"
+
+
+def copied(copy: Copied | None) -> str:
+    """What becomes of the copy of a request (``mirror-target``)."""
+    if copy is None:
+        return "no copy goes anywhere: the target comes to no address"
+    place = copy.place
+    target = copy.head.split(b" ", 2)[1].decode("latin-1")
+    what = "with its body" if copy.body else "without a body"
+    return f"a copy {what} goes to {'https' if place.tls else 'http'}://{place.host.decode()}:{place.port}{target}"
 
 
 def _inquiry(question: Inquiry) -> str:

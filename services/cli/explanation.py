@@ -17,7 +17,7 @@ from proto.handshakes import ClientCertificates
 from proto.resources import CATCH_ALL, ResourceRecord
 from services.cli.explain_candidates import Candidates, candidates_of, routes_of
 from services.cli.explain_endpoints import Endpoints, endpoints_of, endpoints_passed
-from services.cli.explain_words import inquired, said
+from services.cli.explain_words import copied, inquired, said
 from services.contract.paths import normalise
 from services.edge.core.asked import Asked, Machine
 from services.edge.core.client_certificates import Verified
@@ -112,7 +112,7 @@ def explain(generation: Generation, records: Iterable[ResourceRecord], request: 
         outcome = f"TLS is not opened here: the connection is handed on to {passes} (ssl-passthrough)"
         return Explanation(line, outcome=outcome, endpoints=endpoints_passed(generation, passes), passes=passes)
     try:
-        head = read_head(request.head())
+        head = read_head(request.head(), generation.head_limits)
     except RefusedError as error:
         return Explanation(line, refused=f"{error.status}, {error.reason}: not a request that an edge reads")
     peer = _NoCertificate(head.headers.host) if request.tls else None
@@ -193,6 +193,8 @@ class _Run:
                 told = course.run()
         if isinstance(told, Answer):
             self.decided_by = course.phase
+        elif policed.mirroring is not None:
+            self.steps.append(Step("mirror", copied(policed.mirroring(course.asked, self.leaves(told)))))
         return told if isinstance(decision, Policed) else _agreed(told, _settled(decision))
 
     def leaves(self, onward: Onward) -> bytes:

@@ -224,3 +224,11 @@ def test_a_host_that_is_nobodys_says_whose_it_would_be(tmp_path: Path) -> None:
     wildcard = made("raw", "*.raw.example", configuration_snippet="deny all;")
     assert told(tmp_path, ["GET", "http://a.raw.example/"], wildcard)["remarks"]
     assert told(tmp_path, ["GET", "http://web.example/"], refused, made("web", "web.example"))["remarks"] == []
+
+
+def test_where_copies_go(tmp_path: Path) -> None:
+    web = made("web", "shop.example", mirror_target="https://shadow.example/m")
+    words = ["POST", "http://shop.example/x?q", "-H", "Content-Length: 1"]
+    assert said(told(tmp_path, words, web))["mirror"] == "a copy with its body goes to https://shadow.example:443/m?q"
+    web = made("web", "shop.example", mirror_target="http://$arg_nobody/m")
+    assert said(told(tmp_path, words, web))["mirror"] == "no copy goes anywhere: the target comes to no address"
