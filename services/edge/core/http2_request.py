@@ -29,6 +29,8 @@ REMEMBERED: Final = 32
 """Different heads that a connection remembers."""
 REMEMBERED_BYTES: Final = 4 * 1024
 """Heads that are longer are read anew each time, so that what is remembered of a client stays small."""
+REMEMBERED_IN_ALL: Final = 32 * 1024
+"""Bytes of heads that a connection remembers; then it forgets them."""
 
 _names = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9a-z-]++\n)*+").fullmatch
 _target = re.compile(rb"/[\x21\x22\x24-\x7e]*+").fullmatch
@@ -68,7 +70,7 @@ class Requests:
     Owns that memory, which is bounded, and forgotten when another generation is in force.
     """
 
-    __slots__ = ("_ended", "_facts", "_generation", "_standing", "_unended")
+    __slots__ = ("_ended", "_facts", "_generation", "_size", "_standing", "_unended")
 
     def __init__(self, facts: ClientFacts) -> None:
         self._facts = facts
@@ -76,28 +78,41 @@ class Requests:
         self._ended: dict[RequestHead, Prepared] = {}
         self._unended: dict[RequestHead, Prepared] = {}
         self._standing: Standing | None = None
+        self._size = 0
 
     def forget(self) -> None:
         """Remember nothing for requests to come."""
         self._generation = self._standing = None
+        self._clear()
+
+    def _clear(self) -> None:
         self._ended.clear()
         self._unended.clear()
+        self._size = 0
 
     def prepare(self, head: RequestHead, ended: bool, generation: Generation) -> Prepared:
         """What follows from ``head``. ``ended``: no body follows. Raises RefusedError."""
         if generation is not self._generation:
             self._generation = generation
-            self._ended.clear()
-            self._unended.clear()
+            self._clear()
         known = self._ended if ended else self._unended
         prepared = known.get(head)
         if prepared is None:
             prepared = self._prepare(head, ended, generation)
-            if len(prepared.headers.block) <= REMEMBERED_BYTES:
-                if len(known) >= REMEMBERED:
-                    del known[next(iter(known))]
+            size = len(prepared.headers.block)
+            if size <= REMEMBERED_BYTES:
+                self._make_room(known, size)
                 known[head] = prepared
         return prepared
+
+    def _make_room(self, known: dict[RequestHead, Prepared], size: int) -> None:
+        self._size += size
+        while known and (len(known) >= REMEMBERED or self._size > REMEMBERED_IN_ALL):
+            oldest = known.pop(next(iter(known)))
+            self._size -= len(oldest.headers.block)
+        if self._size > REMEMBERED_IN_ALL:
+            self._clear()
+            self._size = size
 
     def _prepare(self, head: RequestHead, ended: bool, generation: Generation) -> Prepared:
         block = block_of(head, ended)

@@ -21,6 +21,8 @@ from services.edge.core.http2.memo import Memo
 _KNOWN_HEADS: Final = 32
 _KNOWN_SIZE: Final = 4 * 1024
 """How many heads, and of how many bytes of fields, are remembered in each of the ways below."""
+_KNOWN_BYTES: Final = 64 * 1024
+"""Bytes of fields that are remembered in all of them; a head counts once for each. Then everything is forgotten."""
 
 _ANY_PATH: Final = make_field(b":path", b"/")
 
@@ -73,11 +75,13 @@ class HeadReader:
         "_pathless",
         "_requests",
         "_responses",
+        "_size",
         "_trailers",
     )
 
     def __init__(self, limits: Limits) -> None:
         self._decoder = Decoder()
+        self._size = 0
         self._limits = limits
         self._heads: dict[tuple[Field, ...], tuple[RequestHead, bytes, int]] = {}
         self._pathless: dict[bytes, tuple[RequestHead, int]] = {}
@@ -99,6 +103,7 @@ class HeadReader:
             self._alone_trailers,
         ):
             known.clear()
+        self._size = 0
 
     def request(self, block: bytes) -> tuple[RequestHead, bytes]:
         """(head, path). Raises ConnectionFaultError, StreamFaultError or TooLargeError."""
@@ -233,8 +238,15 @@ class HeadReader:
         return room
 
     def _is_small(self, room: int) -> bool:
-        """Whether a head may be kept: what a connection can make us keep is bounded."""
-        return room >= self._limits.header_bytes - _KNOWN_SIZE
+        """Whether a head may be kept, which it is then: what a connection can make us keep is bounded."""
+        size = self._limits.header_bytes - room
+        if size > _KNOWN_SIZE:
+            return False
+        self._size += size
+        if self._size > _KNOWN_BYTES:
+            self.forget()
+            self._size = size
+        return True
 
 
 def _keep(known: dict[K, V], key: K, meaning: V) -> None:

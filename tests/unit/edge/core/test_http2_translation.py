@@ -8,7 +8,7 @@ from services.edge.core.forwarded import client_facts
 from services.edge.core.generation import Generation
 from services.edge.core.http2.events import RequestHead
 from services.edge.core.http2.hpack_decoder import Decoder
-from services.edge.core.http2_request import REMEMBERED, Requests, block_of, check_target
+from services.edge.core.http2_request import REMEMBERED, REMEMBERED_IN_ALL, Requests, block_of, check_target
 from services.edge.core.http2_response import Blocks, fields_of
 from services.edge.core.http2_response import block_of as response_block
 from services.edge.core.request_head import USUAL_LIMITS, RefusedError
@@ -81,6 +81,21 @@ def test_memory_is_bounded() -> None:
     assert requests.prepare(heads[-1], True, generation) is requests.prepare(heads[-1], True, generation)
 
 
+@pytest.mark.parametrize("ended", [[True], [False], [True, False]])
+def test_bytes_that_are_remembered_of_a_client_are_bounded(ended: list[bool]) -> None:
+    generation = Generation.first([], 1, 1, bytes(32))
+    requests = Requests(FACTS)
+    for number in range(3 * REMEMBERED):
+        large = head((b"x", b"%d" % number), (b"y", 3_000 * b"y"))
+        whole = ended[number % len(ended)]
+        assert requests.prepare(large, whole, generation) is requests.prepare(large, whole, generation)
+        kept = [*requests._ended.values(), *requests._unended.values()]
+        assert sum(len(each.headers.block) for each in kept) == requests._size <= REMEMBERED_IN_ALL
+    requests.forget()
+    assert not requests._ended
+    assert not requests._unended
+
+
 def test_names_with_an_underscore_are_left_out() -> None:
     generation = Generation.first([], 1, 1, bytes(32))
     prepared = Requests(FACTS).prepare(head((b"x_y", b"1"), (b"x-y", b"2")), True, generation)
@@ -113,7 +128,9 @@ def test_a_response_is_encoded_once_but_for_its_date(dated: bool) -> None:
         b"strict-transport-security": b"max-age=1",
         b"date": b"then" if dated else b"now",
     }
-    assert dict(decoded(Blocks(b"", Naming(b"Server: limen\r\n", endpoints=True)).block(read, b"now")))[b"server"] == b"s"
+    assert (
+        dict(decoded(Blocks(b"", Naming(b"Server: limen\r\n", endpoints=True)).block(read, b"now")))[b"server"] == b"s"
+    )
     assert blocks.says_the_same(Blocks(b"Strict-Transport-Security: max-age=1\r\n"))
     assert not blocks.says_the_same(Blocks(b""))
 

@@ -192,3 +192,22 @@ def test_what_is_known_ends_with_the_table_that_it_meant() -> None:
         (event,) = peer.send(_frame_head(len(block), stream_id) + block)
         assert isinstance(event, RequestReceived)
         assert event.head.fields == fields
+
+
+def test_what_is_remembered_of_heads_is_bounded() -> None:
+    """Heads without end, each a little other and none in the table: few of them are kept, and all are read."""
+    peer = client_of()
+    reader = peer.connection._reader
+    most = 0
+    for at in range(200):
+        block = b"\x82\x87\x04\x02/a\x01\x01a\x00\x01x\x7f\x96\x16%b" % (b"%03d" % at + 2_962 * b"x")
+        (event,) = peer.send(_frame_head(len(block), 2 * at + 1) + block)
+        assert isinstance(event, RequestReceived), event
+        assert event.head.fields[0][1].startswith(b"%03d" % at)
+        most = max(most, sum(map(len, reader._pathless)))
+        peer.now += 0.1
+        peer.connection.reset(event.stream_id, 8)
+    assert 8_000 < most < 64 * 1024
+    peer.connection.forget()
+    assert not reader._pathless
+    assert not reader._heads
