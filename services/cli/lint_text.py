@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -43,7 +44,10 @@ def summary(report: Report) -> str:
     """The sums in one line."""
     words = {verdict: VERDICTS[verdict].partition(":")[0] for verdict in VERDICTS}
     parts = [_coloured(verdict, f"{report.verdicts[verdict]} {words[verdict]}") for verdict in _counted(report)]
-    return f"{len(report.ingresses)} Ingresses: {', '.join(parts) or 'none'}"
+    beside = Counter(finding.severity for finding in report.others)
+    told = [_coloured(name, f"{count} {name}{'s' * (count > 1)}") for name, count in sorted(beside.items())]
+    more = f"; beside them {', '.join(told)}" if told else ""
+    return f"{len(report.ingresses)} Ingresses: {', '.join(parts) or 'none'}{more}"
 
 
 def _counted(report: Report) -> Iterable[Verdict]:

@@ -110,6 +110,14 @@ def test_what_was_not_given_is_not_held_against_anybody(tmp_path: Path) -> None:
     assert given["notes"] == []
 
 
+def test_the_last_line_counts_what_is_found_beside_ingresses_too(tmp_path: Path) -> None:
+    meta = {"name": "ingress-nginx-controller", "namespace": "ingress-nginx"}
+    data = {"keep-alive": "much", "use-geoip2": "true", "http-snippet": "x", "worker-processes": "2"}
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}
+    last = lint(tmp_path, annotated("good"), config).stdout.splitlines()[-1]
+    assert last == "1 Ingresses: 1 served fully; beside them 2 errors, 1 notice, 1 warning"
+
+
 def test_the_controllers_configmap_is_found(tmp_path: Path) -> None:
     meta = {"name": "ingress-nginx-controller", "namespace": "ingress-nginx"}
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"keep-alive": "much"}}
