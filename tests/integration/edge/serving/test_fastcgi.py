@@ -61,6 +61,7 @@ async def test_what_a_script_is_told() -> None:
             "DOCUMENT_URI": "/a b/",
             "SERVER_PROTOCOL": "HTTP/1.1",
             "REMOTE_ADDR": "127.0.0.1",
+            "SERVER_ADDR": "127.0.0.1",
             "SERVER_NAME": HOST,
             "GATEWAY_INTERFACE": "CGI/1.1",
             "REQUEST_SCHEME": "http",
