@@ -251,10 +251,16 @@ class HostSet:
             for claim in (*claims, *catch_alls)
             if claim.name in poisoned
         }
+        # what is published of them stays, so the endpoints that it leads to are to stay right
+        upstreams = {
+            name: 0 for claim in (*claims, *catch_alls) if claim.name in left_out for name in claim.upstreams()
+        }
         if compiled is None:  # nothing is left of the host: it stays taken, so that no wildcard answers for it
             closed = record_of(host, VirtualHost(host, denied=True))
-            return CompiledHost((closed,), {}, "", 0, diagnostics=findings)
-        return replace(compiled, diagnostics=compiled.diagnostics | findings)
+            return CompiledHost((closed,), upstreams, "", 0, diagnostics=findings)
+        return replace(
+            compiled, upstreams=upstreams | compiled.upstreams, diagnostics=compiled.diagnostics | findings
+        )
 
     def _replace(self, host: str, compiled: CompiledHost | None) -> None:
         before = self._compiled.pop(host, None)

@@ -334,6 +334,24 @@ class TestDefects:
         assert compiler.compile().accepted[0].rules[0].paths[0].path == "/cured"
         assert "internal-error" not in codes(compiler, poison)
 
+    def test_endpoints_of_what_cannot_be_compiled_are_followed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        compiler = compiler_with(WEB, OTHER, service("web"), endpoints("web", "10.0.0.1"))
+        compiler.compile()
+
+        def fails(name, *rest):  # type: ignore[no-untyped-def]
+            if name == "web.test":
+                raise RuntimeError("poison")
+            return real(name, *rest)
+
+        real = hostset.compile_host
+        monkeypatch.setattr(hostset, "compile_host", fails)
+        put(compiler, ingress("web", rule("web.test", path("/", "web:80"), path("/more", "web:80"))))
+        compiler.compile()
+        assert compiler.broken == {"shop/web"}
+        put(compiler, endpoints("web", "10.0.0.2"))
+        assert touched(compiler.compile()) == ["upstream shop/web:80"]
+        assert [endpoint.address for endpoint in upstream(compiler, "shop/web:80").endpoints] == ["10.0.0.2"]
+
     def test_a_host_of_which_nothing_is_left_is_closed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         sick = ingress("sick", rule("sick.shared.test", path("/", "web:80")))
         wildcard = ingress("wildcard", rule("*.shared.test", path("/", "web:80")))
