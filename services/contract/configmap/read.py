@@ -128,6 +128,8 @@ def read_configmap(key: ObjectKey, data: dict[str, str], *, without_firewall: bo
         proxy_set_headers=values.pop("proxy-set-headers", ""),
     )
     settings = Settings(**{name.replace("-", "_"): value for name, value in values.items()})
+    if not settings.ssl_session_cache and "TLSv1.2" in settings.ssl_protocols:
+        reader.keep_sessions(data["ssl-session-cache"])
     if settings.enable_opentelemetry and not settings.otlp_collector_host:
         reader.miss_collector(data["enable-opentelemetry"])
     return Reading(settings, controller, tuple(reader.findings))
@@ -191,6 +193,17 @@ class _Reader:
             "enable-opentelemetry is on, and otlp-collector-host does not say where spans go. They are made and told "
             "to endpoints, and sent nowhere.",
             "Name the collector in otlp-collector-host.",
+        )
+
+    def keep_sessions(self, text: str) -> None:
+        """Sessions are not to be kept, and a few of TLS 1.2 are."""
+        self._say(
+            "ssl-session-cache",
+            text,
+            "configmap-sessions-kept",
+            "ssl-session-cache is off. Up to 256 sessions of TLS 1.2 are kept by each worker all the same, for "
+            "Python's ssl cannot do without; they end with ssl-session-timeout.",
+            "Say ssl-protocols: TLSv1.3, if none may be kept.",
         )
 
     def _look_at_variables(self, name: str, absent: Iterable[str], form: str) -> None:

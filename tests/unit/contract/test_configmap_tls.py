@@ -23,7 +23,7 @@ KEY = ObjectKey("configmap", "ingress-nginx", "controller")
         ("ssl-ecdh-curve", "secp384r1", "secp384r1"),
         ("ssl-ecdh-curve", "P-256", "prime256v1"),
         ("ssl-dh-param", "ns/dh", "ns/dh"),
-        ("ssl-session-cache", "false", False),
+        ("ssl-session-cache", "true", True),
         ("ssl-session-cache-size", "512k", 512 * 1024),
         ("ssl-session-cache-size", "20M", 20 * 1024 * 1024),
         ("ssl-session-timeout", "1h", 3600.0),
@@ -70,3 +70,13 @@ def test_what_python_cannot_set_is_said(name: str, text: str, code: str) -> None
 
 def test_the_secret_of_parameters_may_leave_the_watcher() -> None:
     assert ObjectKey("secret", "ns", "dh") in references_of_configmap({"ssl-dh-param": "ns/dh"}, "ingress-nginx")
+
+
+def test_sessions_that_are_kept_all_the_same_are_told_of() -> None:
+    reading = read_configmap(KEY, {"ssl-session-cache": "false"})
+    (found,) = reading.diagnostics
+    assert not reading.settings.ssl_session_cache
+    assert (found.code, found.severity, found.field) == ("configmap-sessions-kept", "notice", "data[ssl-session-cache]")
+    assert "256" in found.message
+    assert not read_configmap(KEY, {"ssl-session-cache": "false", "ssl-protocols": "TLSv1.3"}).diagnostics
+    assert not read_configmap(KEY, {"ssl-session-cache": "true"}).diagnostics
