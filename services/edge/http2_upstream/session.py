@@ -136,7 +136,7 @@ class Session(asyncio.Protocol):
         late = [stream for stream in late if not stream.is_still_taken(now)]
         for stream in late:
             if self.heard_at <= now - stream.read_timeout:  # the whole connection may be dead: nobody else gets it
-                self.retire()
+                self._withdraw("silent")
             stream.expire()
         if late:
             self.flush()
@@ -260,17 +260,23 @@ class Session(asyncio.Protocol):
             stream.interim()
 
     def _going_away(self, _event: GoAwayReceived, _now: float) -> None:
-        self.retire()
+        self._withdraw("goaway")
         if not self._streams:
             self._end()
 
     def _failed(self, event: ConnectionFailed, _now: float) -> None:
         """The endpoint broke the protocol: nothing of what it sends can be believed."""
-        self.retire()
+        self._withdraw("invalid")
         streams = list(self._streams.values())
         self._streams.clear()
         for stream in streams:
             stream.broken(event.reason)
+
+    def _withdraw(self, why: str) -> None:
+        """Take no further requests for a reason that lies with the endpoint, which is counted once."""
+        if not self._leaving:
+            self._serving.traffic.counters[f"upstream-session-{why}"] += 1
+        self.retire()
 
     def _nothing(self, _event: Event, _now: float) -> None:
         """The engine has taken note of it."""

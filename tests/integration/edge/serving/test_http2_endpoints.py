@@ -204,6 +204,7 @@ async def test_goaway_lets_finish_what_is_under_way_and_the_next_goes_to_a_new_c
         link.write(_response(waiting[0].stream_id))  # h2 itself says no more after GOAWAY
         assert (await slow).status == 204
         await eventually(lambda: web.open == 1)
+        assert running.serving.traffic.counters["upstream-session-goaway"] == 1
 
 
 def _response(stream_id: int) -> bytes:
@@ -281,6 +282,7 @@ async def test_an_endpoint_that_says_nothing_times_out_and_its_connection_is_lef
         await eventually(lambda: waiting[0].reset)
         assert (await ask(running.http, request("POST", "/", body=b"x"))).status == 504
         assert web.connections == 2
+        assert running.serving.traffic.counters["upstream-session-silent"] == 2
 
 
 async def test_an_endpoint_without_window_stops_the_client() -> None:
