@@ -16,7 +16,7 @@ from proto.diagnostics import Diagnostic
 from proto.objects import Ingress, ObjectKey
 from services.contract.annotations.entry import PREFIX, Annotation, Risk, Value
 from services.contract.annotations.registry import BY_FULL_NAME, REGISTRY
-from services.contract.annotations.settings import NOTHING_SET, AnnotationSettings, field_of, has_field
+from services.contract.annotations.settings import NOTHING_SET, AnnotationSettings, field_of
 from services.contract.annotations.snippets import judge_snippet
 from services.contract.annotations.values import MalformedError, parse_value, same_value
 from services.contract.diagnostics import RAW, annotation_field, finding
@@ -155,23 +155,12 @@ class _Reader:
                     f"{name} annotation cannot be used. Raw nginx configuration is never taken over.",
                     "Remove it; look in the documentation for an annotation that does the same.",
                 )
-            case "guarded" if not same_value(entry, text):
-                self.fields["host_denied" if entry.scope == "host" else "denied"] = True
-                what = "All routes of its hosts" if entry.scope == "host" else "Its routes"
-                self._say(
-                    name,
-                    "annotation-denied",
-                    f"{name} guards access and is not honoured yet. {what} answer 503.",
-                    "Remove it if access need not be guarded.",
-                )
             case "without-effect":
                 self._say(name, "annotation-without-effect", f"{name} has no effect. {entry.doc}", "Remove it.")
             case "honoured" if entry.type == "snippet":
                 self._decorate(name, entry, text)
             case "honoured":
                 self._take(name, entry, text)
-            case "pending":
-                self._pend(name, entry, text)
 
     def _lack(self, name: str, entry: Annotation, text: str) -> None:
         """A guard that Limen does not have, and will not have."""
@@ -230,13 +219,6 @@ class _Reader:
                 self._say(name, "annotation-denied", f"The value of {name} {error}. Its routes answer 503.", remedy)
             case "reject":
                 self._say(name, "annotation-rejected", f"The value of {name} {error}.", remedy)
-
-    def _pend(self, name: str, entry: Annotation, text: str) -> None:
-        if has_field(entry.name):
-            self._take(name, entry, text)
-        if same_value(entry, text):
-            return
-        self._say(name, "annotation-pending", f"{name} is not honoured yet. It has no effect.", "")
 
     def _say(self, name: str, code: str, message: str, remedy: str) -> None:
         entry = BY_FULL_NAME.get(name)

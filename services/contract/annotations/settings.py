@@ -158,8 +158,3 @@ _OTHERWISE_CALLED: Final = {"enable-access-log": "access_log", "enable-global-au
 def field_of(annotation: str) -> str:
     """The name of the value of an annotation (its name without the prefix)."""
     return _OTHERWISE_CALLED.get(annotation) or annotation.replace("-", "_")
-
-
-def has_field(annotation: str) -> bool:
-    """Whether its value is kept."""
-    return field_of(annotation) in AnnotationSettings.__struct_fields__
