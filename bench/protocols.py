@@ -1,8 +1,9 @@
 """What Python does for one request and its response: both protocols fed from memory, without sockets and kernel.
 
 Owns heads as clients and endpoints send them: the same each time, or no two alike; with what forwarders add; with a
-body. Every figure is µs per request, parsing, planning, balancing, writing and recording included. ``--profile``
-prints where the time of one of them goes.
+body. Every figure is µs per request, parsing, planning, balancing, writing and recording included. ``--connections``
+feeds many in turn, so that each finds its memory colder; ``--log`` writes the access log too (to nowhere).
+``--profile`` prints where the time of one of them goes.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
+from time import thread_time
 from types import SimpleNamespace
 from typing import Any, cast
+
+from msgspec.structs import replace
 
 from bench.figures import Results, arguments, median
 from proto.codec import record_of
 from proto.resources import Endpoint, Forward, PathMatch, Route, Settings, Upstream, VirtualHost
 from proto.sealing import Sealer
+from services.edge.access.log import AccessLog
 from services.edge.client import ClientConnection
 from services.edge.core.generation import Generation
 from services.edge.serving import Serving
@@ -155,38 +159,58 @@ class Fed:
         self.to_client.forget()
         self.to_endpoint.forget()
 
-    def run(self, load: Load, times: int) -> float:
-        """Seconds for ``times`` times all of ``load``."""
-        from_client, from_endpoint = self.client.data_received, self.endpoint.data_received
-        started = perf_counter()
-        for _ in range(times):
-            for request, response in zip(load.requests, load.responses, strict=True):
-                from_client(request)
-                from_endpoint(response)
-        took = perf_counter() - started
-        assert self.to_client.written.endswith(load.responses[-1][-20:])
-        return took
+
+def run(fed: Sequence[Fed], load: Load, times: int) -> float:
+    """Seconds for ``times`` times all of ``load``: each connection in turn gets a request, then each its response."""
+    clients = [each.client for each in fed]
+    exchanges = [client._exchange for client in clients]
+    started = thread_time()
+    for _ in range(times):
+        for at in range(0, len(load.requests), len(fed)):
+            for client, request in zip(clients, load.requests[at : at + len(fed)], strict=True):
+                client.data_received(request)
+            for exchange, response in zip(exchanges, load.responses[at : at + len(fed)], strict=True):
+                exchange.connection.data_received(response)  # type: ignore[union-attr]
+    took = thread_time() - started
+    assert any(each.to_client.written.endswith(load.responses[-1][-20:]) for each in fed)
+    return took
 
 
-async def _measure(names: Sequence[str], rounds: int, profile: bool, results: Results) -> None:
+async def _logging(serving: Serving) -> AccessLog:
+    """An access log to nowhere, once its thread has found that out."""
+    generation = serving.generation
+    assert generation is not None
+    log = AccessLog(asyncio.get_running_loop(), serving.traffic)
+    log.follow(replace(generation.settings, access_log_path="/dev/null"))
+    await asyncio.sleep(0.2)
+    return log
+
+
+async def _measure(
+    names: Sequence[str], rounds: int, connections: int, logs: bool, profile: bool, results: Results
+) -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         serving = _serving(Path(folder))
+        log = await _logging(serving) if logs else None
         loads = {name: LOADS[name]() for name in names}
         taken: dict[str, list[float]] = {name: [] for name in names}
         for number in range(rounds + 1):
             for name, load in loads.items():
-                fed = Fed(serving)
-                took = fed.run(load, 2)
-                fed.close()
+                fed = [Fed(serving) for _ in range(connections)]
+                took = run(fed, load, 2)
+                for each in fed:
+                    each.close()
                 if number:
                     taken[name].append(took / 2 / _COUNT * 1e6)
         for name, times in taken.items():
             results.add(name, min(times), "µs/request", note=f"median {median(times):.2f}")
         if profile:
             profiler = cProfile.Profile()
-            fed, load = Fed(serving), loads[names[-1]]
-            profiler.runcall(fed.run, load, 5)
+            fed, load = [Fed(serving) for _ in range(connections)], loads[names[-1]]
+            profiler.runcall(run, fed, load, 5)
             pstats.Stats(profiler, stream=sys.stderr).sort_stats("tottime").print_stats(30)
+        if log is not None:
+            await log.close()
 
 
 def main() -> int:
@@ -194,11 +218,14 @@ def main() -> int:
     parser = arguments(__doc__)
     parser.add_argument("--only", choices=list(LOADS), help="this load alone")
     parser.add_argument("--profile", action="store_true", help="print where the time of the last load goes")
+    parser.add_argument("--connections", type=int, default=1, help="fed in turn")
+    parser.add_argument("--log", action="store_true", help="with the access log")
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
     results = Results("protocols")
     names = [options.only] if options.only else list(LOADS)
-    asyncio.run(_measure(names, 3 if options.quick else options.rounds, options.profile, results))
+    rounds = 3 if options.quick else options.rounds
+    asyncio.run(_measure(names, rounds, options.connections, options.log, options.profile, results))
     return results.print(as_json=options.json)
 
 
