@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 import grpc
 import pytest
 
-from proto.policies import BasicAuth, CustomErrors, ExternalAuth, Moved, RequestBody, Tracing
+from proto.policies import BackendProtocol, BasicAuth, CustomErrors, ExternalAuth, Moved, RequestBody, Tracing
 from proto.resources import ResourceRecord, Respond, Route
 from services.edge.access.form import Renderer, form_of
 from services.edge.tracing import exporter
@@ -33,6 +33,7 @@ from tests.support.edge import (
     settings,
     upstream,
 )
+from tests.support.grpc_service import SERVICE, Echo, grpc_client, grpc_server
 from tests.support.http2 import http2
 from tests.support.waiting import eventually
 
@@ -210,6 +211,24 @@ async def test_lines_name_the_span() -> None:
             [TRACE, sent[0].split("-")[2], sent[0], PARENT.partition(" ")[2]],
             [sent[1].split("-")[1], sent[1].split("-")[2], sent[1], "-"],
         ]
+
+
+async def test_calls_of_grpc_have_spans_and_tell_them_on() -> None:
+    policies = (*NO_HTTPS, BackendProtocol("grpc"))
+    async with (
+        collector() as collected,
+        grpc_server(Echo()) as echo,
+        edge(host(HOST, route(policies=policies)), upstream(echo.port), traced(collected), h2c=True) as running,
+        grpc_client(running.http, HOST) as channel,
+    ):
+        for _ in range(2):
+            call = channel.unary_unary(f"/{SERVICE}/Unary")(b"x", metadata=(tuple(PARENT.split(": ")),))
+            assert await call == b"x"
+        await eventually(lambda: len(collected.spans) == 2)
+        told = [call["traceparent"] for call in echo.calls]
+        assert told == [f"00-{TRACE}-{span.id}-01" for span in collected.spans]
+        assert {span.attributes["http.flavor"] for span in collected.spans} == {"2.0"}
+        await running.serving.tracing.close(1)
 
 
 async def test_nobody_else_can_say_what_lines_say_of_spans() -> None:
