@@ -42,15 +42,15 @@ def allowed(settings: Settings, endpoints: int) -> tuple[int, float]:
 
 
 class _Half(asyncio.Protocol):
-    """One end; ``other``: the opposite one, once there is one. ``ended``: it says no more."""
+    """One end; ``other``: the opposite one, once there is one. ``ended``: it says no more; ``gone``: nor hears it."""
 
-    __slots__ = ("_splice", "ended", "other", "transport")
+    __slots__ = ("_splice", "ended", "gone", "other", "transport")
 
     def __init__(self, splice: Splice) -> None:
         self._splice = splice
         self.transport = cast(asyncio.Transport, None)
         self.other: _Half | None = None
-        self.ended = False
+        self.ended = self.gone = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -75,7 +75,7 @@ class _Half(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """It is gone."""
-        self.ended = True
+        self.ended = self.gone = True
         self._splice.lost(error)
         self._splice, self.other = _NOBODYS, None  # they know each other: neither would go by itself
 
@@ -198,7 +198,7 @@ class Splice:
     def early(self, data: bytes) -> None:
         """The client spoke before there was an endpoint."""
         self._early.append(data)
-        if sum(map(len, self._early)) >= EARLY_AT_MOST:
+        if self.account.received >= EARLY_AT_MOST:
             self.client.transport.pause_reading()
 
     async def _connect(self) -> None:
@@ -280,17 +280,18 @@ class Splice:
             other.transport.write_eof()
 
     def lost(self, error: Exception | None) -> None:
-        """An end is gone: so is the other, which hears what was meant for it unless something broke."""
+        """An end is gone: so is the other, which hears what was meant for it unless something broke. It is over when
+        that is heard: whoever takes it slowly has no more time than before."""
+        if error is not None:
+            self.abort()
+            return
         if self._connecting is not None:
             self._connecting.cancel()
-        for half in (self.client, self.endpoint):
-            if half is None:
-                continue
-            if error is not None:
-                half.transport.abort()
-            else:
-                half.transport.close()
-        self._end()
+        ends = [half for half in (self.client, self.endpoint) if half is not None and not half.gone]
+        for half in ends:
+            half.transport.close()
+        if not ends:
+            self._end()
 
     def _fail(self, status: int) -> None:
         """There is nobody to talk to."""

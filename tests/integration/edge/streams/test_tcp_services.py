@@ -229,6 +229,40 @@ async def test_silence_ends_a_connection() -> None:
                 await reader.readexactly(1)
 
 
+async def test_what_a_client_does_not_take_is_not_kept_for_ever_when_both_ends_are_done() -> None:
+    port = free_port()
+    untaken = asyncio.Event()
+
+    async def fill(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        splice = next(iter(next(iter(run.ports.each())).connections))  # type: ignore[union-attr]
+        while not splice.untaken():
+            writer.write(bytes(65536))
+            await writer.drain()
+            for _ in range(3):  # turns of the loop that we share with the edge
+                await asyncio.sleep(0)
+        writer.close()
+        untaken.set()
+
+    async with (
+        endpoint(fill) as filling,
+        streaming(tcp(port), endpoints(filling), settings(proxy_stream_timeout=0.3)) as run,
+    ):
+        await run.accepting(port)
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect((LOCAL, port))
+            client.send(b"x")
+            client.shutdown(socket.SHUT_WR)
+            async with asyncio.timeout(10):
+                await untaken.wait()
+                assert run.ports.connections == 1, "it holds bytes, so it counts"
+                await eventually(lambda: run.edge.serving.traffic.counters["stream-timeout"] == 1)
+            assert run.ports.connections == 0
+            assert run.edge.serving.outflow.held == 0
+        assert run.ended() == {"200": 1}
+
+
 async def test_a_client_that_breaks_off_takes_the_endpoint_with_it() -> None:
     broken = asyncio.Event()
 
