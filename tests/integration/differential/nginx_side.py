@@ -76,12 +76,13 @@ def configuration(shown: Group, ports: dict[str, int], tls_port: int, folder: Pa
     text = _HTTP + "".join(f'map "" {name} {{ default "{value}"; }}\n' for name, value in usual.items())
     text += "".join(f"upstream {name} {{ {_TRIES.format(port)} keepalive 32; }}\n" for name, port in ports.items())
     text += f"ssl_certificate {folder}/pair.pem; ssl_certificate_key {folder}/pair.pem;\n{shown.http}\n"
-    text += "server { listen PORT default_server; listen TLS_PORT ssl default_server; server_name _; return 404; }\n"
+    text += (
+        "server { listen PORT default_server; listen TLS_PORT ssl http2 default_server; server_name _; return 404; }\n"
+    )
     for host in shown.hosts:
         names = host.names or host.host
-        text += (
-            f"server {{ listen PORT; listen TLS_PORT ssl; server_name {names};\n{_PROXYING}{_TOLD}\n{host.nginx}\n}}\n"
-        )
+        text += f"server {{ listen PORT; listen TLS_PORT ssl http2; server_name {names};\n"
+        text += f"{_PROXYING}{_TOLD}\n{host.nginx}\n}}\n"
         text += host.extra + "\n"
     text = text.replace("ERRORS;", _ERRORS)
     text = re.sub(r"PASS (\w+);", r"proxy_pass http://\1;", text)
