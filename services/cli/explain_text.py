@@ -48,6 +48,9 @@ def lines(told: Explanation) -> Iterator[str]:
 
 
 def _endpoints(told: Explanation) -> Iterator[str]:
+    if told.gets:
+        yield "the response gets"
+        yield from (f"  {line}" for line in told.gets.rstrip("\r\n").split("\r\n"))
     if told.endpoints is not None:
         yield f"endpoints of {told.endpoints.upstream}: {len(told.endpoints.addresses)}"
         yield from (f"  {address}" for address in told.endpoints.addresses[:SHOWN_ENDPOINTS])

@@ -72,8 +72,8 @@ class Step(Struct, frozen=True):
 class Explanation(Struct, frozen=True):
     """``refused``: why the request is no request at all. ``host``: whose routes are looked at, and ``by``: how it was
     found. ``leaves``: the head as the endpoint would get it. ``passes``: the Upstream that TLS connections for the host
-    are handed on to unopened: nobody reads the request here, and nothing else is said. ``remarks``: what else
-    is to be known, in sentences."""
+    are handed on to unopened: nobody reads the request here, and nothing else is said. ``gets``: lines that
+    the route puts into heads of responses, whoever answers. ``remarks``: what else is to be known, in sentences."""
 
     request: str
     refused: str = ""
@@ -88,6 +88,7 @@ class Explanation(Struct, frozen=True):
     leaves: str = ""
     endpoints: Endpoints | None = None
     passes: str = ""
+    gets: str = ""
     remarks: tuple[str, ...] = ()
 
 
@@ -137,6 +138,7 @@ def explain(generation: Generation, records: Iterable[ResourceRecord], request: 
         status=told.status if isinstance(told, Answer) else 0,
         leaves=run.leaves(told).decode("latin-1") if isinstance(told, Onward) else "",
         endpoints=endpoints_of(generation, told.forward, candidates.route) if isinstance(told, Onward) else None,
+        gets=run.gets.decode("latin-1"),
     )
 
 
@@ -152,7 +154,8 @@ def _route_plan(prepared: Prepared, path: str) -> RoutePlan | None:
 
 
 class _Run:
-    """One request on its way. ``steps``: what was said; ``decided_by``: the phase that answered, if one did."""
+    """One request on its way. ``steps``: what was said; ``decided_by``: the phase that answered, if one did; ``gets``:
+    what the route puts into the head of the response."""
 
     def __init__(
         self,
@@ -170,6 +173,7 @@ class _Run:
         self._link = Link(request.address, 0, "", request.port, request.tls, request.host if request.tls else "")
         self.steps: list[Step] = []
         self.decided_by = ""
+        self.gets = b""
 
     def follow(self, decision: Decision, route: RoutePlan | None, candidates: Candidates) -> Answer | Onward:
         """The end of it. Phases of routes without policies are shown too, though an edge has their answer ready."""
@@ -191,6 +195,7 @@ class _Run:
             else:
                 self.steps.append(Step(course.phase, inquired(told.question)))
                 told = course.run()
+        self.gets = course.dressed(told.status if isinstance(told, Answer) else 200, b"")
         if isinstance(told, Answer):
             self.decided_by = course.phase
         elif policed.mirroring is not None:

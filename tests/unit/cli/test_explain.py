@@ -232,3 +232,12 @@ def test_where_copies_go(tmp_path: Path) -> None:
     assert said(told(tmp_path, words, web))["mirror"] == "a copy with its body goes to https://shadow.example:443/m?q"
     web = made("web", "shop.example", mirror_target="http://$arg_nobody/m")
     assert said(told(tmp_path, words, web))["mirror"] == "no copy goes anywhere: the target comes to no address"
+
+
+def test_what_a_route_puts_into_responses_is_shown(tmp_path: Path) -> None:
+    web = made("web", "web.example", enable_cors="true", cors_allow_origin="https://a.example")
+    words = ["GET", "http://web.example/", "-H", "Origin: https://a.example"]
+    assert "Access-Control-Allow-Origin: https://a.example\r\n" in told(tmp_path, words, web)["gets"]
+    text = run(tmp_path, words, web).stdout
+    assert "the response gets\n  Access-Control-Allow-Origin: https://a.example" in text
+    assert told(tmp_path, words, made("web", "web.example"))["gets"] == ""
