@@ -33,9 +33,9 @@ from services.edge.passwords import Passwords
 from services.edge.pools import Pools
 from services.edge.shared_rates import SharedClientRates
 from services.edge.spool import Spools
+from services.edge.streams.ledger import Ledger
 from services.edge.tracing.tracing import Tracing
 from services.edge.traffic import Traffic
-from services.edge.streams.ledger import Ledger
 from services.edge.verdicts import Verdicts
 
 SERIES_AT_MOST: Final = 20_000
@@ -80,12 +80,11 @@ class Serving:
         self.verdicts: Verdicts = Verdicts(loop)
         self.copies: Copies = Copies(loop, Spools(folder, COPIES_BUDGET), self.spawn, self.traffic.counters)
         self.tracing: Tracing = Tracing(loop, self.spawn)
+        self.ledger: Ledger = Ledger(loop)
         self.outflow = Outflow(loop, self.traffic.counters, limits.waiting_bytes)
         self.overload = Overload(self)
         self.limits.clients = self.overload.clients
         self._tasks: set[asyncio.Task[None]] = set()
-        self.ledger: Ledger = Ledger(loop)
-        self.outflow = Outflow(loop, self.traffic.counters, limits.waiting_bytes)
         self._date = b""
         self._date_at = 0
 
@@ -101,10 +100,10 @@ class Serving:
         self.pools.settings = generation.settings
         self.pools.follow(generation.upstream)
         self.contexts.swap(generation)
+        self.ledger.follow(generation.settings)
         self.tracing.follow(generation.settings)
         if self.traffic.series > SERIES_AT_MOST:
             self.traffic.forget(lambda labels: not labels.host or generation.has_host(labels.host))
-        self.ledger.follow(generation.settings)
 
     def refuse(self, refusing: bool) -> None:
         """Answer requests with 503 from now on, or no longer."""
@@ -119,8 +118,8 @@ class Serving:
         """Run ``work`` (opening a connection, asking somebody) beside the requests."""
         task = self.loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self.defects.done)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self.defects.done)
         return task
 
     def date(self) -> bytes:

@@ -40,9 +40,9 @@ from services.edge.core.plan import (
 from services.edge.core.policies.response_headers import added_lines
 from services.edge.core.proxying import Proxying, proxying_of
 from services.edge.core.request_head import HeadLimits
+from services.edge.core.response_head import NAMELESS, Naming
 from services.edge.core.streams import NONE as NO_STREAMS
 from services.edge.core.streams import Streams
-from services.edge.core.response_head import NAMELESS, Naming
 from services.edge.core.tls_options import TLSOptions, tls_options
 
 PLANNED_AT_MOST: Final = 16384

@@ -17,7 +17,7 @@ from tests.support.http2 import http2
 
 
 def hashed(text: str) -> str:
-    return md5(text.encode()).hexdigest()  # noqa: S324 - the scheme's
+    return md5(text.encode()).hexdigest()
 
 
 def table(port: int) -> tuple:  # type: ignore[type-arg]
@@ -67,9 +67,12 @@ async def test_a_proof_lets_pass_once_and_goes_no_further() -> None:
 @pytest.mark.parametrize(("password", "status"), [("right", 200), ("wrong", 401)])
 async def test_a_client_that_others_wrote(password: str, status: int) -> None:
     middleware = aiohttp.DigestAuthMiddleware("ann", password)
-    async with origin() as web, edge(*table(web.port)) as running:
-        async with aiohttp.ClientSession(middlewares=(middleware,)) as session:
-            for _ in range(3):
-                url = f"http://127.0.0.1:{running.http}/x?y=z"
-                async with session.get(url, headers={"Host": HOST}) as answer:
-                    assert answer.status == status
+    async with (
+        origin() as web,
+        edge(*table(web.port)) as running,
+        aiohttp.ClientSession(middlewares=(middleware,)) as session,
+    ):
+        for _ in range(3):
+            url = f"http://127.0.0.1:{running.http}/x?y=z"
+            async with session.get(url, headers={"Host": HOST}) as answer:
+                assert answer.status == status

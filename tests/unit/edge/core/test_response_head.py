@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from services.edge.core import grammar
 from services.edge.core.outgoing import Wish, client_head
 from services.edge.core.response_head import (
-    NAMELESS,
     CHUNKED,
+    NAMELESS,
     UNTIL_CLOSE,
     BadResponseError,
     ResponseHead,
