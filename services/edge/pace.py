@@ -122,6 +122,12 @@ class Pace:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        try:
+            self._go_on_with_it()
+        except Exception as error:  # nobody else would hear of it when the loop called
+            self._exchange.defect(error)
+
+    def _go_on_with_it(self) -> None:
         self._exchange.sent += self._pass_on()
         if self._waiting:
             return

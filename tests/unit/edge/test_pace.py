@@ -28,6 +28,7 @@ class World:
         self.held = False
         self.started = 0.0
         self.sent = 0
+        self.defects: list[Exception] = []
         self.loop = self
         pace.monotonic = lambda: self.now  # type: ignore[attr-defined]
         self.pace = Pace(cast(Any, self), cast(Any, self), cast(Any, self), rate)
@@ -51,6 +52,9 @@ class World:
 
     def release_upstream(self) -> None:
         self.held = False
+
+    def defect(self, error: Exception) -> None:
+        self.defects.append(error)
 
     # the client
     def respond(self, _head: ResponseHead, body: bytes, complete: bool) -> int:
@@ -124,6 +128,20 @@ def test_nothing_goes_after_the_request_is_over() -> None:
     assert world.timers == []
     world.pace.go_on()
     assert world.over == ["head"]
+
+
+def test_a_defect_that_nobody_else_would_hear_of_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(Rate(1000, 0))
+    world.pace.respond(HEAD, b"x" * 2000, True)
+    world.pace.finish(0.0)
+    defect = RuntimeError("a client of ours")
+
+    def broken(_data: bytes) -> int:
+        raise defect
+
+    monkeypatch.setattr(world, "body", broken)
+    world.tick()
+    assert world.defects == [defect]
 
 
 @given(
