@@ -22,6 +22,9 @@ STATE_AT_MOST: Final = 512
 MARK: Final = b"@traceparent"
 """Under this name a record's headers hold the context that went on: no client can send a header of it."""
 
+NAME_AT_MOST: Final = 1024
+"""Bytes of a span's name: what clients send may be part of it, and must not make messages that a collector refuses."""
+
 _SAMPLED: Final = 1
 _parent = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?").fullmatch
 _OWN: Final = frozenset((PARENT,))

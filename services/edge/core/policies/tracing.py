@@ -10,7 +10,7 @@ from proto.policies import Tracing
 from services.edge.core.asked import Asked
 from services.edge.core.asked_values import filled
 from services.edge.core.outcomes import Ask, Check, Outcome, Pass
-from services.edge.core.tracing import Parent, Trace, parent_of, sampler_of
+from services.edge.core.tracing import NAME_AT_MOST, Parent, Trace, parent_of, sampler_of
 
 if TYPE_CHECKING:
     from services.edge.core.phases import Context
@@ -41,9 +41,9 @@ def traced(context: Context) -> Check | None:
     def begun(asked: Asked, parent: Parent | None, ids: bytes) -> Pass:
         trace_id = ids[:16] if parent is None else parent.trace_id
         sampled = sampler.keeps(trace_id, parent)
-        called = (usual if name is None else name(asked) or usual).decode("utf-8", "replace") if sampled else ""
+        called = (usual if name is None else name(asked)[:NAME_AT_MOST] or usual) if sampled else b""
         before, state = (b"", b"") if parent is None else (parent.span_id, parent.state)
-        trace = Trace(trace_id, ids[16:], before, state, sampled, called)
+        trace = Trace(trace_id, ids[16:], before, state, sampled, called.decode("utf-8", "replace"))
         return Pass(request=trace.edit, trace=trace)
 
     def check(asked: Asked) -> Outcome:

@@ -122,6 +122,18 @@ async def test_a_trusted_parent_and_its_state_go_on() -> None:
         assert (second.attributes["http.flavor"], second.attributes["http.scheme"]) == ("2.0", "https")
 
 
+async def test_a_client_cannot_make_a_name_that_a_collector_would_refuse() -> None:
+    named = Tracing(operation="GET $request_uri")
+    async with (
+        collector() as collected,
+        origin() as web,
+        traced_edge(host(HOST, route(policies=(*NO_HTTPS, named))), upstream(web.port), traced(collected)) as running,
+    ):
+        await ask(running.http, request("GET", "/" + "x" * 5000))
+        await eventually(lambda: len(collected.spans) == 1)
+        assert collected.spans[0].name == "GET /" + "x" * 1019
+
+
 async def test_what_the_edge_answers_itself_has_spans_too() -> None:
     routes = (
         route(path="/moved", policies=(*NO_HTTPS, Moved(302, "http://x/"))),
