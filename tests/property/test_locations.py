@@ -240,7 +240,7 @@ def owners_of(draw: st.DrawFn) -> list[Owner]:
     return owners
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(owners_of(), st.lists(st.tuples(st.sampled_from(ASKED_HOSTS), ASKED_PATHS), min_size=1, max_size=8))
 def test_requests_are_taken_by_whom_the_slow_model_says(owners: list[Owner], asked: list[tuple[str, str]]) -> None:
     generation = generation_of(owners)
