@@ -17,7 +17,7 @@ from proto.objects import Ingress, ObjectKey
 from services.contract.annotations.entry import PREFIX, Annotation, Risk, Value
 from services.contract.annotations.registry import BY_FULL_NAME, REGISTRY
 from services.contract.annotations.settings import NOTHING_SET, AnnotationSettings, field_of
-from services.contract.annotations.snippets import judge_snippet
+from services.contract.annotations.snippets import SEARCH, WHOLE, judge_snippet
 from services.contract.annotations.values import MalformedError, parse_value, same_value
 from services.contract.diagnostics import RAW, annotation_field, finding
 
@@ -153,7 +153,7 @@ class _Reader:
                     name,
                     "annotation-refused",
                     f"{name} annotation cannot be used. Raw nginx configuration is never taken over.",
-                    "Remove it; look in the documentation for an annotation that does the same.",
+                    WHOLE.get(entry.name, SEARCH),
                 )
             case "without-effect":
                 self._say(name, "annotation-without-effect", f"{name} has no effect. {entry.doc}", "Remove it.")

@@ -13,7 +13,14 @@ from proto.policies import Decorations
 from services.contract.annotations.values import MalformedError
 from services.contract.decorations import NOTHING, OtherDirectiveError, names_in, parse_decorations
 
-_SEARCH: Final = "Remove it; look in the documentation for an annotation that does the same."
+SEARCH: Final = "Remove it; look in the documentation for an annotation that does the same."
+WHOLE: Final = {
+    "auth-snippet": "Remove it. Instead of proxy_set_header in it, name a ConfigMap of these headers in "
+    "auth-proxy-set-headers; who is asked gets X-Original-URL and X-Original-Method anyway.",
+    "stream-snippet": "Remove it. Ports of TCP and UDP stand in the ConfigMaps of --tcp-services-configmap and "
+    "--udp-services-configmap.",
+}
+"""What to do without a snippet that is refused whatever it says."""
 INSTEAD: Final = {
     "access_log": "the annotation enable-access-log",
     "add_trailer": "nothing, for no browser reads them",
@@ -101,5 +108,5 @@ def judge_snippet(name: str, text: str, *, allowed: bool) -> tuple[Decorations, 
 def _remedy(error: MalformedError) -> str:
     if isinstance(error, OtherDirectiveError):
         known = [f"Instead of {name}, {INSTEAD[name]}." for name in error.directives if name in INSTEAD]
-        return " ".join(["Remove it.", *known]) if known else _SEARCH
+        return " ".join(["Remove it.", *known]) if known else SEARCH
     return "Correct it, or remove it and use the annotation custom-headers."

@@ -29,7 +29,8 @@ from tests.golden.case import REAL_OPTIONS, real_cases
 from tests.support.edge import SEALER, Reply, Seen, ask, bound, read_body, request
 from tests.support.endpoints import identity, server_context
 
-AUTH = "oauth2-proxy.oauth2-proxy.svc.cluster.local:4180"
+ASKED = ("oauth2-proxy.oauth2-proxy.svc.cluster.local:4180", "authelia.authelia.svc.cluster.local")
+"""Where the manifests ask who may pass."""
 GRPC = "temporal/temporal-frontend"
 POD_NAME = "pod.example"
 """What the certificates of pods that speak TLS are for."""
@@ -72,13 +73,14 @@ class SecurePod(ChattyPod):
 
 
 class AuthPod(Pod):
-    """oauth2-proxy: knows alice by her cookie, and answers 401 to everybody else."""
+    """oauth2-proxy or Authelia: knows alice by her cookie, and answers 401 to everybody else."""
 
     async def _answer(self, seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.log.append(Arrival(self, seen))
         await read_body(seen, reader)
         known = KNOWN_COOKIE in seen.value("Cookie")
-        status = b"202 Accepted\r\nX-Auth-Request-User: alice" if known else b"401 Unauthorized"
+        yes = b"202 Accepted\r\nX-Auth-Request-User: alice\r\nRemote-User: alice"
+        status = yes if known else b"401 Unauthorized"
         writer.write(b"HTTP/1.1 %b\r\nContent-Length: 0\r\n\r\n" % status)
 
 
@@ -146,7 +148,10 @@ async def installed() -> AsyncIterator[Installation]:
         listeners: list[Listeners] = []
         try:
             for file in dict.fromkeys(file for case in real_cases() for file in case.files):
-                await made.apply(file.read_text().replace(AUTH, f"127.0.0.1:{made.auth.port}"))
+                text = file.read_text()
+                for name in ASKED:
+                    text = text.replace(name, f"127.0.0.1:{made.auth.port}")
+                await made.apply(text)
             made.compiler.compile()
             serving.swap(Generation.first(made.compiler.records(), 1, 1, made.compiler.digest))
             http, https = bound(), bound()

@@ -29,6 +29,7 @@ async def here() -> AsyncIterator[Installation]:
 
 async def test_everything_is_served_but_what_is_refused(here: Installation) -> None:
     refused = {
+        "authelia/wiki-with-snippet",
         "kubernetes-dashboard/kubernetes-dashboard-with-snippet",
         "matrix-synapse/synapse-well-known-inline",
         "mattermost/mattermost-cached",
@@ -48,6 +49,19 @@ async def test_oauth2_proxy_sends_strangers_to_log_in_and_names_the_others(here:
     assert (reply.status, arrival.values("X-Auth-Request-User")) == (200, ["alice"])
     reply, (arrival,) = await here.ask("dashboard.example.com", "/oauth2/start?rd=%2F")
     assert arrival.pod.service == "oauth2-proxy/oauth2-proxy"
+
+
+async def test_authelia_is_told_what_is_asked_for_and_says_who_asks(here: Installation) -> None:
+    assert here.auth is not None
+    reply, arrived = await here.ask("wiki.example.com", "/page", "X-Forwarded-Method: evil", method="DELETE")
+    assert (reply.status, arrived) == (302, [])
+    assert reply.value("Location") == b"https://login.example.com?rm=DELETE&rd=https://wiki.example.com%2Fpage"
+    question = here.auth.log[-1]
+    assert (question.path, question.values("X-Forwarded-Method")) == ("/api/authz/auth-request", ["DELETE"])
+    reply, (arrival,) = await here.ask(
+        "wiki.example.com", "/page", ALICE, "Remote-User: mallory", "Remote-Groups: root"
+    )
+    assert (reply.status, arrival.values("Remote-User"), arrival.values("Remote-Groups")) == (200, ["alice"], [])
 
 
 async def test_temporal_remembers_who_was_let_in(here: Installation) -> None:
