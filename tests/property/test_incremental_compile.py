@@ -69,6 +69,7 @@ ANNOTATIONS = st.dictionaries(
             "backend-protocol",
             "proxy-ssl-secret",
             "server-snippet",
+            "configuration-snippet",
             "enable-cors",
             "made-up",
         ]
@@ -89,6 +90,8 @@ ANNOTATIONS = st.dictionaries(
             "ewma",
             "$host",
             "cookie",
+            'more_set_headers "X-A: 1";',
+            "add_header X-B 2;",
         ]
     ),
     max_size=2,
@@ -210,9 +213,11 @@ SECRETS = st.builds(
 CLASSES = st.builds(
     IngressClass, st.sampled_from(["nginx", "late"]), st.sampled_from(["k8s.io/ingress-nginx", "example.com/other"])
 )
+SNIPPETS_ON = {"allow_snippet_annotations": "true", "annotations_risk_level": "Critical"}
 CONFIGMAPS = st.builds(
     lambda data: configmap("controller", **data),
-    st.dictionaries(
+    st.just(SNIPPETS_ON)
+    | st.dictionaries(
         st.sampled_from(
             ["ssl_redirect", "annotations_risk_level", "whitelist_source_range", "global_auth_url", "service_upstream"]
         ),
