@@ -245,14 +245,15 @@ _ALL = (
         "A log format names a variable that never has a value here. Its place in log lines stays empty.",
     ),
     Code(
-        "configmap-collector-missing",
+        "collector-missing",
         "warning",
         "Requests are traced, and `otlp-collector-host` does not say where their spans go.",
     ),
     Code(
         "configmap-sessions-kept",
         "notice",
-        "`ssl-session-cache` is off; some sessions of TLS 1.2 are kept all the same, for Python's `ssl` cannot do without.",
+        "`ssl-session-cache` is off; some sessions of TLS 1.2 are kept all the same, for Python's `ssl` cannot do "
+        "without.",
     ),
     Code(
         "configmap-refused",

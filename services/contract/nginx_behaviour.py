@@ -40,7 +40,6 @@ _OF_KEYS: Final = {
     "configmap-refused": "Pastes the value into nginx.conf, or switches on the module.",
     "configmap-without-effect": "Tunes the inside of nginx.",
     "configmap-sessions-kept": "Keeps none.",
-    "configmap-collector-missing": "The same: its spans reach nobody.",
     "configmap-unknown": "Passes over it without a word.",
 }
 _FIREWALL: Final = (
@@ -85,6 +84,7 @@ _BEHAVIOUR: Final = {
     "alias-conflict": "The same, with a line in the log.",
     "auth-headers-unusable": "The same: 503.",
     "canary-without-effect": "The same, without a word.",
+    "collector-missing": "The same: spans reach nobody.",
     "configmap-variable-absent": "nginx does not accept an unknown variable; no change at all is taken over any more.",
     "cors-credentials": "The same.",
     "custom-headers-unusable": "The same: 503.",

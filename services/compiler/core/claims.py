@@ -17,10 +17,11 @@ from proto.policies import EndpointTLS, Policy, SSLRedirect
 from services.compiler.core.answers import moved_of
 from services.compiler.core.policies import endpoint_tls_of, policies_of
 from services.compiler.core.responses import remarks_on_responses
+from services.contract.annotations.entry import PREFIX
 from services.contract.annotations.read import read_annotations
 from services.contract.annotations.settings import NOTHING_SET, AnnotationSettings
 from services.contract.configmap.read import Controller
-from services.contract.diagnostics import finding, rejects
+from services.contract.diagnostics import annotation_field, finding, rejects
 
 _DIRECTIVE: Final = re.compile(r"alias|root")
 _UNSAFE: Final = re.compile(r"/etc/(?:passwd|shadow|group|nginx|ingress-controller)|/var/run/secrets|_by_lua")
@@ -119,6 +120,8 @@ def judge(ingress: Ingress, controller: Controller) -> Judged:
     settings, findings = read_annotations(ingress, controller.annotations)
     reader.findings.extend(findings)
     reader.findings.extend(remarks_on_responses(reader.key, settings))
+    if settings.enable_opentelemetry and not controller.collector:
+        reader.miss_collector()
     hosts = reader.hosts()
     default = reader.default_upstream()
     if controller.deep_inspection:
@@ -246,6 +249,17 @@ class _Reader:
         if self._ingress.default_backend is None:
             return ""
         return self._backend(self._ingress.default_backend, "spec.defaultBackend") or ""
+
+    def miss_collector(self) -> None:
+        """Requests are traced, and nobody is told."""
+        self._say(
+            "collector-missing",
+            annotation_field(PREFIX + "enable-opentelemetry"),
+            "true",
+            "Requests are traced, and the ConfigMap's otlp-collector-host does not say where spans go. They are made, "
+            "told to endpoints, and sent nowhere.",
+            "Have the collector named in otlp-collector-host.",
+        )
 
     def inspect(self) -> None:
         """Refuse what looks like configuration in hosts, paths and Secret names (contract P9)."""

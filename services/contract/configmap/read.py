@@ -69,7 +69,7 @@ class Controller(Struct, frozen=True):
     ``allowed_response_headers``: those that ``custom-headers`` may give.
     ``add_headers``, ``proxy_set_headers``: the ConfigMaps that hold these, empty: none.
     ``ssl_passthrough``: TLS connections may be handed on unopened (a flag says so). ``deep_inspection``: what looks
-    like configuration is refused (likewise).
+    like configuration is refused (likewise). ``collector``: it is known where spans go.
     ``service_upstream``: Upstreams are their Services' own addresses, where the Ingress says nothing of it.
     """
 
@@ -86,6 +86,7 @@ class Controller(Struct, frozen=True):
     proxy_set_headers: str = ""
     ssl_passthrough: bool = False
     deep_inspection: bool = True
+    collector: bool = False
 
 
 class Reading(Struct, frozen=True):
@@ -124,6 +125,7 @@ def read_configmap(key: ObjectKey, data: dict[str, str], *, without_firewall: bo
         endpoint_tls_by_path=values.pop("proxy-ssl-location-only", False),
         service_upstream=values.pop("service-upstream", False),
         allowed_response_headers=values.pop("global-allowed-response-headers", ()),
+        collector=bool(values.get("otlp-collector-host")),
         add_headers=values.pop("add-headers", ""),
         proxy_set_headers=values.pop("proxy-set-headers", ""),
     )
@@ -189,7 +191,7 @@ class _Reader:
         self._say(
             "enable-opentelemetry",
             text,
-            "configmap-collector-missing",
+            "collector-missing",
             "enable-opentelemetry is on, and otlp-collector-host does not say where spans go. They are made and told "
             "to endpoints, and sent nowhere.",
             "Name the collector in otlp-collector-host.",

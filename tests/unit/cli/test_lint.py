@@ -110,6 +110,16 @@ def test_what_was_not_given_is_not_held_against_anybody(tmp_path: Path) -> None:
     assert given["notes"] == []
 
 
+def test_spans_that_go_nowhere_are_said_of_whoever_wants_them(tmp_path: Path) -> None:
+    meta = {"name": "ingress-nginx-controller", "namespace": "ingress-nginx"}
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"otlp-collector-host": "otel"}}
+    traced = annotated("traced", enable_opentelemetry="true"), annotated("not", enable_opentelemetry="false")
+    alone = report(tmp_path, *traced)
+    codes = {entry["name"]: [found["code"] for found in entry["findings"]] for entry in alone["ingresses"]}
+    assert codes == {"shop/traced": ["collector-missing"], "shop/not": []}
+    assert verdicts(report(tmp_path, *traced, config)) == {"traced": "served", "not": "served"}
+
+
 def test_the_last_line_counts_what_is_found_beside_ingresses_too(tmp_path: Path) -> None:
     meta = {"name": "ingress-nginx-controller", "namespace": "ingress-nginx"}
     data = {"keep-alive": "much", "use-geoip2": "true", "http-snippet": "x", "worker-processes": "2"}

@@ -80,5 +80,5 @@ def test_addresses_may_be_written_as_in_addresses() -> None:
 
 def test_spans_that_go_nowhere_are_said() -> None:
     reading = read(enable_opentelemetry="true")
-    assert [found.code for found in reading.diagnostics] == ["configmap-collector-missing"]
+    assert [found.code for found in reading.diagnostics] == ["collector-missing"]
     assert reading.settings.enable_opentelemetry
