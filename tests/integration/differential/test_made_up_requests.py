@@ -35,9 +35,9 @@ _queries = st.one_of(
 _letters = "abcdefghijklmnopqrstuvwxyz"
 _own = st.text(_letters + _letters.upper() + "0123456789-_", min_size=1, max_size=12).map(lambda name: f"Q{name}")
 _KNOWN = (
-    "Accept Accept-Encoding Authorization Cache-Control Cookie Content-Type If-Match Origin Pragma Priority Proxy Range "
-    "Referer User-Agent Via X-Code X-Forwarded-Scheme X-Original-Forwarded-For X-Original-URI X-Real-IP X-Request-ID "
-    "X-Requested-With X-Scheme x-real-ip x_real_ip"
+    "Accept Accept-Encoding Authorization Cache-Control Cookie Content-Type If-Match Origin Pragma Priority Proxy "
+    "Range Referer User-Agent Via X-Code X-Forwarded-Scheme X-Original-Forwarded-For X-Original-URI X-Real-IP "
+    "X-Request-ID X-Requested-With X-Scheme x-real-ip x_real_ip"
 )
 _known = st.sampled_from(_KNOWN.split())
 _values = st.text([chr(code) for code in range(0x20, 0x7F)], min_size=1, max_size=20).filter(str.strip)
