@@ -25,7 +25,6 @@ WITHOUT_EFFECT: Final = {
     "disable-leader-election": "one watcher is active at a time in any case",
     "disable-sync-events": "there are none; Events say what was rejected, and --update-status=false writes none",
     "dynamic-configuration-retries": "nothing is retried against an inner server",
-    "election-ttl": "the Lease is for 15 seconds, and is handed over at once by a watcher that stops",
     "enable-annotation-validation": "annotations are always validated",
     "enable-dynamic-configuration": "everything is dynamic",
     "enable-ssl-chain-completion": "chains are served as the Secret has them; nothing is fetched",

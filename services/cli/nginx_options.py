@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from services.cli.option_entry import Option, of
-from services.cli.option_types import ADDRESS, FILE, NAMESPACED
+from services.cli.option_types import ADDRESS, FILE, LEASE, NAMESPACED
 
 NGINX: Final = (
     Option(
@@ -97,6 +97,13 @@ NGINX: Final = (
         roles=of("watcher"),
         metavar="NAMESPACE",
         help="Where that Lease is. [default: the pod's namespace]",
+    ),
+    Option(
+        name="election-ttl",
+        roles=of("watcher"),
+        kind=LEASE,
+        default=15.0,
+        help="How long that Lease is for: so long after a watcher died another one takes over.",
     ),
     Option(
         name="disable-svc-external-name",

@@ -70,6 +70,16 @@ class SecondsType(click.ParamType[float]):
         return sum(float(number) * self._UNITS[unit] for number, unit in parts)
 
 
+class LeaseType(SecondsType):
+    """Seconds as a Lease has them: whole ones, and enough of them to renew it in time."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds = super().convert(value, param, ctx)
+        if seconds < 5 or seconds % 1:
+            self.fail("a Lease is for whole seconds, at least 5", param, ctx)
+        return seconds
+
+
 class BucketsType(click.ParamType[str]):
     """Upper bounds of buckets, rising, with commas between; kept as text, empty: the usual ones."""
 
@@ -95,6 +105,7 @@ ADDRESS: Final = AddressType()
 BUCKETS: Final = BucketsType()
 NAMESPACED: Final = NamespacedType()
 SECONDS: Final = SecondsType()
+LEASE: Final = LeaseType()
 FILE: Final = click.Path(path_type=Path, dir_okay=False)
 FOLDER: Final = click.Path(path_type=Path, file_okay=False)
 ANY_PATH: Final = click.Path(path_type=Path)

@@ -41,6 +41,7 @@ class Cluster:
             options.election_namespace or self._place.namespace,
             options.election_id,
             self._identity.name,
+            options.election_ttl,
         )
         self._writeback: WriteBack | None = None
 

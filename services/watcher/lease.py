@@ -23,8 +23,8 @@ _log = logging.getLogger(__name__)
 
 LENGTH: Final = 15.0
 RENEW_EVERY: Final = 3.0
-HELD_FOR: Final = 10.0
-"""So long after its last renewal a holder acts; the rest of the length is for a pause between looking and sending."""
+HELD_PART: Final = 2 / 3
+"""So much of the length a holder acts after its last renewal; the rest is for a pause between looking and sending."""
 LOOK_EVERY: Final = 1.0
 
 CONFLICT: Final = 409
@@ -66,13 +66,15 @@ _RECORD = msgspec.json.Decoder(_Record)
 
 
 class Lease:
-    """``identity``: this process, unique among all. One at a time calls its methods."""
+    """``identity``: this process, unique among all; ``length``: seconds after which one that was not renewed may be
+    taken. One at a time calls its methods."""
 
-    def __init__(self, api: Api, namespace: str, name: str, identity: str) -> None:
+    def __init__(self, api: Api, namespace: str, name: str, identity: str, length: float = LENGTH) -> None:
         self._api = api
         self._path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._meta = _Meta(name, namespace)
         self._identity = identity
+        self._length = length
         self._record: _Record | None = None
         self._seen_at = 0.0
         self._renewed_at: float | None = None
@@ -81,7 +83,7 @@ class Lease:
     @property
     def held(self) -> bool:
         """Whether this process may act now."""
-        return self._renewed_at is not None and time.monotonic() - self._renewed_at < HELD_FOR
+        return self._renewed_at is not None and time.monotonic() - self._renewed_at < self._length * HELD_PART
 
     @property
     def holder(self) -> str:
@@ -103,7 +105,7 @@ class Lease:
         record is still its own afterwards.
         """
         while True:
-            await asyncio.sleep(RENEW_EVERY if self.held else LOOK_EVERY)
+            await asyncio.sleep(min(RENEW_EVERY, self._length / 5) if self.held else LOOK_EVERY)
             if not await self._try() and self.holder not in ("", self._identity):
                 _log.warning("lease %s is held by %s now", self._meta.name, self.holder)
                 self._renewed_at = None
@@ -162,7 +164,7 @@ class Lease:
     def _free(self, now: float) -> bool:
         if self._record is None or self.holder in ("", self._identity):
             return True
-        length = self._record.spec.lease_duration_seconds or LENGTH
+        length = self._record.spec.lease_duration_seconds or self._length
         return now - self._seen_at > length
 
     def _claim(self) -> _Spec:
@@ -171,7 +173,7 @@ class Lease:
         ours = spec.holder_identity == self._identity
         return _Spec(
             self._identity,
-            int(LENGTH),
+            int(self._length),
             spec.acquire_time if ours else now,
             now,
             (spec.lease_transitions or 0) + (0 if ours or self._record is None else 1),

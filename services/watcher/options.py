@@ -16,7 +16,8 @@ class WatcherOptions(Struct, frozen=True, kw_only=True):
     Exactly one source: ``manifests`` (folders or files) or ``kube`` (with ``kubeconfig`` and ``context`` empty: the
     service account of the pod, else the usual kubeconfig). ``update_status``: write ``status.loadBalancer`` and Events
     back (never in folder mode). ``publish_status_address``: comma-separated addresses and names. ``election_id`` names
-    the Lease in ``election_namespace`` (empty: the pod's own namespace). ``replicas``: copies of the object stream.
+    the Lease in ``election_namespace`` (empty: the pod's own namespace), for ``election_ttl``
+    seconds. ``replicas``: copies of the object stream.
     """
 
     bus: BusOptions
@@ -48,3 +49,4 @@ class WatcherOptions(Struct, frozen=True, kw_only=True):
     update_status: bool = True
     election_id: str = "limen-watcher"
     election_namespace: str = ""
+    election_ttl: float = 15.0

@@ -111,6 +111,8 @@ def test_durations(text: str, seconds: float) -> None:
         ["up", "--kube", "--instance", "Upper"],
         ["up", "--kube", "--worker-shutdown-timeout", "soon"],
         ["up", "--kube", "--edges", "0"],
+        ["up", "--kube", "--election-ttl", "2s"],
+        ["up", "--kube", "--election-ttl", "10500ms"],
         ["edge", "--http", ":80"],
         ["edge", "--sealing-key", "a", "--verify-key", "b"],
         ["watcher", "--sealing-key", "a", "--objects-key", "b"],

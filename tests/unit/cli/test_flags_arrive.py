@@ -23,6 +23,7 @@ NEEDED = {
     "edge": {"http": "127.0.0.1:1", "sealing-key": "a", "verify-key": "a"},
 }
 SAMPLES = {
+    "election-ttl": "30s",
     "enable-metrics": "false",
     "exclude-socket-metrics": "requests",
     "instance": "another",

@@ -96,6 +96,21 @@ async def test_a_holder_that_renews_is_never_replaced(records: Records, clock: C
     assert records.stored["spec"]["leaseTransitions"] == 0
 
 
+async def test_a_lease_is_for_as_long_as_it_was_asked_for(records: Records, clock: Clock) -> None:
+    first, second = Lease(records, "ns", "limen", "a", 30.0), make(records, "b")
+    assert await first._try()
+    assert records.stored is not None
+    assert records.stored["spec"]["leaseDurationSeconds"] == 30
+    assert not await second._try()
+    clock.now += 19
+    assert first.held
+    clock.now += 2
+    assert not first.held
+    assert not await second._try()
+    clock.now += 10
+    assert await second._try()
+
+
 async def test_a_holder_that_is_silent_is_replaced_after_the_length(records: Records, clock: Clock) -> None:
     first, second = make(records, "a"), make(records, "b")
     await first._try()
