@@ -51,6 +51,7 @@ def command(**values: Any) -> None:
                 "update_status",
                 "election_id",
                 "election_namespace",
+                "election_ttl",
             )
         }
         options = WatcherOptions(
