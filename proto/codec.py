@@ -78,13 +78,17 @@ def record_of(name: str, resource: Resource) -> ResourceRecord:
 
 
 def decode_resource(record: ResourceRecord) -> Resource:
-    """The resource of a record; routes with unknown policies or actions answer 503. Raises DecodeError."""
+    """The resource of a record; routes with unknown policies or actions answer 503. Raises DecodeError, also for a kind
+    that is not known."""
     what = f"{record.kind} {record.name}"
     if record.kind == "virtualhost":
         return _decode_virtual_host(record.body, what)
     if record.kind == "routegroup":
         return _decode_route_group(record.body, what)
-    return decode(record.body, _RESOURCE_TYPES[record.kind], what)  # type: ignore[return-value]
+    type_ = _RESOURCE_TYPES.get(record.kind)
+    if type_ is None:
+        raise DecodeError(f"{what}: of a kind that is not known here")
+    return decode(record.body, type_, what)  # type: ignore[return-value]
 
 
 class _LooseVirtualHost(Struct, frozen=True, array_like=True):

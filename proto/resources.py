@@ -6,16 +6,20 @@ know how they are compiled, nor how an edge indexes them. Names are the vocabula
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
 from proto.handshakes import Handshake
 from proto.policies import Balancing, Policy
 
-ResourceKind = Literal[
-    "virtualhost", "routegroup", "alias", "upstream", "certificate", "credentials", "settings", "stream"
-]
+if TYPE_CHECKING:
+    ResourceKind = Literal[
+        "virtualhost", "routegroup", "alias", "upstream", "certificate", "credentials", "settings", "stream"
+    ]
+else:
+    ResourceKind = str
+    """What comes may be of a kind that only a newer writer knows: a reader keeps it and makes nothing of it."""
 
 SETTINGS_NAME = "global"
 """The name of the one Settings resource."""

@@ -56,6 +56,7 @@ RESTS_AFTER: Final = 5.0
 """Seconds after which an idle connection lets go of what it remembers for the next request."""
 
 _UNSAID: Final = Settings()
+_NOTHING: Final = Layered({})
 
 Bodies = Mapping[ResourceKind, Layered]
 """The MessagePack of every resource, by kind and name."""
@@ -140,7 +141,7 @@ class Generation:
         """The generation that holds exactly ``records``. Raises DecodeError for unreadable settings."""
         tables: dict[ResourceKind, dict[str, bytes]] = {kind: {} for kind in _KINDS}
         for record in records:
-            tables[record.kind][record.name] = record.body
+            tables.setdefault(record.kind, {})[record.name] = record.body
         bodies = {kind: Layered(table) for kind, table in tables.items()}
         aliases = NONE.changed(tables["alias"])
         streams = NO_STREAMS.changed(tables["stream"])
@@ -164,7 +165,7 @@ class Generation:
             touched.setdefault(record.kind, {})[record.name] = record.body
         bodies = dict(self._bodies)
         for kind, changes in touched.items():
-            bodies[kind] = bodies[kind].changed(changes)
+            bodies[kind] = bodies.get(kind, _NOTHING).changed(changes)
         settings = _settings_in(bodies) if "settings" in touched else self.settings
         default = settings.default_upstream
         same_default = (default in bodies["upstream"]) == (default in self._bodies["upstream"])

@@ -15,6 +15,7 @@ from proto.resources import (
     Endpoint,
     Forward,
     PathMatch,
+    ResourceKey,
     ResourceRecord,
     Respond,
     Route,
@@ -66,6 +67,14 @@ def test_an_unknown_policy_in_a_route_group_closes_only_that_route() -> None:
     assert decode_resource(ResourceRecord("routegroup", "g", encode(raw))) == RouteGroup(
         (Route(OPEN.match, Respond(503)), CLOSED)
     )
+
+
+def test_a_kind_of_tomorrow_is_read_and_nothing_is_made_of_it() -> None:
+    record = decode(encode(("kind-of-tomorrow", "x", b"\xc0")), ResourceRecord)
+    assert decode(encode(("kind-of-tomorrow", "x")), ResourceKey) == record.key
+    assert unpack_base(pack_base([record, record_of("global", Settings())]))[0] == record
+    with pytest.raises(DecodeError, match="kind-of-tomorrow x: of a kind that is not known here"):
+        decode_resource(record)
 
 
 def test_an_unknown_mode_denies_the_host() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proto.codec import record_of
+from proto.codec import decode, encode, record_of
 from proto.policies import Policy, Rewrite, SSLRedirect
 from proto.resources import (
     Certificate,
@@ -204,6 +204,17 @@ def test_unknown_hosts_health_and_the_default_backend() -> None:
     assert [decide(table, path, "b.example").status for path in ("/", "/healthz")] == [404, 200]  # type: ignore[union-attr]
     table = generation(record_of("global", Settings(default_upstream="d/d:80")), record_of("d/d:80", Upstream()))
     assert isinstance(decide(table, "/", "b.example"), Forward)
+
+
+def test_records_of_a_kind_of_tomorrow_come_and_go_without_harm() -> None:
+    strange = decode(encode(("kind-of-tomorrow", "x", b"\xc0")), ResourceRecord)
+    table = generation(host(), strange)
+    assert decide(table, "/", "b.example").status == 404  # type: ignore[union-attr]
+    denied = record_of("b.example", VirtualHost("b.example", denied=True))
+    changed = generation(host()).next((strange, denied), (), 1, 2, b"")
+    assert decide(changed, "/", "b.example").status == 503  # type: ignore[union-attr]
+    gone = changed.next((), (strange.key, denied.key), 1, 3, b"")
+    assert decide(gone, "/", "b.example").status == 404  # type: ignore[union-attr]
 
 
 def test_denied_hosts_and_bad_paths() -> None:

@@ -48,7 +48,7 @@ def test_a_truncated_base_is_refused_wherever_it_ends() -> None:
         encode({"a": 1}),
         encode([1, 2]),
         encode([("upstream", "a")]),
-        encode([("nonsense", "a", b"")]),
+        encode([(1, "a", b"")]),
         encode([("upstream", "a", b"", "more")]),
         encode([("upstream", "a", b"")]) + b"\x00",
         b"\xdd\xff\xff\xff\xff",
