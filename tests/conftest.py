@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from services.runtime.bus import Bus, BusOptions
+from tests.support.edges import Endpoint, endpoint
 from tests.support.nats import NatsServer, nats_server
+from tests.support.snapshots import Log, Publisher
 
 
 @pytest.fixture
@@ -15,3 +18,20 @@ async def nats(tmp_path: Path) -> AsyncIterator[NatsServer]:
     """A real nats-server with an empty store."""
     async with nats_server(tmp_path / "nats") as server:
         yield server
+
+
+@pytest.fixture
+async def publisher(nats: NatsServer) -> AsyncIterator[Publisher]:
+    """Who publishes versions in a compiler's place."""
+    bus = Bus(BusOptions(servers=(nats.url,), name="compiler"))
+    await bus.start()
+    await bus.wait_connected()
+    yield Publisher(bus, Log())
+    await bus.close()
+
+
+@pytest.fixture
+async def pod() -> AsyncIterator[Endpoint]:
+    """An endpoint that answers ``pod``."""
+    async with endpoint("pod") as made:
+        yield made

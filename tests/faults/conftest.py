@@ -1,4 +1,4 @@
-"""What the tests of the whole pipeline share."""
+"""What the tests of the whole pipeline, and of edges alone, share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.edges import EdgeProcesses, edge_processes
+from tests.support.nats import NatsServer
 from tests.support.pipeline import Pipeline, pipeline
 from tests.support.processes import limen, process
 from tests.support.traffic import Pod, pod
@@ -43,3 +45,10 @@ async def running(whole: Pipeline, web: Pod) -> Pipeline:
     await whole.start()
     await whole.served("a.example.com")
     return whole
+
+
+@pytest.fixture
+async def edge(tmp_path: Path, nats: NatsServer) -> AsyncIterator[EdgeProcesses]:
+    """An edge of which nothing runs yet."""
+    async with edge_processes(tmp_path / "edge", nats.url) as made:
+        yield made

@@ -3,38 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
-
-import pytest
 
 from proto.resources import ResourceRecord
 from services.runtime.bus import Bus, BusOptions
-from tests.support.edges import EdgeProcesses, Endpoint, Load, edge_processes, endpoint
+from tests.support.edges import EdgeProcesses, Endpoint, Load
 from tests.support.nats import NatsServer
 from tests.support.snapshots import Log, Publisher, answering, host, upstream
 from tests.support.waiting import eventually
-
-
-@pytest.fixture
-async def pod() -> AsyncIterator[Endpoint]:
-    async with endpoint("pod") as pod:
-        yield pod
-
-
-@pytest.fixture
-async def publisher(nats: NatsServer) -> AsyncIterator[Publisher]:
-    bus = Bus(BusOptions(servers=(nats.url,), name="compiler"))
-    await bus.start()
-    await bus.wait_connected()
-    yield Publisher(bus, Log())
-    await bus.close()
-
-
-@pytest.fixture
-async def edge(tmp_path: Path, nats: NatsServer) -> AsyncIterator[EdgeProcesses]:
-    async with edge_processes(tmp_path / "edge", nats.url) as edge:
-        yield edge
 
 
 def from_pod(answer) -> bool:  # type: ignore[no-untyped-def]

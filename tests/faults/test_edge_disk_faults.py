@@ -4,32 +4,14 @@ from __future__ import annotations
 
 import resource
 import shutil
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from proto.codec import decode, encode
-from services.runtime.bus import Bus, BusOptions
-from tests.support.edges import EdgeProcesses, Load, edge_processes
+from tests.support.edges import EdgeProcesses, Load
 from tests.support.nats import NatsServer
-from tests.support.snapshots import Log, Publisher, answering
+from tests.support.snapshots import Publisher, answering
 from tests.support.waiting import eventually
-
-
-@pytest.fixture
-async def publisher(nats: NatsServer) -> AsyncIterator[Publisher]:
-    bus = Bus(BusOptions(servers=(nats.url,), name="compiler"))
-    await bus.start()
-    await bus.wait_connected()
-    yield Publisher(bus, Log())
-    await bus.close()
-
-
-@pytest.fixture
-async def edge(tmp_path: Path, nats: NatsServer) -> AsyncIterator[EdgeProcesses]:
-    async with edge_processes(tmp_path / "edge", nats.url) as edge:
-        yield edge
 
 
 async def two_versions_on_disk(edge: EdgeProcesses, publisher: Publisher) -> None:

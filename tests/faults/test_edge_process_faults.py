@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from services.runtime.bus import Bus, BusOptions
 from tests.support.edges import (
     Answer,
     Connection,
@@ -20,28 +19,16 @@ from tests.support.edges import (
     Load,
     alive,
     edge_processes,
-    endpoint,
 )
 from tests.support.nats import NatsServer
-from tests.support.snapshots import Log, Publisher, host, upstream
+from tests.support.snapshots import Publisher, host, upstream
 from tests.support.waiting import eventually
 
 
 @pytest.fixture
-async def pod() -> AsyncIterator[Endpoint]:
-    async with endpoint("pod") as pod:
-        yield pod
-
-
-@pytest.fixture
-async def publisher(nats: NatsServer, pod: Endpoint) -> AsyncIterator[Publisher]:
-    bus = Bus(BusOptions(servers=(nats.url,), name="compiler"))
-    await bus.start()
-    await bus.wait_connected()
-    publisher = Publisher(bus, Log())
+async def publisher(publisher: Publisher, pod: Endpoint) -> Publisher:
     await publisher.start(host("a.example.com"), upstream("default/echo:80", pod.port))
-    yield publisher
-    await bus.close()
+    return publisher
 
 
 @pytest.fixture

@@ -6,10 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
-
-import pytest
 
 from proto.resources import ResourceKey
 from proto.subjects import Subjects
@@ -17,31 +14,10 @@ from services.edge.follow.follower import Follower
 from services.edge.follow.generations import Generations
 from services.edge.follow.incoming import Position
 from services.runtime.bus import Bus, BusOptions
-from tests.support.edges import Answer, EdgeProcesses, Endpoint, Load, edge_processes, endpoint
+from tests.support.edges import Answer, EdgeProcesses, Endpoint, Load
 from tests.support.nats import NatsServer
-from tests.support.snapshots import Log, Publisher, answering, host, upstream, verifier
+from tests.support.snapshots import Publisher, answering, host, upstream, verifier
 from tests.support.waiting import eventually
-
-
-@pytest.fixture
-async def pod() -> AsyncIterator[Endpoint]:
-    async with endpoint("pod") as pod:
-        yield pod
-
-
-@pytest.fixture
-async def publisher(nats: NatsServer) -> AsyncIterator[Publisher]:
-    bus = Bus(BusOptions(servers=(nats.url,), name="compiler"))
-    await bus.start()
-    await bus.wait_connected()
-    yield Publisher(bus, Log())
-    await bus.close()
-
-
-@pytest.fixture
-async def edge(tmp_path: Path, nats: NatsServer) -> AsyncIterator[EdgeProcesses]:
-    async with edge_processes(tmp_path / "edge", nats.url) as edge:
-        yield edge
 
 
 def from_pod(answer: Answer) -> bool:

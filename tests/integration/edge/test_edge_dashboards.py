@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from proto.resources import Settings
-from services.runtime.bus import Bus, BusOptions
 from tests.support import edge as records
 from tests.support.edges import EdgeProcesses, ask, edge_processes, endpoint
 from tests.support.nats import NatsServer
-from tests.support.snapshots import Log, Publisher, host, resource, upstream
+from tests.support.snapshots import Publisher, host, resource, upstream
 from tests.support.waiting import eventually
 
 CONTROLLER = 'controller_pod=~".*",controller_class=~".*",controller_namespace=~".*"'
@@ -87,15 +85,6 @@ def wanted(expression: str) -> Iterator[tuple[str, list[tuple[str, str, str]], s
     grouped = {label.strip() for found in _BY.findall(expression) for label in found.split(",")}
     for name, inside in _METRIC.findall(expression):
         yield name, _MATCHER.findall(inside), grouped
-
-
-@pytest.fixture
-async def publisher(nats: NatsServer) -> AsyncIterator[Publisher]:
-    bus = Bus(BusOptions(servers=(nats.url,), name="compiler"))
-    await bus.start()
-    await bus.wait_connected()
-    yield Publisher(bus, Log())
-    await bus.close()
 
 
 async def text_of(edge: EdgeProcesses) -> str:

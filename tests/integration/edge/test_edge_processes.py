@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -18,22 +17,12 @@ from proto.reports import RoleStatus
 from proto.resources import Forward, PathMatch, Route, VirtualHost
 from proto.signing import format_key, key_id_of
 from proto.subjects import Subjects
-from services.runtime.bus import Bus, BusOptions
 from services.runtime.status import gather_status
 from tests.support.edges import Connection, EdgeProcesses, ask, edge_processes, endpoint
 from tests.support.nats import NatsServer
 from tests.support.ports import free_port
-from tests.support.snapshots import Log, Publisher, answering, host, upstream
+from tests.support.snapshots import Publisher, answering, host, upstream
 from tests.support.waiting import eventually
-
-
-@pytest.fixture
-async def publisher(nats: NatsServer) -> AsyncIterator[Publisher]:
-    bus = Bus(BusOptions(servers=(nats.url,), name="compiler"))
-    await bus.start()
-    await bus.wait_connected()
-    yield Publisher(bus, Log())
-    await bus.close()
 
 
 async def test_ipv4_and_ipv6_listeners(tmp_path: Path, nats: NatsServer, publisher: Publisher) -> None:

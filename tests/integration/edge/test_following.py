@@ -68,15 +68,6 @@ def publisher_subjects():  # type: ignore[no-untyped-def]
 
 
 @pytest.fixture
-async def publisher(nats: NatsServer) -> AsyncIterator[Publisher]:
-    bus = Bus(BusOptions(servers=(nats.url,), name="compiler"))
-    await bus.start()
-    await bus.wait_connected()
-    yield Publisher(bus, Log())
-    await bus.close()
-
-
-@pytest.fixture
 async def edge(nats: NatsServer) -> AsyncIterator[Edge]:
     edge = Edge(nats.url)
     yield edge

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
-
-from services.runtime.bus import Bus, BusOptions
 from tests.support.edges import edge_processes, endpoint
 from tests.support.http2 import Client, http2
 from tests.support.nats import NatsServer
-from tests.support.snapshots import Log, Publisher, host, upstream
+from tests.support.snapshots import Publisher, host, upstream
 from tests.support.waiting import eventually
 
 HOST = "a.example.com"
-
-
-@pytest.fixture
-async def publisher(nats: NatsServer) -> AsyncIterator[Publisher]:
-    bus = Bus(BusOptions(servers=(nats.url,), name="compiler"))
-    await bus.start()
-    await bus.wait_connected()
-    yield Publisher(bus, Log())
-    await bus.close()
 
 
 async def ask(client: Client, path: str) -> int:
