@@ -16,11 +16,16 @@ from services.edge.options import DEFAULT_LIMITS, LimitOptions
 RESERVED: Final = 1 / 8
 """Share of the descriptors (of the first 8192) for everything that is no connection: bus, log, files of bodies."""
 
+SESSIONS: Final = 1 / 4
+"""Share of the connections that sessions of datagrams may take up: whoever sends datagrams can make up where they come
+from, as often as he likes, and must not keep everybody else out by it."""
+
 
 class Limits:
     """See the module. One per worker. ``connections_at_most``: with clients and endpoints together (nginx:
     worker_connections), never more than there are descriptors; ``clients`` counts those to clients, ``endpoints`` are
-    those to endpoints at the last look; ``exhausted_times``: how often something was used up."""
+    those to endpoints at the last look; ``sessions``: those of them that are for datagrams; ``exhausted_times``: how
+    often something was used up."""
 
     __slots__ = (
         "_connecting",
@@ -32,6 +37,7 @@ class Limits:
         "descriptors",
         "endpoints",
         "exhausted_times",
+        "sessions",
     )
 
     def __init__(self, counters: Counter[str], options: LimitOptions = DEFAULT_LIMITS) -> None:
@@ -40,7 +46,7 @@ class Limits:
         self._connecting = 0
         self._sources: dict[str, set[asyncio.BaseTransport]] = {}
         self.clients: Callable[[], int] = _none
-        self.endpoints = 0
+        self.endpoints = self.sessions = 0
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self.descriptors = files - int(min(files, 8192) * RESERVED)
         self.connections_at_most = self.descriptors
@@ -66,6 +72,10 @@ class Limits:
             return False
         self._counters["overload-connections"] += 1
         return True
+
+    def full_of_sessions(self) -> bool:
+        """Whether no further session of datagrams can be begun."""
+        return self.sessions >= self.connections_at_most * SESSIONS or self.full()
 
     def admit(self, address: str, transport: asyncio.BaseTransport) -> bool:
         """Whether one more connection from ``address`` is taken on; it counts until it closes."""

@@ -91,13 +91,18 @@ class DatagramPort:
                 serving.traffic.counters["refused-address"] += 1
                 return
             account = Account(self.stream, two(client), two(bound.getsockname()), serving.ledger.ended)
-            if len(self.sessions) >= SESSIONS_AT_MOST or serving.limits.full() or serving.overload.turns_away:
+            if (
+                len(self.sessions) >= SESSIONS_AT_MOST
+                or serving.limits.full_of_sessions()
+                or serving.overload.turns_away
+            ):
                 serving.traffic.counters["stream-sessions-refused"] += 1
                 account.status = TOO_MANY
                 account.end()
                 return
             session = _Session(self, bound, client, back, account)
             self.sessions[client, back] = session
+            serving.limits.sessions += 1
         session.ask(data)
 
     def _lets_in(self, bound: socket.socket, back: Control) -> bool:
@@ -171,7 +176,8 @@ class _Session:
     def end(self) -> None:
         """It is over."""
         self._watched.discard(self)
-        self._port.sessions.pop((self._client, self._back), None)
+        del self._port.sessions[self._client, self._back]
+        self._port.serving.limits.sessions -= 1
         self._disconnect()
         self._account.end()
 

@@ -125,6 +125,26 @@ async def test_sessions_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
         assert running.ports.connections == 2
 
 
+async def test_sessions_leave_room_for_everybody_else() -> None:
+    ports = free_udp_port(), free_udp_port()
+    async with (
+        datagram_endpoint(times=0) as mute,
+        streaming(udp(ports[0]), udp(ports[1]), endpoints(mute.port, name=NAME)) as running,
+        datagram_client(ports[0]) as a,
+        datagram_client(ports[1]) as b,
+        datagram_client(ports[1]) as c,
+    ):
+        limits = running.edge.serving.limits
+        limits.follow(8)
+        for client in (a, b, c):
+            client.say(b"x")
+        await eventually(lambda: running.edge.serving.traffic.counters["stream-sessions-refused"] == 1)
+        assert (running.ports.connections, limits.sessions) == (2, 2)
+        assert not limits.full()
+        running.ports.close()
+        assert limits.sessions == 0
+
+
 async def test_a_port_closes_and_opens_again() -> None:
     port = free_udp_port()
     async with datagram_endpoint() as dns, streaming(udp(port), endpoints(dns.port, name=NAME)) as running:
