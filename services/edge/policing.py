@@ -159,10 +159,12 @@ class Policing:
 
     async def _wait(self, ask: Ask, answer: Awaitable[object]) -> None:
         try:
-            said = self._settled(self.course.told(ask, await answer))
+            told = await answer
+            self._task = None  # what follows may be another question that is waited for
+            said = self._settled(self.course.told(ask, told))
         except Exception:
+            self._task = None
             said = self._broken()
-        self._task = None
         if not self._closed:
             try:
                 self._act(said)

@@ -204,6 +204,25 @@ async def test_clients_that_leave_end_the_wait(gate: Gate) -> None:
         assert not running.serving._tasks
 
 
+async def test_a_client_that_leaves_ends_the_wait_for_a_second_question_too(gate: Gate) -> None:
+    first = gate._after
+
+    def ask_again(_may: bool) -> Outcome:
+        gate.open.clear()
+        return Ask(May(b"/again"), first)
+
+    gate._after = ask_again  # type: ignore[method-assign]
+    async with origin() as web, edge(PLAIN, upstream(web.port)) as running:
+        async with connection(running.http) as (_, writer):
+            writer.write(request("GET", "/later"))
+            await eventually(lambda: gate.asked == 1)
+            gate.open.set()
+            await eventually(lambda: gate.asked == 2)
+        await eventually(lambda: gate.cancelled == 1)
+        assert running.statuses == {499: 1}
+        assert web.seen == []
+
+
 async def test_a_phase_that_fails_lets_nothing_pass(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
     def fails() -> bool:
         raise KeyError("defect")
