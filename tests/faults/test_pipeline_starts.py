@@ -88,7 +88,7 @@ async def test_an_edge_starts_with_everything_else_gone(whole: Pipeline, web: Po
     whole.nats.kill()
 
     edge.start()
-    await edge.ready(2.0)
+    await edge.ready()
     assert (await ask(edge.http, "b.example.com")).status == 200
     assert await edge.position() == before
     edge.kill()
@@ -97,7 +97,7 @@ async def test_an_edge_starts_with_everything_else_gone(whole: Pipeline, web: Po
     data[len(data) // 2] ^= 1
     edge.snapshot.write_bytes(data)
     edge.start()
-    await edge.ready(2.0)
+    await edge.ready()
     assert f"{edge.snapshot}: " in edge.output
     assert "damaged" in edge.output
     assert (await ask(edge.http, HOST)).status == 200
