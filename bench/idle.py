@@ -23,6 +23,8 @@ from bench.requests import answers_200, start_limen
 
 _AT_ONCE = 100
 """Connections opened at a time."""
+_RESTED = 7.0
+"""Seconds after which idle connections hold no more than they need."""
 _WATCHED = 5.0
 """Seconds in which processor time is counted."""
 _PEER = "nginx as ingress-nginx"
@@ -77,7 +79,7 @@ async def _measure(name: str, child: Child, ports: Ports, tls: bool, count: int,
     await asyncio.sleep(1)
     before, quiet = _held(child), await _busy(child)
     made = await _connect(ports, tls, count)
-    await asyncio.sleep(1)
+    await asyncio.sleep(_RESTED)
     each = (_held(child) - before) / count / 1024
     busy = await _busy(child)
     alive = sum(idle.transport is not None for idle in made)

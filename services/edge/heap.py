@@ -64,12 +64,7 @@ def _asked() -> tuple[Callable[[], int], Callable[[int], int]]:
     told.argtypes, told.restype = (), _Heap
     trim.argtypes, trim.restype = (ctypes.c_size_t,), ctypes.c_int
 
-    def free() -> int:
-        # without the end of the heap, which it gives back by itself
-        heap = told()
-        return int(heap.fordblks - heap.keepcost)
-
-    return free, trim
+    return lambda: int(told().fordblks), trim
 
 
 class Heap:
