@@ -11,7 +11,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from proto.sealing import Sealer
 from services.edge.access.log import AccessLog
@@ -49,12 +49,22 @@ class Front:
         loop = asyncio.get_running_loop()
         self._serving = Serving(loop, sealer, folder, metrics, limits)
         self._serving.pools.zone = zone
+        loop.set_exception_handler(self._unexpected)
         self._ports: Ports | None = None
         self.log = AccessLog(loop, self._serving.traffic)
         self._exposing = Exposing(metrics)
         self._listeners: list[Listeners] = []
         self._sockets: list[socket.socket] = []
         self.draining = False
+
+    def _unexpected(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A callback of the loop failed, or what a connection does with its bytes: whoever sends them again and again
+        must not fill the log."""
+        error = context.get("exception")
+        if error is None or isinstance(error, OSError):
+            loop.default_exception_handler(context)
+        else:
+            self._serving.defects.note(error)
 
     def share(self, counts: SharedCounts, worker: int) -> None:
         """Count what clients ask together with the other workers."""

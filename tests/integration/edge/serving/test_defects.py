@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -11,11 +12,27 @@ from proto.policies import BackendProtocol
 from proto.resources import ResourceRecord
 from services.edge import attempts
 from services.edge.client import ClientConnection
+from services.edge.core.generation import Generation
 from services.edge.http2 import stream as streams
 from services.edge.http2_upstream import sessions
-from services.edge.options import LimitOptions
+from services.edge.listener import listen
+from services.edge.options import DEFAULT_LIMITS, DEFAULT_METRICS, LimitOptions
+from services.edge.process.front import Front
 from services.edge.spool import Collected
-from tests.support.edge import NO_HTTPS, ask, connection, edge, host, origin, request, route, settings, upstream
+from tests.support.edge import (
+    NO_HTTPS,
+    SEALER,
+    ask,
+    bound,
+    connection,
+    edge,
+    host,
+    origin,
+    request,
+    route,
+    settings,
+    upstream,
+)
 from tests.support.http2 import http2
 from tests.support.waiting import eventually
 
@@ -128,3 +145,25 @@ async def test_connections_of_http2_count_among_those_that_are_being_opened(monk
         go.set()
         assert (await waiting).status == 502
         assert running.serving.limits._connecting == 0
+
+
+async def test_what_the_loop_meets_is_told_once_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Bytes that make us fail again and again end their connections, and do not fill the log."""
+    monkeypatch.setattr(ClientConnection, "_receive_head", _fail)
+    front = Front(SEALER, tmp_path, DEFAULT_METRICS, DEFAULT_LIMITS)
+    serving = front._serving
+    serving.swap(Generation.first((PLAIN,), 1, 1, bytes(32)))
+    made = bound()
+    port = made.getsockname()[1]
+    listeners = await listen(serving, [made], False)
+    try:
+        for _ in range(5):
+            async with connection(port) as (reader, writer):
+                writer.write(b"GET / HT")
+                assert await reader.read() == b""
+        await eventually(lambda: serving.traffic.counters["defect"] == 5)
+    finally:
+        await listeners.drain(0)
+    assert len([line for line in caplog.records if line.levelno == logging.ERROR]) == 1
