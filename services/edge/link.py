@@ -10,17 +10,50 @@ from msgspec import Struct
 from services.edge.core.client_certificates import Peer
 
 
-class Secured(Protocol):
-    """What a TLS object tells of itself."""
+class TLSObject(Protocol):
+    """What a TLS object tells of itself; some tell also ``session_reused``."""
 
     def version(self) -> str | None:
         """The version of TLS."""
+
+    def cipher(self) -> tuple[str, str, int] | None:
+        """The cipher's name, and more."""
+
+
+class Secured:
+    """What is known of a connection's TLS. Records of requests hold on to it, and are read when their connection may be
+    long gone: it lets go of the TLS object, which is large, when that ends (``end``)."""
+
+    __slots__ = ("_ended", "_tls")
+
+    def __init__(self, tls: TLSObject) -> None:
+        self._tls: TLSObject | None = tls
+        self._ended: tuple[str | None, tuple[str, str, int] | None, bool | None] = (None, None, None)
+
+    def version(self) -> str | None:
+        """The version of TLS."""
+        return self._ended[0] if self._tls is None else self._tls.version()
+
+    def cipher(self) -> tuple[str, str, int] | None:
+        """The cipher's name, and more."""
+        return self._ended[1] if self._tls is None else self._tls.cipher()
+
+    @property
+    def session_reused(self) -> bool | None:
+        """Whether a session was resumed; None: it cannot be told."""
+        return self._ended[2] if self._tls is None else getattr(self._tls, "session_reused", None)
+
+    def end(self) -> None:
+        """The connection is over: keep what it told, and nothing else."""
+        if self._tls is not None:
+            self._ended = self.version(), self.cipher(), self.session_reused
+            self._tls = None
 
 
 class Link(Struct, frozen=True, gc=False):
     """Both ends of a connection (``peer``: as it came, whoever it stands for), and its TLS, if any.
 
-    ``secured``: the TLS object, asked only by lines that name its protocol or cipher; one that cannot tell is silent.
+    ``secured``: asked only by lines that name its protocol or cipher.
     ``proxied``: a balancer told the peer, by the PROXY protocol. ``client``: what TLS knows of it.
     """
 
@@ -42,7 +75,7 @@ def link_of(transport: asyncio.BaseTransport, tls: bool) -> Link:
     """The link of a connection that has just been made (over TLS: whose handshake is done)."""
     peer = transport.get_extra_info("peername") or ("", 0)
     own = transport.get_extra_info("sockname") or ("", 0)
-    secured = transport.get_extra_info("ssl_object") if tls else None
+    secured = transport.get_extra_info("secured") if tls else None
     proxied = transport.get_extra_info("by_https") is not None
     client = transport.get_extra_info("tls_peer") if tls else None
     name = "" if client is None else client.server_name

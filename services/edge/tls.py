@@ -17,6 +17,7 @@ from services.edge.contexts import RejectedNameError
 from services.edge.core import pages
 from services.edge.core.client_hello import HelloReader, NotTLSError, name_in_first
 from services.edge.deadlines import Timed
+from services.edge.link import Secured
 from services.edge.peers import TLSPeer
 from services.edge.records import NOBODY, Records
 
@@ -46,6 +47,7 @@ class TLSConnection(Records):
         "_pass_on",
         "_peer",
         "_plain",
+        "_secured",
         "_server_name",
         "_serving",
         "_watched",
@@ -69,6 +71,7 @@ class TLSConnection(Records):
         self._hello: HelloReader | None = None
         self._parting = False
         self._peer: TLSPeer | None = None
+        self._secured: Secured | None = None
         self._server_name = ""
         self.deadline = monotonic() + HANDSHAKE_TIME
         self._watched: set[Timed] | None = None
@@ -99,6 +102,8 @@ class TLSConnection(Records):
         self._unwatch()
         super().connection_lost(error)
         self._say_goodbye()  # though nobody hears it: OpenSSL takes back the session of a connection without
+        if self._secured is not None:
+            self._secured.end()
 
     def expire(self, _now: float) -> None:
         """The handshake took too long."""
@@ -175,6 +180,7 @@ class TLSConnection(Records):
         asked = isinstance(tls, AskedConnection)
         shown = tls.shown() if isinstance(tls, AskedConnection) else ()
         self._peer = TLSPeer(self._server_name, self._serving.authorities, asked, shown)
+        self._secured = None if tls is None else Secured(tls)
         multiplexed = tls is not None and tls.selected_alpn_protocol() == "h2"
         self._inner = self._multiplexed() if multiplexed else self._plain()
         return True
@@ -183,10 +189,10 @@ class TLSConnection(Records):
         """It is counted, and there is nobody to tell."""
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """As of the base, and ``tls_peer``: what the handshake told of the client."""
-        if name != "tls_peer":
-            return super().get_extra_info(name, default)
-        return self._peer
+        """As of the base, and ``tls_peer``: what the handshake told of the client, ``secured``: and of itself."""
+        if name == "tls_peer":
+            return self._peer
+        return self._secured if name == "secured" else super().get_extra_info(name, default)
 
     def _unwatch(self) -> None:
         if self._watched is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import weakref
 from pathlib import Path
 from time import monotonic
 
@@ -21,6 +22,7 @@ from services.edge.access.rows import Rows
 from services.edge.access.values import column_of, header_of
 from services.edge.access.writer import Writer
 from services.edge.core.plan import RouteLabels
+from services.edge.link import Secured
 from services.edge.strangers import AT_MOST, Strangers
 from services.edge.traffic import Record
 from tests.support.waiting import eventually
@@ -157,3 +159,24 @@ def test_strangers_are_told_apart_up_to_a_number() -> None:
     assert strangers.knows(named[0])
     assert named[-1] is nobody
     assert strangers.named([batch[0]])[0][0] is named[0]
+
+
+def test_lines_tell_of_tls_that_ended_without_holding_on_to_it() -> None:
+    class Told:
+        session_reused = True
+
+        def version(self) -> str:
+            return "TLSv1.3"
+
+        def cipher(self) -> tuple[str, str, int]:
+            return "TLS_AES_128_GCM_SHA256", "TLSv1.3", 128
+
+    told = Told()
+    gone = weakref.ref(told)
+    secured = Secured(told)
+    before = secured.version(), secured.cipher(), secured.session_reused
+    del told
+    secured.end()
+    assert gone() is None
+    secured.end()
+    assert (secured.version(), secured.cipher(), secured.session_reused) == before == ("TLSv1.3", before[1], True)
