@@ -117,6 +117,8 @@ class Http2Connection(Lasting):
             except Exception as error:  # the other streams are not to suffer for it
                 self._defect(event, error)
         self._flushing = flushing
+        if self.full and not self.congested and not engine.exhausted:
+            self._relieve_with_window()
         if engine.queued:
             self.flush_soon()
         if engine.reading_head is not self._in_head:

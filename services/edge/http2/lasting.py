@@ -166,6 +166,13 @@ class Lasting(asyncio.Protocol):
             if not self.full:
                 stream.relieve()
 
+    def _relieve_with_window(self) -> None:
+        """Though it is full, streams of which nothing waits go on: what had stopped them may have been the window of
+        them all, and the client has opened that."""
+        for stream in list(self._streams.values()):
+            if not stream.waits:
+                stream.relieve()
+
     def expire(self, now: float) -> None:
         """Something took too long; what, the state tells."""
         if self._state == LINGER and now < self._gone_at and self.transport.get_write_buffer_size():

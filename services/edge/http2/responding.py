@@ -223,6 +223,11 @@ class Responding:
         elif self.exchange.request_sent:
             self.exchange.stop_endpoint()
 
+    @property
+    def waits(self) -> bool:
+        """Whether some of the response waits for the client's window."""
+        return self._waiting > 0
+
     def relieve(self) -> None:
         """It takes bytes again."""
         if self._waiting <= WAITING_MARK:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import pytest
+
 from services.edge.deadlines import Timed
+from services.edge.http2 import lasting
 from services.edge.http2.stream import Stream
 from tests.support.edge import HOST, NO_HTTPS, Edge, Seen, edge, host, origin, route, settings, upstream
 from tests.support.http2 import Client, http2
@@ -52,6 +55,33 @@ async def test_an_endpoint_is_read_no_faster_than_the_client_opens_its_window() 
         client.open(stream, 1 << 30)
         response = await client.response(stream, 30)
     assert len(response.body) == BIG
+
+
+async def test_a_stream_with_window_goes_on_though_much_waits_for_the_windows_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lasting, "HELD_AT_MOST", 1000)
+    flood, release = Flood(), asyncio.Event()
+
+    async def answer(seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if b"/quick" in seen.line:
+            await release.wait()
+        await flood(seen, reader, writer)
+
+    async with (
+        origin(answer) as web,
+        edge(PLAIN, upstream(web.port)) as running,
+        http2(running.https, initial_window_size=10) as client,
+    ):
+        client.opens = False
+        quick = client.request("GET", "/quick")
+        big = client.request("GET", "/big")
+        client.open(big, 65525)  # it takes up the connection's window and its own, and what waits is too much
+        await client.until(lambda: len(client.at(big).body) == 65535)
+        await such(running, "full")
+        release.set()
+        client.open(0, 1 << 20)
+        assert (await client.response(quick, 5)).body == b"ok"
 
 
 async def test_small_windows_are_used_to_the_last_byte() -> None:
@@ -141,7 +171,7 @@ async def test_who_reads_nothing_is_read_no_further() -> None:
             for number in range(8):
                 client.request("GET", f"/big/{number}")
             await eventually(lambda: web.open == 8)
-            connection = await congested(running)
+            connection = await such(running, "congested")
             before = -1
             while before != flood.sent:
                 before = flood.sent
@@ -152,12 +182,12 @@ async def test_who_reads_nothing_is_read_no_further() -> None:
         assert running.statuses == {200: 8}
 
 
-async def congested(running: Edge) -> object:
-    """The connection of the client that takes nothing."""
+async def such(running: Edge, state: str) -> object:
+    """The connection of the client that takes nothing: ``congested``, or ``full``."""
 
     def found() -> list[object]:
         each = [listener for listeners in running.listeners for listener in listeners.each]
-        return [kept for listener in each for kept in listener.connections if getattr(kept, "congested", False)]
+        return [kept for listener in each for kept in listener.connections if getattr(kept, state, False)]
 
     return (await eventually(found))[0]
 
