@@ -1,6 +1,7 @@
 """What clients ask of Ingresses with limits, counted: it outlives generations, so that a swap gives nobody more.
 
-Owns the counts of one worker, where it is the only one (else ``shared_rates`` has them). Must not know policies: a question says all that is needed.
+Owns the counts of one worker, where it is the only one (else ``shared_rates`` has them). Must not know policies: a
+question says all that is needed.
 """
 
 from __future__ import annotations
