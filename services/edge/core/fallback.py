@@ -24,8 +24,8 @@ def for_fallback(request: bytes, target: bytes, labels: RouteLabels) -> bytes:
 
 
 def for_error(head: bytes, status: int, target: bytes, labels: RouteLabels, authority: bytes) -> bytes:
-    """``head`` (a whole one) as it asks an error backend for its words on ``status``: the path is ``/``, method and query
-    stay, the body does not. ``target``, ``authority``: of the request as the client sent it."""
+    """``head`` (a whole one) as it asks an error backend for its words on ``status``: the path is ``/``, method and
+    query stay, the body does not. ``target``, ``authority``: of the request as the client sent it."""
     end = head.find(b"\r\n\r\n") + 2
     line_end = head.find(b"\r\n")
     method = head[: head.find(b" ")]
