@@ -44,6 +44,7 @@ class DatagramPort:
         self.stream = stream
         self.sessions: dict[tuple[object, Control], _Session] = {}
         self._sockets: list[socket.socket] = []
+        self._closed = False
 
     @property
     def open(self) -> int:
@@ -53,6 +54,9 @@ class DatagramPort:
     async def listen(self, sockets: Sequence[socket.socket]) -> None:
         """Take datagrams from bound sockets."""
         for bound in sockets:
+            if self._closed:
+                bound.close()
+                continue
             if bound.family == socket.AF_INET6:
                 bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
             else:
@@ -63,6 +67,7 @@ class DatagramPort:
     def close(self) -> None:
         """End all sessions and the port: while its socket is there, the kernel sends it what another worker would
         take."""
+        self._closed = True
         for session in list(self.sessions.values()):
             session.end()
         for bound in self._sockets:

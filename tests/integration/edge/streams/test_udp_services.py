@@ -145,6 +145,17 @@ async def test_sessions_leave_room_for_everybody_else() -> None:
         assert limits.sessions == 0
 
 
+async def test_a_port_that_goes_as_it_comes_leaves_nothing_open() -> None:
+    port = free_udp_port()
+    async with datagram_endpoint() as dns, streaming(endpoints(dns.port, name=NAME)) as running:
+        running.change(udp(port))
+        running.change(removals=[ResourceKey("stream", f"udp:{port}")])
+        await asyncio.sleep(0)  # whatever was to be begun for the port is
+        await asyncio.sleep(0)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.bind((LOCAL, port))
+
+
 async def test_a_port_closes_and_opens_again() -> None:
     port = free_udp_port()
     async with datagram_endpoint() as dns, streaming(udp(port), endpoints(dns.port, name=NAME)) as running:
