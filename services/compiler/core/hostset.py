@@ -258,9 +258,7 @@ class HostSet:
         if compiled is None:  # nothing is left of the host: it stays taken, so that no wildcard answers for it
             closed = record_of(host, VirtualHost(host, denied=True))
             return CompiledHost((closed,), upstreams, "", 0, diagnostics=findings)
-        return replace(
-            compiled, upstreams=upstreams | compiled.upstreams, diagnostics=compiled.diagnostics | findings
-        )
+        return replace(compiled, upstreams=upstreams | compiled.upstreams, diagnostics=compiled.diagnostics | findings)
 
     def _replace(self, host: str, compiled: CompiledHost | None) -> None:
         before = self._compiled.pop(host, None)
