@@ -33,7 +33,7 @@ from tests.support.waiting import eventually
 
 CLIENTS = 100
 ANSWER = 240_000
-EACH = 96 * 1024
+EACH = 128 * 1024
 """Bytes that a connection may keep after a response of ANSWER: OpenSSL's, ours, and the allocator's."""
 
 
