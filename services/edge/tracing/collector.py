@@ -68,6 +68,7 @@ class Collector:
             async with asyncio.timeout(within):
                 connection = self._connection
                 if connection is None or connection.over:
+                    self.close()
                     connection = self._connection = _Connection(self._loop)
                     await self._loop.create_connection(lambda: connection, self.address.host, self.address.port)
                 return await connection.call(self.address.authority, message)
