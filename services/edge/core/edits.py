@@ -105,13 +105,32 @@ def _beginnings(names: frozenset[bytes]) -> tuple[bytes, ...]:
     return tuple(b"\n%b:" % name for name in names)
 
 
+_odd_name = re.compile(rb"\n[0-9A-Za-z-]*+[^0-9A-Za-z:\r-]").search
+"""Finds a line whose name has another character than the ordinary ones, where settings let it go on."""
+
+
+def _cut_alike(lines: bytes, names: frozenset[bytes]) -> bytes:
+    """``lines`` without those that applications could take for these: many fold ``_`` and ``-`` into one."""
+    alike = _likenesses(names)
+    return lines if alike is None else alike.sub(b"", b"\n" + lines)[1:]
+
+
+@lru_cache(maxsize=1024)
+def _likenesses(names: frozenset[bytes]) -> re.Pattern[bytes] | None:
+    separated = [re.escape(name).replace(rb"\-", rb"[^0-9A-Za-z:\r\n]") for name in sorted(names) if b"-" in name]
+    return re.compile(rb"(?<=\n)(?i:%b):[^\n]*+\n" % b"|".join(separated)) if separated else None
+
+
 def edit_request(head: bytes, edits: Iterable[RequestEdit]) -> bytes:
     """``head`` (a whole one, as it goes to an endpoint, with its empty line) with ``edits`` in their order."""
     line_end = head.find(b"\r\n") + 2
     first, lines = head[:line_end], head[line_end:-2]
+    odd = _odd_name(head, line_end - 1) is not None
     for edit in edits:
         if edit.removed:
             lines = _cut(lines, edit.removed)
+            if odd:
+                lines = _cut_alike(lines, edit.removed)
         if edit.host:
             lines = b"Host: %b\r\n%b" % (edit.host, _cut(lines, _HOST))
         if edit.old:

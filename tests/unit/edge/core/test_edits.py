@@ -16,6 +16,17 @@ def test_lines_are_put_replaced_and_removed_in_order() -> None:
     assert edit_request(HEAD, edits) == (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nX-A: 9\r\nc: 5\r\n\r\n")
 
 
+def test_what_an_application_could_take_for_the_edges_word_goes_with_it() -> None:
+    head = HEAD.replace(
+        b"B: 3", b"Remote_User: root\r\nREMOTE.USER: root\r\nRemoteUser: 1\r\nX_B: 1\r\nRemote-User: me"
+    )
+    told = edit_request(head, [request_edit({b"Remote-User": b"guest"})])
+    assert told == HEAD.replace(b"B: 3", b"RemoteUser: 1\r\nX_B: 1\r\nRemote-User: guest")
+    assert edit_request(head, [request_edit(removed=[b"x-a"], host=b"h")]).count(b"root") == 2
+    parameters = RequestEdit(lines=b"(REMOTE_USER): me\r\n")
+    assert b"(REMOTE_USER): me\r\n" in edit_request(HEAD, [parameters, request_edit(removed=[b"Remote-User"])])
+
+
 def test_an_empty_value_takes_a_header_out_as_in_nginx() -> None:
     assert b"X-A" not in edit_request(HEAD, [request_edit({b"x-a": b""})])
 
