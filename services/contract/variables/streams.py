@@ -27,7 +27,7 @@ STREAM_VARIABLES: Final = {
     "server_addr": "the address that the connection came to",
     "server_port": "the port of the service",
     "session_time": "seconds that the connection lasted",
-    "status": "200; 400: no PROXY header came; 502: no endpoint took it; 500: something else",
+    "status": "200; 400: no PROXY header came; 502: no endpoint took it; 503: there are too many; 500: something else",
     "time_iso8601": "the time, as 2026-01-02T03:04:05+00:00",
     "time_local": "the time, as 02/Jan/2026:03:04:05 +0000",
     "upstream_addr": "each endpoint that was tried",
