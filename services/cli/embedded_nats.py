@@ -27,12 +27,14 @@ USUAL_PORT: Final = 4222
 
 
 class EmbeddedNats(Struct, frozen=True):
-    """``url`` holds the password; ``public`` does not."""
+    """``url`` holds the password; ``public`` does not. ``claim``: keeps other installations that start on this machine
+    from taking ``port`` before the server listens on it, for as long as this value lives."""
 
     spec: ChildSpec
     url: str
     public: str
     port: int
+    claim: socket.socket
 
 
 def binary() -> str:
@@ -53,7 +55,10 @@ def prepare(state: Path, instance: str) -> EmbeddedNats:
     """
     folder = state / "nats"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    port = USUAL_PORT if _free(USUAL_PORT) else _any_port()
+    claim = _claimed(USUAL_PORT)
+    while claim is None:
+        claim = _claimed(_any_port())
+    port = int(claim.getsockname().rpartition(b"-")[2])
     password = secrets.token_urlsafe(24)
     file = folder / "nats.conf"
     file.unlink(missing_ok=True)
@@ -61,7 +66,7 @@ def prepare(state: Path, instance: str) -> EmbeddedNats:
         out.write(_configuration(folder, port, password, instance))
     command = (sys.executable, "-I", "-c", LAUNCHER, binary(), "-c", str(file))
     spec = ChildSpec(name="nats", role="nats", command=command, log=state / "nats.log", stop_within=5)
-    return EmbeddedNats(spec, f"nats://limen:{password}@127.0.0.1:{port}", f"nats://127.0.0.1:{port}", port)
+    return EmbeddedNats(spec, f"nats://limen:{password}@127.0.0.1:{port}", f"nats://127.0.0.1:{port}", port, claim)
 
 
 def _configuration(folder: Path, port: int, password: str, instance: str) -> str:
@@ -100,6 +105,21 @@ async def greeting(port: int, timeout: float) -> bool:
                     writer.close()
     except TimeoutError:
         return False
+
+
+def _claimed(port: int) -> socket.socket | None:
+    """The right to let a server listen on ``port``, if nobody has it or listens there. It is a name among the abstract
+    sockets, which the kernel gives to one process of a network namespace, and takes back when that ends (unix(7))."""
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claim.bind(f"\0limen-nats-{port}")
+    except OSError:
+        claim.close()
+        return None
+    if _free(port):
+        return claim
+    claim.close()
+    return None
 
 
 def _free(port: int) -> bool:

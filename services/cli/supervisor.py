@@ -81,6 +81,7 @@ class Supervisor:
         self._https: tuple[HostPort, ...] = ()
         self._nats_url: tuple[str, ...] = ()
         self._nats_public = ""
+        self._bus: embedded_nats.EmbeddedNats | None = None
         self._started_at = time.time()
         self._pages: Pages | None = None
         self.stopping = False
@@ -172,7 +173,7 @@ class Supervisor:
             child = Child(bus.spec)
             task = self._run(child)
             if await embedded_nats.greeting(bus.port, GREETS_WITHIN) and child.running:
-                self._nats_url, self._nats_public = (bus.url,), bus.public
+                self._bus, self._nats_url, self._nats_public = bus, (bus.url,), bus.public
                 log(_log, logging.INFO, "NATS runs", url=bus.public)
                 return
             await child.stop()
