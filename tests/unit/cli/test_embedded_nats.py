@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,11 +13,11 @@ from tests.support.ports import free_port
 
 
 @pytest.fixture(autouse=True)
-def usual(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+def usual(monkeypatch: pytest.MonkeyPatch) -> int:
     """The port that is wanted first: one that nobody else on this machine knows of."""
     port = free_port()
     monkeypatch.setattr(embedded_nats, "USUAL_PORT", port)
-    yield port
+    return port
 
 
 def test_installations_that_start_at_the_same_time_get_ports_of_their_own(tmp_path: Path, usual: int) -> None:
