@@ -19,6 +19,7 @@ from services.edge.clients import Client
 from services.edge.core.asked import Asked, Machine
 from services.edge.core.choices import ByLatency
 from services.edge.core.course import Course, Onward
+from services.edge.core.edited_heads import edited_request, edited_response
 from services.edge.core.edits import edit_request
 from services.edge.core.fallback import for_error
 from services.edge.core.http2.events import Fields
@@ -27,7 +28,7 @@ from services.edge.core.plan import Forward, Policed, Respond
 from services.edge.core.policies.compression import Packer
 from services.edge.core.policies.mirrors import Mirroring
 from services.edge.core.prepared import Prepared
-from services.edge.core.response_head import ResponseHead, dressed_head
+from services.edge.core.response_head import ResponseHead
 from services.edge.pace import Pace
 from services.edge.questions import ANSWERERS
 
@@ -199,8 +200,10 @@ class Policing:
         asked = self.course.asked
         known = b"" if asked.headers.request_id else asked.request_id
         target = onward.forward.target or asked.target
+        if onward.edits and asked.trace is None:
+            return edited_request(asked.method, target, self.prepared.middle, known, tuple(onward.edits))
         head = b"".join((asked.method, b" ", target, self.prepared.middle, known, b"\r\n\r\n"))
-        return edit_request(head, onward.edits) if onward.edits else head
+        return edit_request(head, onward.edits) if onward.edits else head  # a span's edits come only once
 
     # --- replacing ----------------------------------------------------------------------------------------------
 
@@ -242,7 +245,7 @@ class Policing:
         return self._out.respond(packer.head, packer.end(body) if complete else packer.pack(body), complete)
 
     def _dressed(self, head: ResponseHead) -> ResponseHead:
-        return dressed_head(head, self.course.passed_on) if self.course.dresses else head
+        return edited_response(head, self.course.of_endpoint()) if self.course.dresses else head
 
     def body(self, data: bytes) -> int:
         """More of the body."""

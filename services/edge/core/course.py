@@ -43,14 +43,14 @@ class Course:
 
     def run(self) -> Answer | Ask | Onward:
         """Ask phase after phase, until one answers, has a question, or none is left."""
-        checks = self.policed.checks
+        checks, asked = self.policed.checks, self.asked
         try:
             while self._at < len(checks):
                 check = checks[self._at]
                 self._at += 1
-                outcome = self._noted(check(self.asked))
-                if outcome is not None:
-                    return outcome
+                outcome = check(asked)
+                if outcome is not None and (said := self._noted(outcome)) is not None:
+                    return said
         except RegexTimeoutError:
             return Answer(500)
         return self._onward()
@@ -70,15 +70,15 @@ class Course:
 
     def dressed(self, status: int, lines: bytes) -> bytes:
         """Lines of a response's head as they go to the client, whoever answers."""
-        return self._edited(self.policed.dressings, status, lines)
+        return edit_response(status, lines, self._edits_by(self.policed.dressings))
 
-    def passed_on(self, status: int, lines: bytes) -> bytes:
-        """Lines of the head of an endpoint's response as they go to the client."""
-        return self._edited((*self.policed.of_endpoints, *self.policed.dressings), status, lines)
+    def of_endpoint(self) -> tuple[ResponseEdit, ...]:
+        """The edits of the head of an endpoint's response, in their order."""
+        return self._edits_by((*self.policed.of_endpoints, *self.policed.dressings))
 
-    def _edited(self, dressings: Iterable[Dressing], status: int, lines: bytes) -> bytes:
-        edits = [edit for dressing in dressings if (edit := dressing(self.asked)) is not None]
-        return edit_response(status, lines, [*edits, *self._response])
+    def _edits_by(self, dressings: Iterable[Dressing]) -> tuple[ResponseEdit, ...]:
+        asked = self.asked
+        return (*[edit for dressing in dressings if (edit := dressing(asked)) is not None], *self._response)
 
     @property
     def dresses(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from proto.policies import CORS, CustomHeaders, Policy
 from services.contract.decorations import parse_decorations
+from services.edge.core.edits import edit_response
 from tests.unit.edge.core.test_head_policies import course
 
 PAGE = b"Server: theirs\r\nX-A: theirs\r\nX-Powered-By: PHP\r\nContent-Type: text/html\r\nContent-Length: 3\r\n"
@@ -12,7 +13,7 @@ PAGE = b"Server: theirs\r\nX-A: theirs\r\nX-Powered-By: PHP\r\nContent-Type: tex
 def dressed(text: str, *more: Policy, status: int = 200, lines: bytes = PAGE, **settings: object) -> bytes:
     at_work = course(*more, parse_decorations(text), **settings)
     at_work.run()
-    return at_work.passed_on(status, lines)
+    return edit_response(status, lines, at_work.of_endpoint())
 
 
 def test_headers_are_put_instead_and_taken_out() -> None:

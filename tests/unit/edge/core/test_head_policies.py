@@ -6,7 +6,7 @@ import pytest
 
 from proto.policies import CORS, CustomHeaders, EndpointResponse, Policy, RequestHop
 from services.edge.core.course import Course, Onward
-from services.edge.core.edits import edit_request
+from services.edge.core.edits import edit_request, edit_response
 from services.edge.core.generation import own_lines
 from services.edge.core.plan import Forward, plan
 from tests.unit.edge.core.test_phases import asked, generation, policed, route
@@ -20,7 +20,7 @@ def course(*policies: Policy, lines: tuple[str, ...] = (), https: bool = False, 
 def passed_on(lines: bytes, *policies: Policy, **settings: object) -> bytes:
     at_work = course(*policies, **settings)
     assert isinstance(at_work.run(), Onward)
-    return at_work.passed_on(200, lines)
+    return edit_response(200, lines, at_work.of_endpoint())
 
 
 def sent(*policies: Policy, lines: tuple[str, ...] = (), **settings: object) -> bytes:
@@ -58,7 +58,7 @@ def test_cors_stands_behind_what_is_for_all() -> None:
 
 def test_hidden_headers_are_endpoints_own() -> None:
     at_work = course(hide_headers=("X-Powered-By", "location"))
-    assert at_work.passed_on(200, b"x-powered-by: y\r\nLocation: /\r\nX-A: b\r\n") == b"X-A: b\r\n"
+    assert edit_response(200, b"x-powered-by: y\r\nLocation: /\r\nX-A: b\r\n", at_work.of_endpoint()) == b"X-A: b\r\n"
     assert at_work.dressed(308, b"Location: /\r\n") == b"Location: /\r\n"
 
 
