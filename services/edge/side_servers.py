@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from services.edge.core.response_head import BadResponseError, ResponseHead, ResponseReader
+from services.edge.core.response_head import BadResponseError, ResponseHead, ResponseReader, read_whole
 
 KEPT_AT_MOST: Final = 64
 """Idle connections of a worker."""
@@ -97,7 +97,8 @@ class SideServers:
         try:
             async with asyncio.timeout(timeout):
                 connection.writer.write(question)
-                await connection.writer.drain()
+                if connection.writer.transport.get_write_buffer_size():
+                    await connection.writer.drain()
                 for piece in body():
                     connection.writer.write(piece)
                     await connection.writer.drain()
@@ -151,20 +152,27 @@ def _is_good(connection: _Connection, now: float) -> bool:
 
 async def _read_head(reader: asyncio.StreamReader) -> tuple[ResponseHead, bytes]:
     """(the head of the final response, what came after it)."""
+    rest = await _read(reader)
+    whole = read_whole(rest, True)
+    if whole is not None and whole.status >= 200:
+        return whole, rest[len(whole.block) :]
     heads = ResponseReader()
-    rest = b""
     for _ in range(_INTERIM_AT_MOST):
         found = heads.feed(rest) if rest else None
         while found is None:
-            data = await reader.read(16 * 1024)
-            if not data:
-                raise ConnectionResetError("the server hung up")
-            found = heads.feed(data)
+            found = heads.feed(await _read(reader))
         head, rest = found
         if head.status >= 200:
             return head, rest
         heads = ResponseReader()
     raise BadResponseError("too many interim responses")
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    data = await reader.read(16 * 1024)
+    if not data:
+        raise ConnectionResetError("the server hung up")
+    return data
 
 
 async def _skipped(reader: asyncio.StreamReader, length: int) -> bool:

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from proto.policies import ExternalAuth
-from services.edge.access.headers import escaped
+from services.edge.access.headers import escaped, header
 from services.edge.core.asked import Asked
 from services.edge.core.asked_values import filled
 from services.edge.core.edits import ResponseEdit, clean, edit_request, line, request_edit, response_edit, without
 from services.edge.core.outcomes import Answer, Ask, Check, Outcome, Pass
 from services.edge.core.plan import Forward
-from services.edge.core.policies.addressed import place_of
+from services.edge.core.policies.addressed import Place, place_of
 
 if TYPE_CHECKING:
     from services.edge.core.phases import Context
@@ -35,6 +36,7 @@ _NOT_SENT: Final = frozenset(
 _WITH_COOKIES: Final = frozenset((200, 201, 204, 206, 301, 302, 303, 304, 307, 308))
 """Statuses that nginx's ``add_header`` holds for."""
 _FAILED: Final = Answer(500)
+_connection: Final = header("connection")
 
 
 class Lifetimes(Struct, frozen=True):
@@ -107,7 +109,7 @@ def external(context: Context) -> Check | None:
 
 def _inquiring(context: Context, policy: ExternalAuth) -> Callable[[Asked], Inquiry | None]:
     """What makes the question; None: the address that comes of the template is none."""
-    url, lines = filled(policy.url), _telling(context, policy)
+    placed, lines = _placing(policy.url), _telling(context, policy)
     method = (policy.method or "GET").encode()
     action = context.plan.action
     proxying = action.proxying if isinstance(action, Forward) else context.proxying
@@ -116,7 +118,7 @@ def _inquiring(context: Context, policy: ExternalAuth) -> Callable[[Asked], Inqu
     key = _keying(context, policy)
 
     def inquire(asked: Asked) -> Inquiry | None:
-        place = place_of(url(asked))
+        place = placed(asked)
         if place is None:
             return None
         target = place.target or b"/"
@@ -125,6 +127,15 @@ def _inquiring(context: Context, policy: ExternalAuth) -> Callable[[Asked], Inqu
         return Inquiry(*where, head, method == b"HEAD", *times, wanted, lifetimes, key(asked))
 
     return inquire
+
+
+def _placing(template: str) -> Callable[[Asked], Place | None]:
+    """What says where the question goes; None: nowhere."""
+    url = filled(template)
+    if "$" in template:
+        return lambda asked: place_of(url(asked))
+    settled = place_of(template.encode())
+    return lambda _asked: settled
 
 
 def _telling(context: Context, policy: ExternalAuth) -> Callable[[Asked], bytes]:
@@ -144,19 +155,39 @@ def _telling(context: Context, policy: ExternalAuth) -> Callable[[Asked], bytes]
     more = {name: value for name, value in policy.headers if name.lower().encode() not in _FRAMING}
     names = frozenset(name.lower() for name in more)
     told = {name: value for name, value in told.items() if name.lower() not in names} | more
-    fills = [(name.encode(), filled(value)) for name, value in told.items()]
+    said = [_saying(name.encode(), value) for name, value in told.items()]
     dropped = _NOT_SENT | {name.encode() for name in names}
 
     def lines(asked: Asked) -> bytes:
-        block = _client_certificate(b"", asked.block)
+        block = asked.block
         if asked.trace is not None:
-            block = edit_request(block, (asked.trace.edit,))
-        said = asked.header("connection") or b""
-        named = {token.strip(b" \t") for token in said.lower().split(b",")} - {b"", b"authorization", b"cookie"}
-        values = [(name, fill(asked)) for name, fill in fills]
-        return without(block, dropped | named) + b"".join([line(name, value) for name, value in values if value])
+            kept = _kept(edit_request(block, (asked.trace.edit,)), dropped)
+        else:
+            kept = _kept(block, dropped) if len(block) > _SMALL else _remembered(block, dropped)
+        return kept + b"".join([say(asked) for say in said])
 
     return lines
+
+
+def _saying(name: bytes, value: str) -> Callable[[Asked], bytes]:
+    """What makes the line of a header; one without a value is not sent."""
+    fill = filled(value)
+    if "$" in value:
+        return lambda asked: line(name, found) if (found := fill(asked)) else b""
+    settled = line(name, value.encode()) if value else b""
+    return lambda _asked: settled
+
+
+def _kept(block: bytes, dropped: frozenset[bytes]) -> bytes:
+    """The lines of a client's headers that the server is told."""
+    said = _connection(block, block.lower()) or b""
+    named = {token.strip(b" \t") for token in said.lower().split(b",")} - {b"", b"authorization", b"cookie"}
+    return without(_client_certificate(b"", block), dropped | named)
+
+
+_remembered = lru_cache(256)(_kept)
+_SMALL: Final = 2048
+"""Bytes of headers that are remembered, at most: most clients send the same again."""
 
 
 _FRAMING: Final = frozenset((b"host", b"content-length", b"transfer-encoding", b"connection"))
