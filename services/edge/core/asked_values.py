@@ -14,6 +14,7 @@ from services.contract.variables.template import parse_template
 from services.edge.access.headers import Read, escaped, trace_id, trace_parent, user
 from services.edge.core.asked import Asked
 from services.edge.core.plan import without_port
+from services.edge.core.request_head import NO_HOST
 from services.edge.core.shown_certificates import OF_LINK
 from services.edge.link import Link
 from services.runtime.version import software
@@ -126,7 +127,7 @@ _VALUES: Final[dict[str, Value]] = {
     "document_uri": lambda asked: asked.path,
     "host": lambda asked: asked.headers.host or _text(without_port(asked.headers.authority)).lower(),
     "hostname": lambda asked: asked.machine.hostname,
-    "http_host": lambda asked: _text(asked.headers.authority),
+    "http_host": lambda asked: "" if asked.headers.authority == NO_HOST else _text(asked.headers.authority),
     "https": lambda asked: "on" if asked.tls else "",
     "ingress_name": lambda asked: asked.labels.ingress,
     "is_args": lambda asked: "?" if asked.query else "",

@@ -20,6 +20,10 @@ from services.edge.core.header_names import names_that_go_on
 CHUNKED = -1
 """``length`` of a body in chunks."""
 
+NO_HOST: Final = b"_"
+"""``authority`` where the client named none: nginx's name for the server of everything else, which is what endpoints
+then get as Host from ingress-nginx."""
+
 
 class HeadLimits(Struct, frozen=True, gc=False):
     """How large a head may be: ``line``: its first line, and each header; ``block``: all headers together. Which names
@@ -235,12 +239,13 @@ def check_size(block: bytes, limits: HeadLimits) -> None:
 
 
 def _read_host(hosts: Sequence[bytes], authority: bytes, minor: int) -> tuple[str, bytes]:
-    """(canonical host, authority): one valid Host in HTTP/1.1; HTTP/1.0 may leave it out (the catch-all answers)."""
+    """(canonical host, authority): one valid Host in HTTP/1.1; HTTP/1.0 may leave it out (the catch-all answers, and
+    what is told of the host is the name that ingress-nginx gives it: endpoints refuse a Host that is empty)."""
     if len(hosts) != 1:
         if hosts or minor == 1:
             raise RefusedError(400, "host-count")
         if not authority:
-            return "", b""
+            return "", NO_HOST
     written = authority or hosts[0]
     host = _canonical(written) if len(written) <= _AUTHORITY_LIMIT else None  # what is remembered is short
     if host is None or (hosts and authority and host_key(hosts[0]) is None):

@@ -114,6 +114,15 @@ async def test_endpoints_that_are_spoken_to_in_http_1_0() -> None:
         assert (await read_reply(reader)).body == b"until the end"
 
 
+async def test_a_client_that_names_no_host_is_served_by_the_catch_all() -> None:
+    """Endpoints refuse an empty Host: HTTP/1.0 without one reaches them with the name that ingress-nginx gives it."""
+    async with origin(PAGE + BODY) as web, edge(host("", route(policies=NO_HTTPS)), upstream(web.port)) as running:
+        for _ in range(2):
+            assert (await ask(running.http, b"GET / HTTP/1.0\r\n\r\n")).status == 200
+    assert [seen.value("Host") for seen in web.seen] == [b"_", b"_"]
+    assert [seen.value("X-Forwarded-Host") for seen in web.seen] == [b"_", b"_"]
+
+
 async def test_headers_for_all_stand_on_every_answer_and_hidden_ones_on_none() -> None:
     everyone = settings(
         add_headers=(("X-Way", "$request_method"), ("X-All", "yes")),

@@ -141,7 +141,8 @@ def test_a_target_in_absolute_form_decides_the_host() -> None:
 
 
 def test_http_1_0_may_leave_out_the_host() -> None:
-    assert read_head(head(line="GET / HTTP/1.0")).headers.host == ""
+    headers = read_head(head(line="GET / HTTP/1.0")).headers
+    assert (headers.host, headers.authority) == ("", b"_")
 
 
 def test_upgrades() -> None:
