@@ -10,8 +10,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Coroutine
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Final, ParamSpec
 
 from proto.reports import to_json
 from proto.snapshots import BaseRef
@@ -34,6 +34,8 @@ PRUNE_EVERY: Final = 60.0
 LEAST_BASE_BYTES: Final = 256 * 1024
 """Deltas of fewer bytes than this since the last base are no reason for a new one."""
 
+P = ParamSpec("P")
+
 
 class Background:
     """See the module."""
@@ -49,15 +51,15 @@ class Background:
         self._history = History(state.bus, state.subjects, state.verifier, state.options.history)
         self._bases_seen: tuple[str, int, int, int] | None = None
 
-    def _spawn(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(self._guard(name, coroutine), name=name)
+    def _spawn(self, name: str, work: Callable[P, Awaitable[None]], *args: P.args, **kwargs: P.kwargs) -> None:
+        task = asyncio.get_running_loop().create_task(self._guard(name, work, *args, **kwargs), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _guard(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
+    async def _guard(self, name: str, work: Callable[P, Awaitable[None]], *args: P.args, **kwargs: P.kwargs) -> None:
         repeats = self._repeats.setdefault(name, Repeats())
         try:
-            await coroutine
+            await work(*args, **kwargs)  # called here: a task that is ended before it began leaves nothing unawaited
         except NotConnected:
             return
         except BusError as error:
@@ -90,7 +92,7 @@ class Background:
             self._file.write(self._state.log.highest)
             if now >= next_check:
                 next_check = now + CHECK_EVERY * random.uniform(0.8, 1.2)  # noqa: S311
-                self._spawn("checking the bus", self._check())
+                self._spawn("checking the bus", self._check)
             if now >= next_prune and self._state.active:
                 next_prune = now + PRUNE_EVERY
                 self.prune()
@@ -139,7 +141,7 @@ class Background:
         """Drop what is too old of the log and the bases."""
         head = self._state.log.head
         if head is not None and not self._state.log.must_publish:
-            self._spawn("pruning", self._history.prune(head, time.time()))
+            self._spawn("pruning", self._history.prune, head, time.time())
 
     # --- bases --------------------------------------------------------------------------------------------------
 
@@ -153,7 +155,7 @@ class Background:
         if few and table_log.bytes_since_base <= max(base.size, LEAST_BASE_BYTES):
             return
         self._writing_base = True
-        self._spawn("writing a base", self._write_base(table_log))
+        self._spawn("writing a base", self._write_base, table_log)
 
     async def _write_base(self, table_log: Log) -> None:
         head = table_log.head
@@ -195,7 +197,7 @@ class Background:
         """Begin to write what was accepted and is not stored yet."""
         if self._state.accepted.pending and not self._writing_accepted and self._state.active:
             self._writing_accepted = True
-            self._spawn("storing accepted Ingresses", self._write_accepted())
+            self._spawn("storing accepted Ingresses", self._write_accepted)
 
     async def _write_accepted(self) -> None:
         try:
@@ -205,7 +207,7 @@ class Background:
 
     def send(self, subject: str, *messages: bytes) -> None:
         """Send core messages."""
-        self._spawn(f"sending on {subject}", self._send(subject, messages))
+        self._spawn(f"sending on {subject}", self._send, subject, messages)
 
     async def _send(self, subject: str, messages: tuple[bytes, ...]) -> None:
         for message in messages:
