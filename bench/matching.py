@@ -13,7 +13,7 @@ from bench.figures import Results, arguments
 from bench.timing import per_call
 from proto.resources import PathMatch, Respond, Route
 from services.contract import regex
-from services.contract.hosts import find_host, host_key
+from services.contract.hosts import host_key, wildcard_of
 from services.contract.matching import compile_matcher
 from services.contract.paths import normalise
 from services.contract.rewrite import Rewriter
@@ -24,14 +24,12 @@ _TARGET = "/api/v17/users/4711/orders"
 def cases() -> dict[str, Callable[[], object]]:
     """Named calls to time."""
     raw, host = _TARGET.encode(), b"app-17.apps.example.com"
-    hosts = {f"app-{number}.apps.example.com": number for number in range(10_000)}
     found: dict[str, Callable[[], object]] = {
         "normalise a clean path": lambda: normalise(raw),
         "normalise an escaped path": lambda: normalise(b"/api//v17/%75sers/4711/./orders"),
         "canonical host": lambda: host_key(host),
         "canonical host with port": lambda: host_key(host + b":8080"),
-        "find one of 10 000 hosts": lambda: find_host(hosts, "app-17.apps.example.com"),
-        "find no host among 10 000 (wildcard, catch-all)": lambda: find_host(hosts, "none.apps.example.com"),
+        "the wildcard of a host": lambda: wildcard_of("none.apps.example.com"),
     }
     for count in (1, 20, 1000):
         plain = compile_matcher([_route("prefix", f"/api/v{number}") for number in range(17, 17 + count)], "plain")

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from proto.objects import Kind, ObjectKey
+from proto.objects import ObjectKey
 
 DEFAULT_INSTANCE: Final = "limen"
 
@@ -82,10 +82,6 @@ class Subjects(Struct, frozen=True):
     def object(self, key: ObjectKey) -> str:
         """Where an object stands."""
         return f"{self.instance}.objects.{key.kind}.{token(key.namespace)}.{token(key.name)}"
-
-    def objects_of(self, kind: Kind) -> str:
-        """All objects of a kind."""
-        return f"{self.instance}.objects.{kind}.>"
 
     @property
     def objects(self) -> str:

@@ -1,7 +1,7 @@
 """Policies: typed, parsed settings of a route that an edge applies to a request.
 
 Owns one frozen type per policy, a module for each theme; on the wire each carries its tag. A reader that meets a tag it
-does not know answers that route with 503 (``proto.codec.decode_virtual_host``): never open.
+does not know answers that route with 503 (``proto.codec.decode_resource``): never open.
 """
 
 from __future__ import annotations

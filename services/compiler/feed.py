@@ -66,7 +66,6 @@ class Feed:
         self.gap = False
         self.session = ""
         self.sequence = 0
-        self.replayed = 0
         self.counts: Counter[str] = Counter()
         self.absent: set[ObjectKey] = set()
         self._newest_read = ("", 0)
@@ -95,7 +94,6 @@ class Feed:
         highest = self._highest.get(envelope.session)
         if envelope.session != self.session:
             if highest is not None and envelope.sequence <= highest:
-                self.replayed += 1
                 return None
             # The first message of a run leaves nothing before it unread.
             self.gap |= bool(self.session) and envelope.sequence != 1
@@ -172,8 +170,6 @@ class Feed:
         live = self._live.get(key)
         known = live or self._gone.get(key)
         if known is not None and known.session == envelope.session and envelope.sequence <= known.sequence:
-            if envelope.sequence < known.sequence:
-                self.replayed += 1
             return None
         if not envelope.object:
             return self._remove(admitted, live)

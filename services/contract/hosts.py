@@ -1,19 +1,14 @@
-"""Hosts: from a Host header (or an :authority) to the virtual host that answers.
+"""Hosts: what a Host header (or an :authority) says, in the one form in which virtual hosts are looked up.
 
-Owns the validity of a host, its canonical form and the order of lookup: exact name, one-label wildcard, catch-all
-(contract section 1.5). Must not know routes, TLS or connections.
+Owns the validity of a host, its canonical form, and which wildcard covers it (contract section 1.5). Must not know
+routes, TLS or connections.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from ipaddress import AddressValueError, IPv6Address
-from typing import Final, TypeVar
-
-from proto.resources import CATCH_ALL
-
-T = TypeVar("T")
+from typing import Final
 
 MAX_HOST_LENGTH: Final = 253
 """The longest DNS name; nothing longer can be the host of a rule."""
@@ -64,16 +59,3 @@ def wildcard_of(host: str) -> str | None:
     if not dot or not parent or _WILDCARD_LABEL.fullmatch(label) is None:
         return None
     return f"*.{parent}"
-
-
-def find_host(hosts: Mapping[str, T], host: str) -> T | None:
-    """What ``hosts`` holds for ``host`` (as ``host_key`` gave it): exact, else its wildcard, else the catch-all."""
-    found = hosts.get(host)
-    if found is not None:
-        return found
-    wildcard = wildcard_of(host)
-    if wildcard is not None:
-        found = hosts.get(wildcard)
-        if found is not None:
-            return found
-    return hosts.get(CATCH_ALL)

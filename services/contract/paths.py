@@ -29,12 +29,6 @@ _URI_ESCAPES: Final = _escapes('"#%<>?\\^`{|}')
 _ARGUMENT_ESCAPES: Final = _escapes('"#%&+;<>?\\^`{|}')
 
 
-def split_target(target: bytes) -> tuple[bytes, bytes | None]:
-    """An origin-form request target as (path, query); the query is None where there is no ``?``."""
-    path, mark, query = target.partition(b"?")
-    return path, query if mark else None
-
-
 def normalise(raw: bytes) -> str | None:
     """The path that routes are matched on, or None where nginx answers 400.
 

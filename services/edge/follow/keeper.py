@@ -71,8 +71,7 @@ class Keeper:
         self._said_at = float("-inf")
         self.errors = 0
         self.error = ""
-        self.bytes_written = 0
-        self._job: asyncio.Future[tuple[float, int]] | None = None
+        self._job: asyncio.Future[float] | None = None
         generations.on_applied(self._applied)
 
     def _applied(self, _applied: Applied, _change: Change) -> None:
@@ -102,7 +101,7 @@ class Keeper:
         records = self._generations.table.records()
         self._job = asyncio.ensure_future(asyncio.to_thread(self._timed_write, records, proof))
         try:
-            spent, self.bytes_written = await asyncio.shield(self._job)
+            spent = await asyncio.shield(self._job)
         except OSError as error:
             self._failed(error)
             return 0.0
@@ -111,10 +110,10 @@ class Keeper:
             self.error = ""
         return spent
 
-    def _timed_write(self, records: list[ResourceRecord], proof: HeadProof) -> tuple[float, int]:
+    def _timed_write(self, records: list[ResourceRecord], proof: HeadProof) -> float:
         began = time.thread_time()
-        size = self._file.write(records, proof)
-        return time.thread_time() - began, size
+        self._file.write(records, proof)
+        return time.thread_time() - began
 
     def _failed(self, error: OSError) -> None:
         self.errors += 1

@@ -107,8 +107,8 @@ class LastGoodFile:
         """``saved`` is being served: if it is the newer of the two it may take the place of the older one."""
         self._path_is_good = saved.path == self.path
 
-    def write(self, records: list[ResourceRecord], proof: HeadProof) -> int:
-        """Write a generation atomically, keeping the one before it; the bytes written. Raises OSError.
+    def write(self, records: list[ResourceRecord], proof: HeadProof) -> None:
+        """Write a generation atomically, keeping the one before it. Raises OSError.
 
         Made for a thread beside a serving loop: work is done in short pieces that let the loop run.
         """
@@ -133,7 +133,6 @@ class LastGoodFile:
             raise
         self._path_is_good = True
         _fsync_folder(self.path.parent)
-        return len(head) + len(packed)
 
 
 def _pack(records: list[ResourceRecord], slice_size: int = 200) -> Iterator[bytes]:

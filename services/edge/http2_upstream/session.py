@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from services.edge.pools import EndpointPool
     from services.edge.serving import Serving
 
-CLOSING_TIME: Final = 5.0
-"""Seconds in which what is written before a close must have been taken."""
-
 
 class Session(asyncio.Protocol):
     """See the module. ``blocks`` and ``heads``: the memory of heads that repeat; ``congested``: the endpoint does not

@@ -47,11 +47,6 @@ class Port:
         """Connections that there are."""
         return len(self.connections) + len(self.handshakes)
 
-    @property
-    def accepting(self) -> bool:
-        """Whether clients are accepted."""
-        return bool(self._servers)
-
     async def listen(self, sockets: Sequence[socket.socket]) -> None:
         """Accept on bound sockets."""
         for bound in sockets:

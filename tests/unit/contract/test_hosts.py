@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.contract.hosts import find_host, host_key, wildcard_of
+from services.contract.hosts import host_key, wildcard_of
 
 
 @pytest.mark.parametrize(
@@ -65,12 +65,3 @@ def test_one_label_wildcards() -> None:
     assert wildcard_of("localhost") is None
     assert wildcard_of("[::1]") is None
     assert wildcard_of("a~.foo.com") is None
-
-
-def test_exact_before_wildcard_before_catch_all() -> None:  # V32
-    hosts = {"*.foo.com": "wild", "a.foo.com": "exact", "": "default"}
-    assert find_host(hosts, "a.foo.com") == "exact"
-    assert find_host(hosts, "b.foo.com") == "wild"
-    assert find_host(hosts, "a.b.foo.com") == "default"
-    assert find_host(hosts, "foo.com") == "default"
-    assert find_host({"a.foo.com": "exact"}, "foo.com") is None

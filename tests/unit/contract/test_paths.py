@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.contract.paths import as_bytes_text, escape_path, normalise, split_target
+from services.contract.paths import as_bytes_text, escape_path, normalise
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,6 @@ def test_normal_form(raw: bytes, expected: str) -> None:
 )
 def test_refused_where_nginx_answers_400(raw: bytes) -> None:
     assert normalise(raw) is None
-
-
-def test_the_query_is_no_path() -> None:
-    assert split_target(b"/public?x=/../admin") == (b"/public", b"x=/../admin")
-    assert split_target(b"/public?") == (b"/public", b"")
-    assert split_target(b"/public") == (b"/public", None)
 
 
 def test_rewritten_paths_are_escaped_as_nginx_does() -> None:

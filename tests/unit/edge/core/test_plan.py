@@ -135,6 +135,13 @@ def test_nothing_is_exempt_where_nothing_is_named() -> None:
     assert isinstance(decide(table, "/.well-known/acme-challenge/token"), Redirect)
 
 
+def test_exact_before_wildcard_before_catch_all() -> None:
+    table = generation(host("*.foo.com"), host("a.foo.com"), host())
+    asked = ("a.foo.com", "b.foo.com", "a.b.foo.com", "foo.com")
+    assert [table.host(name).host for name in asked] == ["a.foo.com", "*.foo.com", "", ""]
+    assert generation(host("a.foo.com")).host("foo.com").host == ""
+
+
 def test_a_host_takes_part_in_the_tls_of_its_wildcard_and_follows_its_changes() -> None:
     table = generation(host("x.wild.example"), host("*.wild.example", tls=True))
     assert isinstance(decide(table, "/y", "x.wild.example"), Redirect)
