@@ -11,9 +11,11 @@ import pytest
 
 from docs import generate
 from services.cli.main import COMMANDS, cli
+from services.edge.options import MetricsOptions
+from services.edge.process.families import families_of
 from tests.support.processes import REPOSITORY
 
-FOLDERS = ("", "docs", "docs/adr", "examples", "deploy/kubernetes", "proto")
+FOLDERS = ("", "docs", "docs/adr", "docs/performance", "examples", "deploy/kubernetes", "proto")
 PAGES = sorted(page for folder in FOLDERS for page in (REPOSITORY / folder).glob("*.md"))
 NAMES = [str(page.relative_to(REPOSITORY)) for page in PAGES]
 
@@ -68,10 +70,16 @@ def test_make_targets_that_are_shown_exist(page: Path) -> None:
         assert target in targets or (target.startswith("bench-") and "bench-%" in targets), target
 
 
-def test_metrics_that_are_shown_exist() -> None:
+def _metrics() -> set[str]:
+    """What edges render, and what the other roles name in their sources."""
     sources = "".join(path.read_text() for path in (REPOSITORY / "services").rglob("*.py"))
-    for page in PAGES:
-        for name in re.findall(r"`((?:limen|nginx_ingress_controller)_[a-z_]+)`", page.read_text()):
-            # beginnings and endings are added when they are rendered
-            stem = re.sub(r"^(nginx_ingress_controller|limen_edge|limen)_|_total$", "", name)
-            assert stem in sources, f"{page.name}: {name}"
+    named = re.findall(r'"(limen_(?:watcher|compiler|events|nats)_[a-z_]+)"', sources)
+    named += [f"nginx_ingress_controller_{name}" for name in re.findall(r'NGINX_PREFIX \+ "([a-z_]+)"', sources)]
+    of_edges = families_of(MetricsOptions(per_host=True, per_undefined_host=True))
+    return {*named, *(f"{name}_total" for name in named), *(family.name for family in of_edges)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_metrics_that_are_shown_exist(page: Path) -> None:
+    shown = re.findall(r"`((?:limen|nginx_ingress_controller)_[a-z_]+)(?:\{[^`]*)?`", page.read_text())
+    assert {re.sub("_(bucket|sum|count)$", "", name) for name in shown} - _metrics() == set()
