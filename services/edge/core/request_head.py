@@ -132,8 +132,8 @@ usual_block = re.compile(
     % (LINES, one_taken(2), _AUTHORITY_LIMIT, LINES, one_taken(7, 2), one_taken(10, 2, 7))
 ).match
 """A whole block as most clients send it: of the names that are read it has Host, perhaps a length and a request id, and
-``Connection: keep-alive``, at most one of them before and two after it. Fewer lines than COUNT_LIMIT, with
-ordinary names."""
+``Connection: keep-alive``, at most one of them before and two after it, with ordinary names. There may be more lines
+than COUNT_LIMIT: five groups of them, and four that are read."""
 
 _websocket_key = re.compile(rb"\r\nsec-websocket-key:[\t ]*+[0-9A-Za-z+/]", re.IGNORECASE).search
 _protocols = re.compile(rb"%b++(?:/%b++)?(?:[\t ]*+,[\t ]*+%b++(?:/%b++)?)*+" % ((grammar.TOKEN,) * 4)).fullmatch
@@ -211,7 +211,10 @@ def read_block(data: bytes, at: int, minor: int, usual_first: bool) -> RequestHe
 
 
 def read_usual(match: re.Match[bytes]) -> RequestHeaders:
-    """The headers that matched ``usual_block``: what ``read_headers`` would make of them."""
+    """The headers that matched ``usual_block``: what ``read_headers`` would make of them. Raises RefusedError."""
+    block = match[0]
+    if len(block) > 4 * grammar.COUNT_LIMIT:
+        check_size(block, USUAL_LIMITS)
     first, one, id_1, second, authority, third, two, id_2, fourth, three, id_3, fifth = match.groups(b"")
     host = _canonical(authority)
     if host is None:
@@ -225,7 +228,7 @@ def read_usual(match: re.Match[bytes]) -> RequestHeaders:
     request_id = id_1 or id_2 or id_3
     if request_id:
         request_id = request_id.rstrip(b" \t")
-    return RequestHeaders(match[0], 1, host, authority, length, True, False, b"", request_id, NOT_FORWARDED, passed)
+    return RequestHeaders(block, 1, host, authority, length, True, False, b"", request_id, NOT_FORWARDED, passed)
 
 
 def check_size(block: bytes, limits: HeadLimits) -> None:
