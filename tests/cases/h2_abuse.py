@@ -298,6 +298,20 @@ async def _connect(client: Client, variant: str) -> int:
     return frame.stream_id
 
 
+@play("H2-55", "TRACE", "trace", "Trace", "connect", "Connect", "CONNECT")
+async def _refused_method(client: Client, variant: str) -> int:
+    frame = client.head(variant, "/attack")
+    client.send(frame)
+    return frame.stream_id
+
+
+@play("H2-56", "hundred", "one-more", "crumbs")
+async def _many_lines(client: Client, variant: str) -> int:
+    lines = [(f"x-{number}", "v") for number in range(100 if variant == "one-more" else 98)]
+    more = [("cookie", f"c{number}=v") for number in range(200 if variant == "crumbs" else 1)]
+    return fields(client, *lines, *more)
+
+
 @play("H2-53", "not-in-the-certificate")
 async def _other_authority(client: Client, variant: str) -> int:
     frame = client.head("GET", "/attack", name="uncovered.example")

@@ -32,6 +32,9 @@ REMEMBERED_BYTES: Final = 4 * 1024
 REMEMBERED_IN_ALL: Final = 32 * 1024
 """Bytes of heads that a connection remembers; then it forgets them."""
 
+_NOT_TAKEN: Final = frozenset((b"CONNECT", b"TRACE"))
+"""Methods that are refused in any case of letters."""
+
 _names = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9a-z-]++\n)*+").fullmatch
 _target = re.compile(rb"/[\x21\x22\x24-\x7e]*+").fullmatch
 
@@ -58,7 +61,7 @@ def check_target(method: bytes, target: bytes, limits: HeadLimits) -> None:
     """Refuse what ``request_line`` of the grammar would not take. Raises RefusedError."""
     if len(target) > limits.line:
         raise RefusedError(414, "request-line-too-large")
-    if method in (b"CONNECT", b"TRACE") or _target(target) is None:
+    if method.upper() in _NOT_TAKEN or _target(target) is None:
         if grammar.any_request_line(b"%b %b HTTP/1.1\r\n" % (method, target)) is None:
             raise RefusedError(405 if method == b"CONNECT" else 400, "request-line")
         read_line(method, target, 1)

@@ -74,6 +74,9 @@ _VALUES: Final[dict[int, Callable[[bytes], object]]] = {
 
 _ANY_VALUE: Final = frozenset((PLAIN, COOKIE))
 
+OVERHEAD: Final = 32
+"""Bytes that a field counts beside its name and its value (RFC 7541 section 4.1)."""
+
 _NAME_LIMIT: Final = 64
 """Longer names are looked at each time they come."""
 
@@ -114,4 +117,4 @@ def fault_of(name: bytes, value: bytes) -> str:
 
 def make_field(name: bytes, value: bytes) -> Field:
     """A field with its size (RFC 7541 section 4.1) and its kind."""
-    return Field((name, value), len(name) + len(value) + 32, kind_of(name, value))
+    return Field((name, value), len(name) + len(value) + OVERHEAD, kind_of(name, value))

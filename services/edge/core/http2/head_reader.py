@@ -11,8 +11,8 @@ from typing import Final, TypeVar
 
 from services.edge.core.http2.errors import PROTOCOL_ERROR, ConnectionFaultError, StreamFaultError
 from services.edge.core.http2.events import Fields, RequestHead, ResponseHead
-from services.edge.core.http2.fields import PATH, Field, legal_path, make_field
-from services.edge.core.http2.heads import read_request, read_response, read_trailers
+from services.edge.core.http2.fields import OVERHEAD, PATH, Field, legal_path, make_field
+from services.edge.core.http2.heads import lines_of, read_request, read_response, read_trailers
 from services.edge.core.http2.hpack_decoder import Decoder, inserted_by
 from services.edge.core.http2.huffman import decode
 from services.edge.core.http2.limits import Limits
@@ -136,8 +136,7 @@ class HeadReader:
         """(head, path, how long it might have been). Raises StreamFaultError or TooLargeError.
 
         Where each block changes the table, the fields but the path are the same objects all the same."""
-        if len(fields) > self._limits.header_count:
-            raise TooLargeError
+        self._check_count(fields)
         path = b""
         for at, field in enumerate(fields):
             if field.kind == PATH and field.pair[1] != b"*":
@@ -228,10 +227,17 @@ class HeadReader:
         for known in (self._pathless, self._requests, self._responses, self._trailers):
             known.clear()
 
+    def _check_count(self, fields: list[Field]) -> None:
+        """Raises TooLargeError. That there are far too many costs no second look at them."""
+        limits, count = self._limits, len(fields)
+        if count > limits.header_count and (
+            count * OVERHEAD > limits.header_bytes or lines_of(fields) > limits.header_count
+        ):
+            raise TooLargeError
+
     def _room(self, fields: list[Field]) -> int:
         """How many bytes of fields more there might have been. Raises TooLargeError."""
-        if len(fields) > self._limits.header_count:
-            raise TooLargeError
+        self._check_count(fields)
         room = self._limits.header_bytes - sum([field.size for field in fields])
         if room < 0:
             raise TooLargeError

@@ -30,6 +30,7 @@ from services.edge.core.http2.fields import (
 
 _NOT_IN_TRAILERS: Final = frozenset((b"trailer", b"content-encoding", b"content-type", b"content-range", b"expect"))
 """Names that tell how a message is to be read (RFC 9110 section 6.5.1), besides those that have a kind of their own."""
+_NO_LINES: Final = PSEUDO - {AUTHORITY} | {COOKIE}
 
 
 def _malformed(reason: str) -> StreamFaultError:
@@ -39,6 +40,13 @@ def _malformed(reason: str) -> StreamFaultError:
 def _refuse(pair: tuple[bytes, bytes], kind: int) -> StreamFaultError:
     """For a field that is wrong by itself, or is known and has no place in this message."""
     return _malformed(fault_of(*pair) if kind == MALFORMED else f"misplaced-{pair[0].lstrip(b':').decode()}")
+
+
+def lines_of(fields: Iterable[Field]) -> int:
+    """How many header lines the same head has in HTTP/1.1: of its pseudo-headers ``:authority`` alone is one there, and
+    the crumbs of a cookie are one together."""
+    kinds = [field.kind for field in fields]
+    return sum([kind not in _NO_LINES for kind in kinds]) + (COOKIE in kinds)
 
 
 def read_request(fields: Iterable[Field]) -> tuple[RequestHead, bytes]:

@@ -19,9 +19,9 @@ class Limits(Struct, frozen=True, gc=False):
     """The limits of one connection; the defaults are meant for clients from the open internet.
 
     ``streams``: open at once (announced). ``header_bytes``: of a decoded head, counted as RFC 9113 section 6.5.2 does
-    (announced), and ``header_count`` fields: what is over either is a HeadTooLarge. ``block_bytes``: of a head as it is
-    sent; ``continuations``: CONTINUATION frames of one head. ``stream_window``, ``connection_window``: bytes of bodies
-    that may come before the consumer has taken any.
+    (announced), and ``header_count`` lines, as HTTP/1.1 would have them: what is over either is a HeadTooLarge.
+    ``block_bytes``: of a head as it is sent; ``continuations``: CONTINUATION frames of one head. ``stream_window``,
+    ``connection_window``: bytes of bodies that may come before the consumer has taken any.
 
     Over any of the rates the connection ends with ENHANCE_YOUR_CALM. ``resets_received``: RST_STREAM frames;
     ``resets_sent``: streams that the peer made us reset, and heads too large (not resets that the consumer ordered);
@@ -32,7 +32,7 @@ class Limits(Struct, frozen=True, gc=False):
     header_bytes: int = 32 * 1024
     header_count: int = 100
     block_bytes: int = 64 * 1024
-    continuations: int = 8
+    continuations: int = 20
     stream_window: int = 64 * 1024 - 1
     connection_window: int = 1024 * 1024
     resets_received: Rate = Rate(100)

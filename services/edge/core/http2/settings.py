@@ -38,20 +38,25 @@ class PeerSettings(Struct, frozen=True, gc=False):
 
 
 def read_settings(payload: bytes, before: PeerSettings, may_push: bool) -> PeerSettings:
-    """``before`` as a SETTINGS frame changes it; the last value of each setting counts, unknown ones say nothing.
+    """``before`` as a SETTINGS frame changes it; the last value of each setting counts, but none may be one that there
+    must not be; unknown ones say nothing.
 
     ``may_push``: ENABLE_PUSH may be 1, as clients may say. Raises ConnectionFaultError.
     """
     if len(payload) % 6:
         raise ConnectionFaultError(FRAME_SIZE_ERROR, "settings-size")
-    values = dict(each_setting(payload))
-    if values.get(ENABLE_PUSH, 0) > may_push:
-        raise ConnectionFaultError(PROTOCOL_ERROR, "enable-push")
+    values: dict[int, int] = {}
+    small_table = False
+    for name, value in each_setting(payload):
+        values[name] = value
+        if name == ENABLE_PUSH and value > may_push:
+            raise ConnectionFaultError(PROTOCOL_ERROR, "enable-push")
+        if name == INITIAL_WINDOW_SIZE and value > MAX_WINDOW:
+            raise ConnectionFaultError(FLOW_CONTROL_ERROR, "initial-window-size")
+        if name == MAX_FRAME_SIZE and not DEFAULT_FRAME <= value <= MAX_FRAME:
+            raise ConnectionFaultError(PROTOCOL_ERROR, "max-frame-size")
+        if name == HEADER_TABLE_SIZE and value < TABLE_SIZE:
+            small_table = True  # also where it grows again: encoders say the smallest there was (RFC 7541 section 4.2)
     window = values.get(INITIAL_WINDOW_SIZE, before.initial_window)
-    if window > MAX_WINDOW:
-        raise ConnectionFaultError(FLOW_CONTROL_ERROR, "initial-window-size")
     max_frame = values.get(MAX_FRAME_SIZE, before.max_frame)
-    if not DEFAULT_FRAME <= max_frame <= MAX_FRAME:
-        raise ConnectionFaultError(PROTOCOL_ERROR, "max-frame-size")
-    small_table = values.get(HEADER_TABLE_SIZE, TABLE_SIZE) < TABLE_SIZE
     return PeerSettings(values.get(MAX_CONCURRENT_STREAMS, before.streams), window, max_frame, small_table)

@@ -88,11 +88,33 @@ def test_pings_that_measure_what_we_send_are_welcome() -> None:
 
 def test_too_many_continuations() -> None:
     peer = client_of()
-    block = encode_fields(GET)
-    peer.send(frame(1, 1, 1, block[:1]), *(frame(9, 0, 1, block[at : at + 1]) for at in range(1, 9)))
+    block = encode_fields((*GET, (b"x", b"y" * 20)))
+
+    def begun(stream_id: int) -> bytes:
+        pieces = b"".join(frame(9, 0, stream_id, block[at : at + 1]) for at in range(1, 20))
+        return frame(1, 1, stream_id, block[:1]) + pieces
+
+    (event,) = peer.send(begun(1), frame(9, 4, 1, block[20:]))
+    assert isinstance(event, RequestReceived)
+    peer.send(begun(3), frame(9, 0, 3, b""))
     assert peer.connection.reading_head
-    peer.send(frame(9, 0, 1, block[9:]))
+    peer.send(frame(9, 4, 3, block[20:]))
     assert peer.failure() == (ENHANCE_YOUR_CALM, "continuations")
+
+
+@pytest.mark.parametrize(
+    ("fields", "passes"),
+    [
+        pytest.param([(b"x", b"1")] * 99, True, id="a hundred lines with the Host"),
+        pytest.param([(b"x", b"1")] * 100, False, id="one more"),
+        pytest.param([(b"x", b"1")] * 98 + [(b"cookie", b"a=b")] * 300, True, id="the crumbs of a cookie are one line"),
+        pytest.param([(b"x", b"1")] * 99 + [(b"cookie", b"a=b")] * 2, False, id="which counts"),
+    ],
+)
+def test_fields_are_counted_as_the_lines_of_http1(fields: list[tuple[bytes, bytes]], passes: bool) -> None:
+    peer = client_of()
+    (event,) = peer.send(headers(1, (*GET, *fields)))
+    assert isinstance(event, RequestReceived if passes else HeadTooLarge)
 
 
 def test_too_large_a_block() -> None:

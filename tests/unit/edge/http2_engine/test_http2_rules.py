@@ -52,6 +52,21 @@ CONNECTION_FAULTS = {
     "6.5.2 a window that is too large": (settings({4: 2**31}), FLOW_CONTROL_ERROR, "initial-window-size"),
     "6.5.2 frames that are too small": (settings({5: 16383}), PROTOCOL_ERROR, "max-frame-size"),
     "6.5.2 frames that are too large": (settings({5: 2**24}), PROTOCOL_ERROR, "max-frame-size"),
+    "6.5.2 push neither on nor off, then off": (
+        frame(4, 0, 0, b"\0\x02\0\0\0\x02" + b"\0\x02\0\0\0\0"),
+        PROTOCOL_ERROR,
+        "enable-push",
+    ),
+    "6.5.2 a window that is too large, then one that is not": (
+        frame(4, 0, 0, b"\0\x04\x80\0\0\0" + b"\0\x04\0\0\0\0"),
+        FLOW_CONTROL_ERROR,
+        "initial-window-size",
+    ),
+    "6.5.2 frames that are too small, then some that are not": (
+        frame(4, 0, 0, b"\0\x05\0\0\0\x01" + b"\0\x05\0\0\x40\0"),
+        PROTOCOL_ERROR,
+        "max-frame-size",
+    ),
     "6.6 a push by a client": (frame(5, 4, 1, bytes(4) + BLOCK), PROTOCOL_ERROR, "push"),
     "6.7 a ping on a stream": (frame(6, 0, 1, bytes(8)), PROTOCOL_ERROR, "ping-on-stream"),
     "6.7 a ping that is too short": (frame(6, 0, 0, bytes(7)), FRAME_SIZE_ERROR, "ping-size"),
