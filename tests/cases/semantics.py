@@ -1,4 +1,4 @@
-"""The behaviour cases as data, and why some are not run: derived from the registries, so that it ends by itself."""
+"""The behaviour cases as data, and which of them are not run here."""
 
 from __future__ import annotations
 
@@ -13,12 +13,8 @@ import msgspec
 import yaml
 from msgspec import Struct
 
-from services.cli.nginx_flags import WITHOUT_EFFECT
-
 FILE = Path(__file__).parent / "nginx_semantics.yaml"
-NOT_OFFERED = "not offered yet"
-WEBHOOK = "validating-webhook"
-LIFECYCLE = "steps in words about whole processes over minutes; tests of processes say the same"
+TOLD_IN_WORDS = "steps in words about whole processes over minutes; tests of processes say the same"
 
 
 class Case(Struct, frozen=True):
@@ -59,13 +55,6 @@ def filled(case: Case, values: dict[str, str]) -> Case:
     return msgspec.convert(json.loads(words.sub(lambda found: values[found[1]], text)), Case)
 
 
-def reasons(case: Case) -> list[str]:
-    """What the case needs that is not honoured yet; empty: it is to be run."""
-    found: dict[str, None] = {}
-    for flag in [*case.flags, *([f"--{WEBHOOK}"] if case.kind == "admission" else [])]:
-        name = flag.lstrip("-").partition("=")[0]
-        if WITHOUT_EFFECT.get(name) == NOT_OFFERED:
-            found[f"the flag {name} is {NOT_OFFERED}"] = None
-    if case.kind == "lifecycle":
-        found[LIFECYCLE] = None
-    return list(found)
+def is_told_in_words(case: Case) -> bool:
+    """Whether the case is not run from its data, because of ``TOLD_IN_WORDS``."""
+    return case.kind == "lifecycle"

@@ -14,21 +14,16 @@ from proto.objects import ConfigMap, Ingress, key_of
 from services.compiler.core.compiler import Compiler
 from services.compiler.core.options import CompileOptions
 from services.watcher.sources.folder.documents import read_json
-from tests.cases.semantics import Case, all_cases, reasons
+from tests.cases.semantics import Case, all_cases
 from tests.support.compiling import CLASS, endpoints, service
 
 BY_BYTES = "ADM-08"
 
 
-def _marks(case: Case) -> list[pytest.MarkDecorator]:
-    why = reasons(case)
-    return [pytest.mark.skip(reason="; ".join(why))] if why else []
-
-
 CASES = [case for case in all_cases() if case.kind == "admission" and case.id != BY_BYTES]
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=case.id, marks=_marks(case)) for case in CASES])
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.id) for case in CASES])
 def test_case(case: Case) -> None:
     compiler = Compiler(CompileOptions(configmap="limen/settings"))
     for value in (CLASS, service(), endpoints("10.1.0.1"), ConfigMap("limen", "settings", case.configmap)):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from services.cli.explanation import Explanation, Request, explain
-from tests.cases.semantics import Case, all_cases, reasons
+from tests.cases.semantics import Case, all_cases, is_told_in_words
 from tests.cases.world import World, world
 
 TOLD = {"method", "scheme", "host", "path", "headers"}
@@ -17,7 +17,7 @@ TOLD = {"method", "scheme", "host", "path", "headers"}
 
 
 def tellable(case: Case) -> bool:
-    return not reasons(case) and any(map(_simple, case.requests))
+    return not is_told_in_words(case) and any(map(_simple, case.requests))
 
 
 def _simple(entry: dict[str, Any]) -> bool:
