@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from proto.codec import record_of
 from proto.resources import Endpoint, ResourceRecord, Stream, Upstream
 from services.edge.process.sockets import open_port
-from services.edge.streams.port import Port
 from services.edge.streams.ports import Ports
 from services.runtime.settings import HostPort
 from tests.support.edge import Edge, edge
@@ -61,12 +60,8 @@ class StreamingEdge:
         self.ports.follow(self.edge.serving.newest.streams)
 
     async def accepting(self, port: int) -> None:
-        """Wait until a port of TCP takes connections."""
-        await eventually(
-            lambda: any(
-                isinstance(one, Port) and one.stream.port == port and one.accepting for one in self.ports.each()
-            )
-        )
+        """Wait until a port of TCP is open."""
+        await eventually(lambda: any(bound.getsockname()[1] == port for bound in self.ports.sockets()))
 
     def ended(self, protocol: str = "tcp") -> dict[str, int]:
         """Streams that ended, by status."""
