@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import re
 import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +17,7 @@ from tests.support.processes import process
 from tests.support.waiting import eventually_sync
 
 _HEAD = """
-daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;
+{modules}daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 256; }}
 http {{
   access_log off; server_names_hash_bucket_size 256; server_names_hash_max_size 4096; default_type text/plain;
@@ -68,18 +71,30 @@ def quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
+@functools.cache
+def _stream_module(binary: str) -> str:
+    """What loads the module of TCP and UDP, where that is a file of its own."""
+    built = subprocess.run([binary, "-V"], capture_output=True, text=True, check=True).stderr
+    folder = re.search(r"--modules-path=(\S+)", built)
+    if "--with-stream=dynamic" not in built or folder is None:
+        return ""
+    module = Path(folder[1]) / "ngx_stream_module.so"
+    assert module.exists(), "nginx' stream module is missing: apt-get install libnginx-mod-stream"
+    return f"load_module {module};\n"
+
+
 @contextlib.contextmanager
-def nginx(folder: Path, servers: str) -> Iterator[int]:
-    """Run nginx with ``servers`` (server and upstream blocks; ``PORT`` stands for its port); gives the port."""
+def nginx(folder: Path, servers: str, streams: str = "") -> Iterator[int]:
+    """Run nginx with ``servers`` (server and upstream blocks; ``PORT`` stands for its port), and ``streams`` inside of
+    its stream block; gives the port."""
     binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     assert binary, "nginx is missing: apt-get install nginx-light"
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     file = folder / "nginx.conf"
-    file.write_text(
-        _HEAD.format(folder=folder) + servers.replace("PORT", str(port)) + "\n}\n",
-        encoding="utf-8",
-    )
+    modules = _stream_module(binary) if streams else ""
+    text = _HEAD.format(folder=folder, modules=modules) + servers.replace("PORT", str(port)) + "\n}\n"
+    file.write_text(text + (f"stream {{\n{streams}\n}}\n" if streams else ""), encoding="utf-8")
     with process(binary, "-e", folder / "error.log", "-p", folder, "-c", file, log=folder / "output.log") as child:
         eventually_sync(lambda: can_connect(port) or not child.running, 10, what=f"nginx on port {port}, see {folder}")
         assert child.running, child.output()

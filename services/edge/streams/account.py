@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import monotonic
 
+from msgspec import Struct
+
 from proto.resources import Stream
 from services.edge.core.proxy_protocol import Header
 
@@ -20,10 +22,19 @@ NO_ENDPOINT = 502
 TOO_MANY = 503
 
 
+class Try(Struct, frozen=True, gc=False):
+    """An endpoint's turn: when it ``began``; bytes ``given`` to those before it and ``taken`` from them."""
+
+    began: float
+    given: int
+    taken: int
+
+
 class Account:
     """See the module. ``status``: nginx's for streams. ``peer``: where the connection came from; ``client``: whose it
     is, where a balancer told (``header``); ``server``: where it came to. ``received`` and ``sent``: bytes from and to
-    the client, ``taken`` and ``given`` from and to the endpoint. Times as ``time.monotonic``, 0.0: not reached."""
+    the client, ``taken`` and ``given`` from and to endpoints, a PROXY header too. ``tried`` and ``tries``: the
+    endpoints, in their order. Times as ``time.monotonic``, 0.0: not reached."""
 
     __slots__ = (
         "_over",
@@ -42,6 +53,7 @@ class Account:
         "stream",
         "taken",
         "tried",
+        "tries",
     )
 
     def __init__(self, stream: Stream, peer: Address, server: Address, over: Callable[[Account], None]) -> None:
@@ -51,10 +63,16 @@ class Account:
         self.header: Header | None = None
         self.status = OK
         self.tried: list[str] = []
+        self.tries: list[Try] = []
         self.received = self.sent = self.taken = self.given = 0
         self.began = monotonic()
         self.connected = self.first_byte = self.ended = 0.0
         self._over = over
+
+    def turn(self, name: str) -> None:
+        """It is the turn of the endpoint ``name``."""
+        self.tried.append(name)
+        self.tries.append(Try(monotonic(), self.given, self.taken))
 
     def end(self) -> None:
         """It is over; said once."""

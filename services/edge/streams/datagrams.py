@@ -174,7 +174,7 @@ class _Session:
 
     def expire(self, _now: float) -> None:
         """Nothing came for too long."""
-        if not self._heard and self._responses:
+        if self._heard < self._responses * self._asked:
             self._account.status = NO_ENDPOINT
         self.end()
 
@@ -200,7 +200,7 @@ class _Session:
             self._tries, self._until = allowed(generation.settings, len(balancer.pools))
         while len(account.tried) < self._tries and monotonic() < self._until:
             pool = balancer.other(account.tried)
-            account.tried.append(pool.name)
+            account.turn(pool.name)
             family = socket.AF_INET6 if ":" in pool.address else socket.AF_INET
             made = None
             try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from itertools import pairwise
 from time import monotonic, time
 from typing import Final
 
@@ -45,6 +46,23 @@ def _wall(account: Account) -> float:
 
 def _seconds(begin: float, end: float) -> str:
     return f"{max(0.0, end - begin):.3f}" if begin and end else ABSENT
+
+
+def _of_tries(figures: list[int], last: int) -> str:
+    """Bytes of each endpoint that was tried; ``figures``: how many there were before each."""
+    return ", ".join(str(after - before) for before, after in pairwise([*figures, last])) or ABSENT
+
+
+def _of_last_try(account: Account, reached: float) -> str:
+    """Seconds of the endpoint that was tried last; those before it took no connection."""
+    if not account.tries:
+        return ABSENT
+    return f"{ABSENT}, " * (len(account.tries) - 1) + _seconds(account.tries[-1].began, reached)
+
+
+def _session_times(account: Account) -> str:
+    turns = pairwise([*(one.began for one in account.tries), account.ended])
+    return ", ".join(_seconds(began, ended) for began, ended in turns) or ABSENT
 
 
 def _of_header(name: str) -> Value:
@@ -85,9 +103,9 @@ VALUES: Final[dict[str, Value]] = {
     "time_iso8601": lambda account: iso_time(int(_wall(account))).decode(),
     "time_local": lambda account: common_log_time(int(_wall(account))).decode(),
     "upstream_addr": lambda account: ", ".join(account.tried) or ABSENT,
-    "upstream_bytes_received": lambda account: str(account.taken) if account.connected else ABSENT,
-    "upstream_bytes_sent": lambda account: str(account.given) if account.connected else ABSENT,
-    "upstream_connect_time": lambda account: _seconds(account.began, account.connected),
-    "upstream_first_byte_time": lambda account: _seconds(account.connected, account.first_byte),
-    "upstream_session_time": lambda account: _seconds(account.connected, account.ended),
+    "upstream_bytes_received": lambda account: _of_tries([one.taken for one in account.tries], account.taken),
+    "upstream_bytes_sent": lambda account: _of_tries([one.given for one in account.tries], account.given),
+    "upstream_connect_time": lambda account: _of_last_try(account, account.connected),
+    "upstream_first_byte_time": lambda account: _of_last_try(account, account.first_byte),
+    "upstream_session_time": _session_times,
 }

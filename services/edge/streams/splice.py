@@ -225,7 +225,7 @@ class Splice:
         tries, until = allowed(generation.settings, len(balancer.pools))
         while self.endpoint is None and len(account.tried) < tries and monotonic() < until:
             pool = balancer.other(account.tried)
-            account.tried.append(pool.name)
+            account.turn(pool.name)
             try:
                 async with asyncio.timeout(CONNECT_TIME):
                     await serving.loop.create_connection(lambda: EndpointHalf(self), pool.address, pool.port)
@@ -254,7 +254,9 @@ class Splice:
         self.touch()
         client.transport.resume_reading()
         if self._told is not None:
-            endpoint.transport.write(line_for(self._told))
+            header = line_for(self._told)
+            account.given += len(header)
+            endpoint.transport.write(header)
         for data in self._early:
             account.given += len(data)
             endpoint.transport.write(data)
