@@ -127,16 +127,12 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client came."""
         self.transport = cast(asyncio.Transport, transport)
-        peer = transport.get_extra_info("peername")
+        listener = self._listener
+        link = self._exchange.link = link_of(transport, listener.tls)
         self._facts = client_facts(
-            str(peer[0]) if peer else "",
-            self._listener.port,
-            self._listener.tls,
-            transport.get_extra_info("tls_peer"),
-            by_https=bool(transport.get_extra_info("by_https")),
+            link.peer, listener.port, listener.tls, link.client, balancer_port=link.balancer_port or 0
         )
         self._exchange.address = self._facts.address
-        self._exchange.link = link_of(transport, self._listener.tls)
         self._watched: set[Timed] = self._serving.deadlines.watch(self)
         self.deadline = monotonic() + (NEWCOMER_TIME if self._listener.draining else first_time(self._listener))
         self._listener.connections.add(self)

@@ -53,8 +53,8 @@ class Secured:
 class Link(Struct, frozen=True, gc=False):
     """Both ends of a connection (``peer``: as it came, whoever it stands for), and its TLS, if any.
 
-    ``secured``: asked only by lines that name its protocol or cipher.
-    ``proxied``: a balancer told the peer, by the PROXY protocol. ``client``: what TLS knows of it.
+    ``secured``: asked only by lines that name its protocol or cipher. ``balancer_port``: the one that the peer came to,
+    where a balancer tells of it by the PROXY protocol. ``client``: what TLS knows of it.
     """
 
     peer: str = ""
@@ -64,7 +64,7 @@ class Link(Struct, frozen=True, gc=False):
     tls: bool = False
     server_name: str = ""
     secured: Secured | None = None
-    proxied: bool = False
+    balancer_port: int | None = None
     client: Peer | None = None
 
 
@@ -76,7 +76,7 @@ def link_of(transport: asyncio.BaseTransport, tls: bool) -> Link:
     peer = transport.get_extra_info("peername") or ("", 0)
     own = transport.get_extra_info("sockname") or ("", 0)
     secured = transport.get_extra_info("secured") if tls else None
-    proxied = transport.get_extra_info("by_https") is not None
+    balancer_port = transport.get_extra_info("balancer_port")
     client = transport.get_extra_info("tls_peer") if tls else None
     name = "" if client is None else client.server_name
-    return Link(str(peer[0]), int(peer[1]), str(own[0]), int(own[1]), tls, name, secured, proxied, client)
+    return Link(str(peer[0]), int(peer[1]), str(own[0]), int(own[1]), tls, name, secured, balancer_port, client)

@@ -26,7 +26,6 @@ Inner = asyncio.Protocol | asyncio.BufferedProtocol
 
 _log = logging.getLogger(__name__)
 
-HTTPS_PORT: Final = 443
 SAID_EVERY: Final = 60.0
 """Seconds between two lines in the log about connections without a header: anybody could fill a disk with them."""
 
@@ -63,11 +62,11 @@ class ProxiedTransport(asyncio.Transport):
             setattr(self, name, getattr(real, name))
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """``peername`` is the client; ``by_https``: it came to the balancer's port 443."""
+        """``peername`` is the client; ``balancer_port``: the one that it came to."""
         if name == "peername":
             return self._header.address, self._header.port
-        if name == "by_https":
-            return self._header.server_port == HTTPS_PORT
+        if name == "balancer_port":
+            return self._header.server_port
         return self._real.get_extra_info(name, default)
 
 

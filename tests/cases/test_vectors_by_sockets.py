@@ -16,7 +16,7 @@ from tests.cases.semantics import Case
 from tests.cases.world import world
 from tests.support.named_tests import ROOT, is_there
 
-FILE = Path(__file__).parent / "contract_vectors.yaml"
+FILES = tuple(Path(__file__).parent / name for name in ("contract_vectors.yaml", "more_vectors.yaml"))
 PREFIX = "nginx.ingress.kubernetes.io/"
 HOST = "h.example"
 TYPES = {"P": "Prefix", "E": "Exact", "I": "ImplementationSpecific"}
@@ -27,15 +27,14 @@ ELSEWHERE = {
     "V39": "tests/unit/compiler/core/test_contract_vectors.py::test_vector",
 }
 """Vectors that need a clock, a server of their own, or objects that stand nowhere in a world of one namespace."""
-NUMBER = re.compile(r"[VQ]\d+")
-ASKED = re.compile(r"(?:([A-Z]+) )?(?:(https?) )?(?:([a-z0-9.:-]+) )?(/.*)")
-KNOWN = {"ingresses", "asked", "headers", "configmap", "objects", "missing Secrets"}
+NUMBER = re.compile(r"[VQM]\d+")
+ASKED = re.compile(r"(?:([A-Z]+) )?(?:(https?) )?(?:([A-Za-z0-9_.:-]+) )?(/.*)")
+KNOWN = {"ingresses", "asked", "headers", "configmap", "objects", "missing Secrets", "flags"}
 
 
 @cache
 def vectors() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = yaml.safe_load(FILE.read_text())
-    return found
+    return [vector for file in FILES for vector in yaml.safe_load(file.read_text())]
 
 
 def number(vector: dict[str, Any]) -> str:
@@ -84,7 +83,10 @@ def case_of(vector: dict[str, Any]) -> Case:
         assert found, text
         method, scheme, host, target = found.groups()
         wanted = {"method": method or "GET", "scheme": scheme or "http", "host": host or HOST, "path": target}
-        entries.append({"request": wanted | {"headers": vector.get("headers", {})}, "expect": expectation(said)})
+        expected = dict(expectation(said))
+        sent = expected.pop("sent", {})
+        headers = vector.get("headers", {}) | sent.get("headers", {})
+        entries.append({"request": wanted | sent | {"headers": headers}, "expect": expected})
     name = number(vector)
     return Case(
         id=name,
@@ -95,6 +97,7 @@ def case_of(vector: dict[str, Any]) -> Case:
         requests=entries,
         objects=vector.get("objects", []),
         configmap=vector.get("configmap", {}),
+        flags=vector.get("flags", []),
     )
 
 

@@ -155,8 +155,8 @@ RAW: Final[dict[str, Raw]] = {
     "realip_remote_addr": _of_link(partial(_text_of, "peer")),
     "server_addr": _of_link(partial(_text_of, "server")),
     "proxy_add_x_forwarded_for": _forwarded_for,
-    "proxy_protocol_addr": _of_link(lambda link: link.peer.encode() if link.proxied else None),
-    "proxy_protocol_port": _of_link(lambda link: b"%d" % link.peer_port if link.proxied else None),
+    "proxy_protocol_addr": _of_link(lambda link: link.peer.encode() if link.balancer_port is not None else None),
+    "proxy_protocol_port": _of_link(lambda link: b"%d" % link.peer_port if link.balancer_port is not None else None),
 }
 """Variables whose values need escaping, or may be absent."""
 

@@ -124,7 +124,7 @@ class Asked:
     @property
     def port(self) -> int:
         """The port that the endpoint is told."""
-        return 443 if self.https else self.facts.port
+        return self.question.told_port
 
     def header(self, name: str) -> bytes | None:
         """A header of the request, by its name in lower case; several lines are joined by ", "; None: there is none."""

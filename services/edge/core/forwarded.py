@@ -25,13 +25,15 @@ _with_port = re.compile(r"\[([^]]*)\](?::[0-9]+)?|([0-9.]+):[0-9]+").fullmatch
 
 Network = IPv4Network | IPv6Network
 
+HTTPS_PORT: Final = 443
 _ADDRESS_LIMIT: Final = 64
 """Longer texts are no addresses; what is remembered is short."""
 
 
 class ClientFacts(Struct, frozen=True, gc=False):
     """What a connection knows of its client. ``port``: of the listener. ``fragment``: lines that need no request;
-    ``peer``: what TLS knows; ``https``: it came by https, be it only to the balancer before us."""
+    ``peer``: what TLS knows; ``https``: it came by https, be it only to the balancer before us; ``came_to``: the port
+    that endpoints are told."""
 
     address: str
     port: int
@@ -39,23 +41,25 @@ class ClientFacts(Struct, frozen=True, gc=False):
     fragment: bytes
     peer: Peer | None = None
     https: bool = False
+    came_to: int = 80
 
 
 def client_facts(
-    address: str, port: int, tls: bool, peer: Peer | None = None, *, by_https: bool = False
+    address: str, port: int, tls: bool, peer: Peer | None = None, *, balancer_port: int = 0
 ) -> ClientFacts:
-    """The facts of a connection; https is always told as port 443 (contract case FWD-08). ``by_https``: a balancer says
-    that the client came to its port 443."""
+    """The facts of a connection. ``balancer_port``: the one that the client came to, as a PROXY header says; it is what
+    endpoints are told, and 443 is https. Else our own port for https is told as 443 (contract section 1.9)."""
     address = _plain(address)
-    https = tls or by_https
-    return ClientFacts(address, port, tls, _fragment(address, port, https), peer, https)
+    https = tls or balancer_port == HTTPS_PORT
+    came_to = HTTPS_PORT if tls and balancer_port in (0, port) else balancer_port or port
+    return ClientFacts(address, port, tls, _fragment(address, came_to, https), peer, https, came_to)
 
 
 @lru_cache(maxsize=4096)
 def _fragment(address: str, port: int, https: bool) -> bytes:
     """The lines of a client that is believed nothing; clients come again."""
     client = address.encode()
-    return _lines(client, client, b"https" if https else b"http", b"443" if https else b"%d" % port)
+    return _lines(client, client, b"https" if https else b"http", b"%d" % port)
 
 
 def _plain(address: str) -> str:
@@ -110,7 +114,8 @@ def believes_balancer(trust: Trust, address: str) -> bool:
 
 
 class Told(Struct, frozen=True, gc=False):
-    """What is told to the endpoint: ``lines`` (each with CRLF), the Host to send, the client and its scheme.
+    """What is told to the endpoint: ``lines`` (each with CRLF), the Host to send, the client, its scheme and the port
+    that it came to. ``forwarded_port``: where a forwarder that is believed says it; else 0.
 
     ``believed``: a forwarder was; else what it said has its own lines (``originals``). These are among ``lines`` where
     forwarders tell by other headers than the usual ones.
@@ -120,6 +125,8 @@ class Told(Struct, frozen=True, gc=False):
     authority: bytes
     client: str
     https: bool
+    port: int
+    forwarded_port: int = 0
     believed: bool = True
 
 
@@ -134,11 +141,11 @@ def tell(facts: ClientFacts, headers: RequestHeaders, trust: Trust) -> Told:
     address, fragment = facts.address, facts.fragment
     if trust.address_alone and said.for_ and _trusted(address, trust.networks):
         address = client_address(address, said.for_, trust.networks)
-        fragment = _fragment(address, facts.port, facts.https)
+        fragment = _fragment(address, facts.came_to, facts.https)
     lines = b"%bX-Forwarded-Host: %b\r\n" % (fragment, headers.authority)
     if trust.renamed is not None:
-        return Told(lines + originals(said), headers.authority, address, facts.https)
-    return Told(lines, headers.authority, address, facts.https, believed=False)
+        return Told(lines + originals(said), headers.authority, address, facts.https, facts.came_to)
+    return Told(lines, headers.authority, address, facts.https, facts.came_to, believed=False)
 
 
 def _renamed(headers: RequestHeaders, names: tuple[bytes, bytes]) -> Forwarded:
@@ -173,14 +180,16 @@ def _believe(facts: ClientFacts, authority: bytes, said: Forwarded, whole: bytes
     scheme = said.proto.partition(b",")[0].strip()
     if not _scheme(scheme):
         scheme = b"https" if facts.https else b"http"
-    port = said.port.partition(b",")[0].strip()
-    if not _port(port):
-        port = b"443" if scheme == b"https" else b"%d" % facts.port
+    https = scheme.lower() == b"https"
+    written = said.port.partition(b",")[0].strip()
+    forwarded_port = int(written) if _port(written) else 0
+    port = forwarded_port or (HTTPS_PORT if https and not facts.https else facts.came_to)
     host = said.host.partition(b",")[0].strip()
     if not host or host_key(host) is None:
         host = authority
-    lines = b"%bX-Forwarded-Host: %b\r\n%b" % (_lines(client.encode(), chain, scheme, port), host, originals(said))
-    return Told(lines, host, client, scheme.lower() == b"https")
+    own = _lines(client.encode(), chain, scheme, b"%d" % port)
+    lines = b"%bX-Forwarded-Host: %b\r\n%b" % (own, host, originals(said))
+    return Told(lines, host, client, https, port, forwarded_port)
 
 
 def client_address(peer: str, chain: bytes, trusted: tuple[Network, ...]) -> str:

@@ -183,13 +183,14 @@ class HostPlan(Struct, frozen=True):
 
 class Question(Struct, frozen=True, gc=False):
     """What a decision needs to know of a request's client and Host. ``refused``: the answer to a client that has no
-    certificate for this host; ``port``: as it is told to endpoints."""
+    certificate for this host; ``port``: in redirects to a host of ours; ``told_port``: as endpoints are told it."""
 
     authority: bytes
     https: bool
     tls: bool
     refused: Decision | None = None
     port: int = 80
+    told_port: int = 80
 
 
 def plan(host: HostPlan, target: bytes, question: Question, length: int) -> Decision:

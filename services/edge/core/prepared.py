@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from services.edge.core.client_certificates import ClientGuard, Judgement, Peer, judge
-from services.edge.core.forwarded import ClientFacts, originals, tell
+from services.edge.core.forwarded import HTTPS_PORT, ClientFacts, Told, originals, tell
 from services.edge.core.generation import Generation
 from services.edge.core.outgoing import NO_ID, middle, opening
 from services.edge.core.plan import NO_UPSTREAM, Decision, HostPlan, Question, Redirect, Respond, RouteLabels
@@ -95,7 +95,7 @@ def _stand(facts: ClientFacts, headers: RequestHeaders, generation: Generation, 
         authority,
         generation,
         host,
-        Question(told.authority, told.https, facts.tls, refused, 443 if told.https else facts.port),
+        Question(told.authority, told.https, facts.tls, refused, _own_port(facts, told), told.port),
         told.client,
         opening(told) + lines,
         plain,
@@ -103,6 +103,11 @@ def _stand(facts: ClientFacts, headers: RequestHeaders, generation: Generation, 
         told.believed,
         generation.blocked is None and generation.settings.generate_request_id,
     )
+
+
+def _own_port(facts: ClientFacts, told: Told) -> int:
+    """The port in addresses that lead here again: as a forwarder says, else the listener's, for https always 443."""
+    return told.forwarded_port or (HTTPS_PORT if told.https else facts.port)
 
 
 def _blocked(standing: Standing) -> Standing:

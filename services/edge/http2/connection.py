@@ -66,15 +66,11 @@ class Http2Connection(Lasting):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client came."""
         self.transport = cast(asyncio.Transport, transport)
-        peer = transport.get_extra_info("peername")
+        listener = self._listener
+        link = self.link = link_of(transport, listener.tls)
         self.facts = client_facts(
-            str(peer[0]) if peer else "",
-            self._listener.port,
-            self._listener.tls,
-            transport.get_extra_info("tls_peer"),
-            by_https=bool(transport.get_extra_info("by_https")),
+            link.peer, listener.port, listener.tls, link.client, balancer_port=link.balancer_port or 0
         )
-        self.link = link_of(transport, self._listener.tls)
         self.requests = Requests(self.facts)
         self._watched = self.serving.deadlines.watch(self)
         self._set_deadline(monotonic())
