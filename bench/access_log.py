@@ -18,8 +18,8 @@ from bench.peers import HOW_TO_GET, start_backend
 from bench.processes import LOAD_CORE, Child, ended, find_tool, free_port, wait_until
 from bench.requests import Target, answers_200, start_limen
 from services.edge.access.form import Form, Renderer
+from services.edge.core.link import Link
 from services.edge.core.plan import RouteLabels
-from services.edge.link import Link
 from services.edge.traffic import BATCH, Batch, Columns, Record
 
 _LABELS = RouteLabels("example.com", "default", "shop", "shop", "80", "/", b"default-shop-80")

@@ -25,6 +25,7 @@ from services.edge.core.course import Course, Onward
 from services.edge.core.edits import edit_request
 from services.edge.core.forwarded import ClientFacts, client_facts
 from services.edge.core.generation import Generation
+from services.edge.core.link import Link
 from services.edge.core.outcomes import Answer, Ask, Check, Outcome
 from services.edge.core.phases import PHASES, Context, answer_of
 from services.edge.core.plan import HEALTH_PATH, Decision, Forward, Policed, RoutePlan, plan
@@ -32,7 +33,6 @@ from services.edge.core.policies.tracing import Identifiers
 from services.edge.core.prepared import Prepared, prepare
 from services.edge.core.request_head import RefusedError
 from services.edge.core.whole_head import read_head
-from services.edge.link import Link
 
 IDENTIFIERS: Final = bytes.fromhex("a" * 32 + "b" * 16)
 """Of a trace and a span, as they stand in an explanation."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from services.edge.clients import NOBODY, Doing
 from services.edge.core.forwarded import client_facts
+from services.edge.core.link import link_of
 from services.edge.deadlines import NEVER, Timed
-from services.edge.link import link_of
 
 if TYPE_CHECKING:
     from services.edge.core.generation import Generation

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from services.edge.clients import Client, Interceptor
 from services.edge.core.http2.events import Fields
+from services.edge.core.link import NO_LINK
 from services.edge.core.plan import NO_LABELS
 from services.edge.core.response_head import ResponseHead
 from services.edge.deadlines import NEVER
-from services.edge.link import NO_LINK
 from services.edge.relief import Relief
 from services.edge.sending import Sending
 from services.edge.traffic import BATCH

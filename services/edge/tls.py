@@ -16,8 +16,8 @@ from services.edge.asking import AskedConnection
 from services.edge.contexts import RejectedNameError
 from services.edge.core import pages
 from services.edge.core.client_hello import HelloReader, NotTLSError, name_in_first
+from services.edge.core.link import Secured
 from services.edge.deadlines import Timed
-from services.edge.link import Secured
 from services.edge.peers import TLSPeer
 from services.edge.records import NOBODY, Records
 

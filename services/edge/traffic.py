@@ -16,9 +16,9 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
+from services.edge.core.link import NO_LINK, Link
 from services.edge.core.plan import RouteLabels
 from services.edge.core.tried import Tried
-from services.edge.link import NO_LINK, Link
 from services.edge.options import DEFAULT_METRICS, MetricsOptions
 from services.edge.strangers import Strangers
 

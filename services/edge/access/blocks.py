@@ -1,6 +1,6 @@
 """Columns of values that are read from headers: once per block where clients repeat theirs, else once per batch.
 
-Pure but for what it remembers, which is bounded. Which headers there are, ``services.edge.access.headers`` knows.
+Pure but for what it remembers, which is bounded. Which headers there are, ``services.edge.core.header_reads`` knows.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.edge.access.escape import Escape
-from services.edge.access.headers import Read
+from services.edge.core.header_reads import Read
 
 _KEPT: Final = 512
 """Blocks of headers whose values are remembered."""

@@ -8,9 +8,9 @@ from typing import Any, Final
 from msgspec import Struct
 
 from services.edge.access.written import seconds_between
+from services.edge.core.link import Link
 from services.edge.core.plan import RouteLabels
 from services.edge.core.tried import Tried
-from services.edge.link import Link
 from services.edge.traffic import Columns, Record
 
 

@@ -17,7 +17,10 @@ from typing import Final
 from services.contract.paths import normalise
 from services.edge.access.clock import Times, common_log_time, iso_time, with_milliseconds
 from services.edge.access.escape import Escape
-from services.edge.access.headers import (
+from services.edge.access.rows import Rows
+from services.edge.access.upstreams import UPSTREAM
+from services.edge.access.written import DIGITS, NAMES
+from services.edge.core.header_reads import (
     Read,
     cookie,
     escaped,
@@ -29,11 +32,8 @@ from services.edge.access.headers import (
     trace_parent,
     user,
 )
-from services.edge.access.rows import Rows
-from services.edge.access.upstreams import UPSTREAM
-from services.edge.access.written import DIGITS, NAMES
+from services.edge.core.link import Link
 from services.edge.core.shown_certificates import OF_LINK
-from services.edge.link import Link
 from services.runtime.version import software
 
 Column = Callable[[Rows], Iterable[bytes]]

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from services.contract.paths import normalise
-from services.edge.access.headers import Read, cookie, header
+from services.edge.core.header_reads import Read, cookie, header
 
 if TYPE_CHECKING:
     from services.edge.core.forwarded import ClientFacts
     from services.edge.core.generation import Generation
+    from services.edge.core.link import Link
     from services.edge.core.plan import HostPlan, Question, RouteLabels
     from services.edge.core.prepared import Prepared
     from services.edge.core.request_head import RequestHeaders
     from services.edge.core.tracing import Trace
-    from services.edge.link import Link
 
 _header = lru_cache(1024)(header)
 _cookie = lru_cache(1024)(cookie)

@@ -11,12 +11,12 @@ from typing import Final
 
 from services.contract.paths import as_bytes_text
 from services.contract.variables.template import parse_template
-from services.edge.access.headers import Read, escaped, trace_id, trace_parent, user
 from services.edge.core.asked import Asked
+from services.edge.core.header_reads import Read, escaped, trace_id, trace_parent, user
+from services.edge.core.link import Link
 from services.edge.core.plan import without_port
 from services.edge.core.request_head import NO_HOST
 from services.edge.core.shown_certificates import OF_LINK
-from services.edge.link import Link
 from services.runtime.version import software
 
 Value = Callable[[Asked], str]

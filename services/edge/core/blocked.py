@@ -5,7 +5,7 @@ from __future__ import annotations
 from proto.resources import Settings
 from services.contract.header_blocks import Blocks
 from services.contract.regex import RegexError
-from services.edge.access.headers import header
+from services.edge.core.header_reads import header
 
 _user_agent = header("user-agent")
 _referer = header("referer")

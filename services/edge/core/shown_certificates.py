@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from services.edge.core.client_certificates import Peer, distinguished
 
 if TYPE_CHECKING:
-    from services.edge.link import Link
+    from services.edge.core.link import Link
 
 
 def _verify(peer: Peer) -> str:

@@ -28,11 +28,11 @@ from services.edge.core.http2.events import (
     WindowOpened,
 )
 from services.edge.core.http2_request import Requests
+from services.edge.core.link import link_of
 from services.edge.deadlines import NEVER
 from services.edge.http2.common import Common
 from services.edge.http2.lasting import LAST_CALL, LEAVING, LINGER, Lasting
 from services.edge.http2.stream import Stream
-from services.edge.link import link_of
 
 if TYPE_CHECKING:
     from services.edge.listener import Listener

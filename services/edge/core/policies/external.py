@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from proto.policies import ExternalAuth
-from services.edge.access.headers import escaped, header
 from services.edge.core.asked import Asked
 from services.edge.core.asked_values import filled
 from services.edge.core.edits import ResponseEdit, clean, edit_request, line, request_edit, response_edit, without
+from services.edge.core.header_reads import escaped, header
 from services.edge.core.outcomes import Answer, Ask, Check, Outcome, Pass
 from services.edge.core.plan import Forward
 from services.edge.core.policies.addressed import Place, place_of

@@ -16,13 +16,13 @@ from services.contract.variables.registry import VARIABLES
 from services.edge.access.blocks import Blocks
 from services.edge.access.clock import Times, common_log_time, iso_time, syslog_time
 from services.edge.access.escape import ESCAPES
-from services.edge.access.headers import cookie, header
 from services.edge.access.outlet import Direct, File, pieces
 from services.edge.access.rows import Rows
 from services.edge.access.values import column_of, header_of
 from services.edge.access.writer import Writer
+from services.edge.core.header_reads import cookie, header
+from services.edge.core.link import Secured
 from services.edge.core.plan import RouteLabels
-from services.edge.link import Secured
 from services.edge.strangers import AT_MOST, Strangers
 from services.edge.traffic import Record
 from tests.support.waiting import eventually

@@ -18,12 +18,12 @@ from services.edge.core.course import Course, Onward
 from services.edge.core.edits import request_edit, response_edit
 from services.edge.core.forwarded import client_facts
 from services.edge.core.generation import Generation
+from services.edge.core.link import NO_LINK
 from services.edge.core.outcomes import Answer, Ask, Check, Outcome, Pass
 from services.edge.core.phases import PHASES, Phase
 from services.edge.core.plan import NO_LABELS, Forward, Policed, Redirect, Respond, plan
 from services.edge.core.prepared import prepare
 from services.edge.core.request_head import read_block
-from services.edge.link import NO_LINK
 
 HOST = "a.example"
 

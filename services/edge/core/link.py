@@ -1,9 +1,11 @@
-"""What log lines say of a client's connection, put down once when it is made."""
+"""A client's connection as requests, log lines and templates tell of it, put down once when it is made.
+
+Pure: asks whatever carries the connection, and holds on to nothing of it but its TLS object.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -71,7 +73,14 @@ class Link(Struct, frozen=True, gc=False):
 NO_LINK = Link()
 
 
-def link_of(transport: asyncio.BaseTransport, tls: bool) -> Link:
+class Carrier(Protocol):
+    """What carries a connection: a transport of asyncio, or one of ours."""
+
+    def get_extra_info(self, name: str) -> Any:
+        """What is known of the connection under ``name``; None: nothing."""
+
+
+def link_of(transport: Carrier, tls: bool) -> Link:
     """The link of a connection that has just been made (over TLS: whose handshake is done)."""
     peer = transport.get_extra_info("peername") or ("", 0)
     own = transport.get_extra_info("sockname") or ("", 0)
