@@ -232,6 +232,25 @@ class Records(asyncio.BufferedProtocol):
             return
         self._transport.write(self._outgoing.read())
 
+    def write_last(self, data: bytes) -> None:
+        """Encrypt and send, together with close_notify: nothing may follow but the end. One write less than apart, and
+        one look less of the peer."""
+        if self._shut or len(data) > PIECE:
+            self.write(data)
+            return
+        tls = self._object
+        assert tls is not None
+        self._shut = True
+        self._held = 0
+        try:
+            tls.write(data)
+            with suppress(ssl.SSLError):  # the peer's own goodbye is not waited for
+                tls.unwrap()
+        except ssl.SSLError:
+            self._transport.abort()
+            return
+        self._transport.write(self._outgoing.read())
+
     def _encrypted(self, tls: ssl.SSLObject | AskedConnection, data: memoryview) -> list[bytes]:
         """Many records, made a few at a time. Raises SSLError."""
         records = []

@@ -7,7 +7,7 @@ adds that.
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from services.edge.buffering import Upload
 from services.edge.connection import BODY, IDLE, NEXT, TUNNEL, WAIT
@@ -21,6 +21,7 @@ from services.edge.own_answers import Answering
 
 if TYPE_CHECKING:
     from services.edge.listener import Listener
+    from services.edge.records import Records
 
 
 class Responding(Answering):
@@ -71,7 +72,10 @@ class Responding(Answering):
             self._chunked_out = self._owes = True
         exchange.head_sent = len(written.data)
         data = written.data + (frame(body) if written.chunked and body else body)
-        self.transport.write(data)
+        if complete and not written.persistent and not written.chunked and self._listener.tls:
+            cast("Records", self.transport).write_last(data)
+        else:
+            self.transport.write(data)
         return len(data)
 
     def body(self, data: bytes) -> int:
