@@ -56,6 +56,15 @@ def test_scalars_are_those_of_kubectl() -> None:
     }
 
 
+def test_keys_are_text_as_kubectl_makes_them() -> None:
+    (found,) = read_yaml(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: tcp-services}\n"
+        "data: {9000: 'shop/queue:amqp', 0x50: a, true: b, 1.5: c, 2.0: d, 'x': e}\n"
+    ).found
+    assert isinstance(found.value, ConfigMap)
+    assert found.value.data == {"9000": "shop/queue:amqp", "80": "a", "true": "b", "1.5": "c", "2": "d", "x": "e"}
+
+
 INGRESS = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: web\n"
 
 
@@ -73,9 +82,24 @@ INGRESS = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: w
         (
             INGRESS + "  annotations:\n    a: 'x'\n    nginx.ingress.kubernetes.io/use-regex: true\n",
             7,
-            "metadata.annotations[*]: expected `text | null`, got `bool`: put the value in quotes",
+            "metadata.annotations[nginx.ingress.kubernetes.io/use-regex]: "
+            "expected `text | null`, got `bool`: put the value in quotes",
             ObjectKey("ingress", "default", "web"),
         ),
+        (
+            INGRESS + "  annotations:\n    a: null\n    b: 4\n    c: x\n    d: true\n",
+            7,
+            "metadata.annotations[b]: expected `text | null`, got `int`: put the value in quotes, and those of d",
+            ObjectKey("ingress", "default", "web"),
+        ),
+        (
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata:\n  ~: x\n",
+            4,
+            "data: a key that is no text",
+            None,
+        ),
+        ("{{- if .Values.on }}\nkind: Ingress\n{{- end }}\n", 1, "a template, which `helm template` makes", None),
+        ('kind: Ingress\nmetadata:\n  name: {{ include "x" . }}\n', 3, "a template, which `helm template`", None),
         (
             INGRESS + "spec:\n  rules:\n  - host: a\n  - host: b\n    http: {paths: [{path: 5}]}\n",
             9,

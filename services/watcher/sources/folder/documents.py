@@ -167,7 +167,7 @@ def _read(item: Any) -> list[Value]:
     try:
         parsed = msgspec.convert(_with_namespace(kind, item), type_)
     except msgspec.ValidationError as error:
-        path, reason = _explain(str(error))
+        path, reason = _explain(str(error), item)
         raise _RejectedError(reason, path, key) from None
     try:
         values = _trim(parsed)
@@ -239,21 +239,39 @@ def _trim(parsed: manifest.Manifest) -> list[Value]:
             return []
 
 
-_PLACE: Final = re.compile(r"(?P<what>.*) - at `(?P<key>key in )?\$(?P<path>.*)`", re.DOTALL)
+_PLACE: Final = re.compile(r"(?P<what>.*) - at (?P<key>`key` in )?`\$(?P<path>.*)`", re.DOTALL)
 _STEP: Final = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+|\.\.\.)\]")
 
 
-def _explain(message: str) -> tuple[Path, str]:
-    """The path that a decoding error names, and the error in the words of manifests."""
+def _explain(message: str, item: dict[str, Any]) -> tuple[Path, str]:
+    """The path that a decoding error of ``item`` names, and the error in the words of manifests."""
     match = _PLACE.fullmatch(message)
     if match is None:
         return (), message
-    steps = [step[1] or (int(step[2]) if step[2].isdigit() else step[2]) for step in _STEP.finditer(match["path"])]
-    shown = match["path"].lstrip(".").replace("[...]", "[*]")
+    steps: Path = tuple(
+        step[1] or (int(step[2]) if step[2].isdigit() else step[2]) for step in _STEP.finditer(match["path"])
+    )
+    shown, others = match["path"].lstrip("."), []
+    if "..." in steps:
+        steps, others = _keyed(steps, item)
+        shown = shown.replace("[...]", f"[{steps[-1]}]")
     reason = match["what"].replace("Expected `", "expected `").replace("str", "text")
+    if match["key"]:
+        return steps, f"{shown}: a key that is no text"
     if "expected `text" in reason:
         reason += ": put the value in quotes"
-    return tuple(steps), f"{shown}: {reason}"
+    also = f", and those of {', '.join(others)}" if others else ""
+    return steps, f"{shown}: {reason}{also}"
+
+
+def _keyed(steps: Path, item: Any) -> tuple[Path, list[str]]:
+    """``steps`` up to the key under which the first value is that is not text, in place of the dots that the decoder
+    has for it; and the keys of the others."""
+    before = steps[: steps.index("...")]
+    for step in before:
+        item = item[step]
+    wrong = [str(key) for key, value in item.items() if not isinstance(value, str | None)]
+    return ((*before, wrong[0]), wrong[1:]) if wrong else (before, [])
 
 
 def _shape(value: Any) -> str:

@@ -28,7 +28,22 @@ class YamlError(ValueError):
 
 
 class _Loader(yaml.CSafeLoader):
-    """The safe loader with the scalars of manifests."""
+    """The safe loader with the scalars of manifests, and with keys that are text: ``9000: ns/service:80`` means what it
+    means to kubectl, which makes JSON of everything."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping, its numbers and truth values among the keys as JSON has them."""
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        if all(type(key) is str for key in mapping):
+            return mapping
+        return {_key(key): value for key, value in mapping.items()}
+
+
+def _key(key: Any) -> Any:
+    """``key`` as sigs.k8s.io/yaml writes it; what that knows no text for stays, and is named where it is read."""
+    if isinstance(key, bool):
+        return "true" if key else "false"
+    return str(key).removesuffix(".0") if isinstance(key, int | float) else key
 
 
 _Loader.yaml_implicit_resolvers = {}
@@ -47,6 +62,7 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
 _Loader.yaml_implicit_resolvers.setdefault("", []).append(("tag:yaml.org,2002:null", re.compile(r"^$")))
 
+_TEMPLATE: Final = re.compile(r"\{\{-?\s*(?:[.$]|/\*|(?:if|else|end|range|with|define|include|template|toYaml|tpl)\b)")
 _ALIAS: Final = re.compile(r"(?:^|[\s\[{,:-])\*[^\s\[\]{},]+")
 
 
@@ -59,10 +75,15 @@ def load(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         reason = " ".join(part for part in (error.context, error.problem) if part)
-        raise YamlError(mark.line + 1 if mark else 1, f"not YAML: {reason}") from None
+        raise YamlError(mark.line + 1 if mark else 1, f"not YAML: {reason}{_of_a_template(text)}") from None
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise YamlError(_line_of_character(text, error), f"not YAML: {reason}") from None
+
+
+def _of_a_template(text: str) -> str:
+    """What else is to be said of text that is not YAML."""
+    return "; it is a template, which `helm template` makes a manifest of" if _TEMPLATE.search(text) else ""
 
 
 def _line_of_character(text: str, error: Exception) -> int:
@@ -102,9 +123,4 @@ def _child(node: yaml.Node | None, step: str | int) -> tuple[int, yaml.Node] | N
         for key, value in node.value:
             if key.value == step:
                 return key.start_mark.line + 1, value
-        if step == "..." and node.value:
-            # The decoder does not say under which key: the first value that is not text is the one it met.
-            for key, value in node.value:
-                if value.tag != "tag:yaml.org,2002:str":
-                    return key.start_mark.line + 1, value
     return None
