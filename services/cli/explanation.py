@@ -33,12 +33,13 @@ from services.edge.core.policies.tracing import Identifiers
 from services.edge.core.prepared import Prepared, prepare
 from services.edge.core.request_head import RefusedError
 from services.edge.core.whole_head import read_head
+from services.runtime.version import software
 
 IDENTIFIERS: Final = bytes.fromhex("a" * 32 + "b" * 16)
 """Of a trace and a span, as they stand in an explanation."""
 REQUEST_ID: Final = b"<32 hexadecimal digits>"
 ANY_HOST: Final = "(any host)"
-_MACHINE: Final = Machine("here", 0)
+_MACHINE: Final = Machine("here", 0, software())
 _BY_NAME: Final = {phase.name: phase for phase in PHASES}
 
 

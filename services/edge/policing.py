@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 from collections.abc import Awaitable
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from services.edge.choosing import ended
 from services.edge.clients import Client
-from services.edge.core.asked import Asked, Machine
+from services.edge.core.asked import Asked
 from services.edge.core.choices import ByLatency
 from services.edge.core.course import Course, Onward
 from services.edge.core.edited_heads import edited_request, edited_response
@@ -39,7 +37,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-MACHINE: Final = Machine(socket.gethostname(), os.getpid())
 _NONE: Final[frozenset[int]] = frozenset()
 _NO_BACKEND: Final = Answer(404)
 """What stands for an error backend that cannot serve: nginx's own default backend."""
@@ -103,7 +100,7 @@ class Policing:
             policed.labels,
             facts,
             exchange.link,
-            MACHINE,
+            serving.machine,
             minor=exchange.minor,
             request_id=exchange.request_id,
             started=exchange.started,

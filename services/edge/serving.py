@@ -7,6 +7,8 @@ Must not know where generations come from.
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Coroutine
 from email.utils import formatdate
 from pathlib import Path
@@ -18,6 +20,7 @@ from services.edge.authorities import Authorities
 from services.edge.client_rates import ClientRates
 from services.edge.contexts import Contexts
 from services.edge.copies import Copies
+from services.edge.core.asked import Machine
 from services.edge.core.generation import Generation
 from services.edge.deadlines import Deadlines
 from services.edge.defects import Defects
@@ -37,6 +40,7 @@ from services.edge.streams.ledger import Ledger
 from services.edge.tracing.tracing import Tracing
 from services.edge.traffic import Traffic
 from services.edge.verdicts import Verdicts
+from services.runtime.version import software
 
 SERIES_AT_MOST: Final = 20_000
 """Series of metrics beyond which those of hosts that are gone are dropped."""
@@ -60,6 +64,7 @@ class Serving:
         limits: LimitOptions = DEFAULT_LIMITS,
     ) -> None:
         self.loop = loop
+        self.machine = Machine(socket.gethostname(), os.getpid(), software())
         self.generation: Generation | None = None
         self.newest: Generation | None = None
         self._refusing = False

@@ -28,10 +28,11 @@ _cookie = lru_cache(1024)(cookie)
 
 
 class Machine(Struct, frozen=True, gc=False):
-    """What values say of the machine."""
+    """What values say of the machine, the worker's process and the program."""
 
     hostname: str
     pid: int
+    version: str
 
 
 class Asked:

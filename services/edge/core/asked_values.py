@@ -17,7 +17,6 @@ from services.edge.core.link import Link
 from services.edge.core.plan import without_port
 from services.edge.core.request_head import NO_HOST
 from services.edge.core.shown_certificates import OF_LINK
-from services.runtime.version import software
 
 Value = Callable[[Asked], str]
 
@@ -133,7 +132,7 @@ _VALUES: Final[dict[str, Value]] = {
     "is_args": lambda asked: "?" if asked.query else "",
     "location_path": lambda asked: asked.labels.path,
     "namespace": lambda asked: asked.labels.namespace,
-    "nginx_version": lambda _asked: software(),
+    "nginx_version": lambda asked: asked.machine.version,
     "opentelemetry_context_traceparent": _trace_context,
     "opentelemetry_span_id": lambda asked: "" if asked.trace is None else asked.trace.span_id.hex(),
     "opentelemetry_trace_id": lambda asked: _trace_id(asked) if asked.trace is None else asked.trace.trace_id.hex(),

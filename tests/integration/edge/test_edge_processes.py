@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from proto.codec import record_of
-from proto.policies import RateLimit
+from proto.policies import Decorations, RateLimit
 from proto.reports import RoleStatus
 from proto.resources import Forward, PathMatch, Route, VirtualHost
 from proto.signing import format_key, key_id_of
@@ -110,15 +110,17 @@ async def test_what_an_edge_says_of_itself(tmp_path: Path, nats: NatsServer, pub
 
 async def test_workers_count_clients_together(tmp_path: Path, nats: NatsServer, publisher: Publisher) -> None:
     limit = RateLimit(per_minute=1, burst=9)
-    action = Route(PathMatch("prefix", "/"), Forward("default/echo:80"), (limit,), "default/test", "/")
+    who = Decorations(always=(("X-Worker", "$pid"),))
+    action = Route(PathMatch("prefix", "/"), Forward("default/echo:80"), (limit, who), "default/test", "/")
     limited = record_of("a.example.com", VirtualHost("a.example.com", routes=(action,)))
     async with endpoint("pod") as pod:
         await publisher.start(limited, upstream("default/echo:80", pod.port))
         async with edge_processes(tmp_path / "edge", nats.url, "e1", 2) as edge:
             await edge.start_ready()
             await edge.serves(1, 1)
-            statuses = [(await edge.ask("a.example.com")).status for _ in range(30)]
-            assert statuses == [200] * 10 + [503] * 20
+            answers = [await edge.ask("a.example.com") for _ in range(30)]
+            assert [answer.status for answer in answers] == [200] * 10 + [503] * 20
+            assert {int(answer.headers["x-worker"]) for answer in answers[:10]} <= set(await edge.worker_pids())
             for worker in await edge.worker_pids():  # one after the other, so that one always serves
                 os.kill(worker, signal.SIGKILL)
                 await eventually(lambda gone=worker: gone not in edge.children())

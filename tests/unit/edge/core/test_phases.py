@@ -57,7 +57,7 @@ def asked(table: Generation, target: str = "/", *lines: str, https: bool = False
         labels,
         facts,
         NO_LINK,
-        Machine("box", 7),
+        Machine("box", 7, "1.2"),
         minor=1,
         request_id=b"id",
         started=0.0,
