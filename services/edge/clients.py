@@ -84,7 +84,7 @@ class Interceptor(Protocol):
     def intercepted(self) -> frozenset[int]:
         """The statuses of those that are replaced, for now."""
 
-    def intercept(self, status: int) -> None:
+    def intercept(self, head: ResponseHead) -> None:
         """One came and was thrown away: see to another."""
 
 

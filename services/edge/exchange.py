@@ -219,7 +219,7 @@ class Exchange(Sending):
             self.answered_at = now
             self.upstream_status = self.status = status = head.status
             self.upstream_length = len(body)
-            if status >= 400 and self._is_replaced(status, complete):
+            if status >= 400 and self._is_replaced(head, complete):
                 return
             self._head = b""
             if self._serving.traffic.wants_answers:
@@ -234,14 +234,15 @@ class Exchange(Sending):
         except Exception as error:
             self.defect(error)
 
-    def _is_replaced(self, status: int, complete: bool) -> bool:
+    def _is_replaced(self, head: ResponseHead, complete: bool) -> bool:
         """Whether the client gets another response, be it of another endpoint, instead of an error."""
+        status = head.status
         if self._forward.proxying.next_on_status and self._passed_over(status, complete):
             return True
         interceptor = self.interceptor
         if interceptor is not None and status in interceptor.intercepted and self.request_sent:
             self._throw_away(status, complete)
-            interceptor.intercept(status)
+            interceptor.intercept(head)
             return True
         return False
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Final, Protocol
@@ -18,7 +19,7 @@ from services.edge.core.asked import Asked
 from services.edge.core.choices import ByLatency
 from services.edge.core.course import Course, Onward
 from services.edge.core.edited_heads import edited_request, edited_response
-from services.edge.core.edits import edit_request
+from services.edge.core.edits import ResponseEdit, edit_request
 from services.edge.core.fallback import for_error
 from services.edge.core.http2.events import Fields
 from services.edge.core.outcomes import Answer, Ask
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _NONE: Final[frozenset[int]] = frozenset()
-_NO_BACKEND: Final = Answer(404)
-"""What stands for an error backend that cannot serve: nginx's own default backend."""
+_NO_NAMES: Final[frozenset[bytes]] = frozenset()
+_challenges = re.compile(rb"^www-authenticate:[^\n]*+\n", re.IGNORECASE | re.MULTILINE).findall
 
 
 class Patient(Client, Protocol):
@@ -60,6 +61,7 @@ class Policing:
     """See the module. ``course`` knows what the phases said. One per request; ``close`` when that is over."""
 
     __slots__ = (
+        "_challenges",
         "_client",
         "_closed",
         "_exchange",
@@ -90,6 +92,7 @@ class Policing:
         self.prepared = prepared
         self._closed = False
         self._replaced = False
+        self._challenges = b""
         self._packer: Packer | None = None
         self._timed: ByLatency | None = None
         self._task: asyncio.Task[None] | None = None
@@ -176,7 +179,7 @@ class Policing:
 
     def _act(self, said: Answer | Onward | None) -> None:
         if isinstance(said, Answer):
-            if not self._replaces(said.status):
+            if not self._replaces(said.status, said.lines):
                 self._client.answer(said)
         elif said is not None:
             choice = said.forward.choice
@@ -210,18 +213,21 @@ class Policing:
         errors = self.course.policed.errors
         return _NONE if errors is None or self._replaced or not errors.endpoints else errors.statuses
 
-    def intercept(self, status: int) -> None:
+    def intercept(self, head: ResponseHead) -> None:
         """An endpoint answered with a status that is to be replaced; its response is thrown away."""
-        self._replaces(status)
+        self._replaces(head.status, head.passed)
 
-    def _replaces(self, status: int) -> bool:
+    def _replaces(self, status: int, lines: bytes = b"") -> bool:
+        """Whether another answer comes instead. ``lines``: headers of the one that is thrown away; how a client is to
+        log in is said all the same (nginx: ``error_page`` keeps that of a 401)."""
         errors = self.course.policed.errors
         if errors is None or self._replaced or status not in errors.statuses:
             return False
         self._replaced = True
+        self._challenges = b"".join(_challenges(lines)) if status == 401 else b""
         asked = self.course.asked
         if isinstance(errors.backend, Respond) or not asked.generation.has_endpoints(errors.backend.upstream):
-            self._client.answer(_NO_BACKEND)
+            self._client.answer(Answer(404, lines=self._challenges))  # nginx's own default backend
             return True
         head = self._head(Onward(errors.backend, () if asked.trace is None else (asked.trace.edit,)))
         head = for_error(head, status, asked.target, asked.labels, asked.authority)
@@ -242,6 +248,8 @@ class Policing:
         return self._out.respond(packer.head, packer.end(body) if complete else packer.pack(body), complete)
 
     def _dressed(self, head: ResponseHead) -> ResponseHead:
+        if self._challenges and not _challenges(head.passed):
+            head = edited_response(head, (ResponseEdit(_NO_NAMES, self._challenges),))
         return edited_response(head, self.course.of_endpoint()) if self.course.dresses else head
 
     def body(self, data: bytes) -> int:
