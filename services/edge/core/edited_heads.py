@@ -5,7 +5,6 @@ Pure. What is remembered is bounded, and found by all that it was made of, so th
 
 from __future__ import annotations
 
-import secrets
 from functools import lru_cache
 from typing import Final
 
@@ -16,8 +15,8 @@ _REMEMBERED: Final = 256
 """Heads of each kind."""
 _SMALL: Final = 2048
 """Bytes of one that is remembered, at most."""
-_ID: Final = secrets.token_hex(32).encode()
-"""Stands for a request's id in what is remembered: nobody can send it."""
+_ID: Final = b"\0request-id\0"
+"""Stands for a request's id in what is remembered: no head that was let in has a NUL."""
 
 
 def edited_request(
