@@ -106,10 +106,14 @@ class Hub:
         others = {progress.error for progress in self._kinds.values()}  # a folder has the trouble of all kinds
         self._kinds[kind].error = error
         if error and error not in others:
-            _log.warning("%s: %s: %s", self._source, kind, error)
+            _log.warning("%s: %s", self._whose(kind), error)
         elif not error and before not in others:
-            _log.info("%s: %s: works again", self._source, kind)
+            _log.info("%s: works again", self._whose(kind))
         self._settle()
+
+    def _whose(self, kind: Kind) -> str:
+        """What a line of the log is about: a folder is one thing, of a cluster each kind is asked for alone."""
+        return self._source if self._source == "folder" else f"{self._source}: {kind}"
 
     def heard(self, kind: Kind) -> None:
         """See ``Sink``."""

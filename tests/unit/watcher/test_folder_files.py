@@ -93,6 +93,29 @@ def test_the_first_file_by_path_wins_and_the_other_is_named() -> None:
     assert found == {"a.yaml": (), "b.yaml": ()}
 
 
+def test_a_file_that_moved_is_no_second_one() -> None:
+    folder = Folder()
+    folder.put("b.yaml", service("x", 81).encode())
+    ports(folder)
+    folder.put("c.yaml", service("x", 82).encode())
+    changed, found = folder.changes(away={"b.yaml"})
+    assert [value.ports[0].port for _, value in changed if isinstance(value, Service)] == [82]
+    assert found == {"b.yaml": (), "c.yaml": ()}
+    folder.drop("b.yaml")
+    assert folder.changes() == ([], {"b.yaml": (), "c.yaml": ()})
+
+
+def test_a_file_that_came_back_counts_again() -> None:
+    folder = Folder()
+    folder.put("b.yaml", service("x", 81).encode())
+    folder.put("c.yaml", service("x", 82).encode())
+    folder.changes(away={"b.yaml"})
+    folder.put("b.yaml", service("x", 81).encode())
+    changed, found = folder.changes()
+    assert [value.ports[0].port for _, value in changed if isinstance(value, Service)] == [81]
+    assert [each.code for each in found["c.yaml"]] == ["manifest-duplicate"]
+
+
 def test_within_a_file_the_first_document_wins() -> None:
     folder = Folder()
     folder.put("a.yaml", f"{service('x', 80)}---\n{service('x', 81)}".encode())

@@ -120,20 +120,22 @@ def test_trouble_is_said_once_and_ends() -> None:
     assert bench.source().synced
 
 
-def test_trouble_of_all_kinds_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_trouble_of_all_kinds_is_one_line_that_names_none(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench("folder")
+    bench.list_all()
+    with caplog.at_level("INFO"):
+        for error in ("/x does not exist", "/x is gone", ""):
+            for kind in OBJECT_KINDS:
+                bench.hub.trouble(kind, error)
+    assert caplog.messages == ["folder: /x does not exist", "folder: /x is gone", "folder: works again"]
+
+
+def test_trouble_of_a_cluster_names_the_kind(caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench()
     bench.list_all()
     with caplog.at_level("INFO"):
-        for error in ("the folder does not exist", "the folder is gone", ""):
-            for kind in OBJECT_KINDS:
-                bench.hub.trouble(kind, error)
         bench.hub.trouble("secret", "403 forbidden")
-    assert [record.message.rpartition(": ")[2] for record in caplog.records] == [
-        "the folder does not exist",
-        "the folder is gone",
-        "works again",
-        "403 forbidden",
-    ]
+    assert caplog.messages == ["kubernetes: secret: 403 forbidden"]
 
 
 def test_a_watcher_that_starts_keeps_what_the_bus_knows_to_be_listed() -> None:

@@ -251,7 +251,8 @@ def _explain(message: str, item: dict[str, Any]) -> tuple[Path, str]:
     steps: Path = tuple(
         step[1] or (int(step[2]) if step[2].isdigit() else step[2]) for step in _STEP.finditer(match["path"])
     )
-    shown, others = match["path"].lstrip("."), []
+    shown = match["path"].lstrip(".")
+    others: list[str] = []
     if "..." in steps:
         steps, others = _keyed(steps, item)
         shown = shown.replace("[...]", f"[{steps[-1]}]")

@@ -6,6 +6,8 @@ When two files hold the same object, the first by path wins, and both are named.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -54,6 +56,7 @@ class Folder:
         self._default_class: str | None = None
         self._touched: set[ObjectKey] = set()
         self._reported: set[str] = set()
+        self._away: frozenset[str] = frozenset()
 
     @property
     def files(self) -> frozenset[str]:
@@ -96,8 +99,13 @@ class Folder:
             for key in old.objects:
                 self._claim(key, file, None)
 
-    def changes(self) -> tuple[list[tuple[ObjectKey, Value | None]], dict[str, tuple[Diagnostic, ...]]]:
-        """What changed since the last call: objects (None: gone) in a steady order, and the findings of each file."""
+    def changes(
+        self, away: Collection[str] = ()
+    ) -> tuple[list[tuple[ObjectKey, Value | None]], dict[str, tuple[Diagnostic, ...]]]:
+        """What changed since the last call: objects (None: gone) in a steady order, and the findings of each file.
+        ``away``: files that are not there just now; what they held stays, but where another file says it too they are
+        taken for moved."""
+        self._away = frozenset(away)
         changed: list[tuple[ObjectKey, Value | None]] = []
         self._follow_default_class()
         for key in sorted(self._touched):
@@ -108,7 +116,7 @@ class Folder:
                     del self._current[key]
                     changed.append((key, None))
                 continue
-            value = self._with_class(claims[min(claims)].value)
+            value = self._with_class(claims[self._winner(claims)].value)
             if before != value:
                 self._current[key] = value
                 changed.append((key, value))
@@ -121,7 +129,9 @@ class Folder:
         default classes make none (Kubernetes: the newest, but a folder knows no age)."""
         if not any(key.kind == "ingressclass" for key in self._touched):
             return
-        classes = (claims[min(claims)].value for key, claims in self._claims.items() if key.kind == "ingressclass")
+        classes = (
+            claims[self._winner(claims)].value for key, claims in self._claims.items() if key.kind == "ingressclass"
+        )
         names = [value.name for value in classes if isinstance(value, IngressClass) and value.is_default]
         default = names[0] if len(names) == 1 else None
         if default != self._default_class:
@@ -179,6 +189,10 @@ class Folder:
         # Whoever shared the object with this file is to be reported anew.
         self._reported.update(claims)
 
+    def _winner(self, claims: Collection[str]) -> str:
+        """The file whose word on an object counts."""
+        return min(claims, key=lambda file: (file in self._away, file))
+
     def _findings(self, file: str) -> tuple[Diagnostic, ...]:
         known = self._files.get(file)
         if known is None:
@@ -186,7 +200,7 @@ class Folder:
         shared = []
         for key, placed in known.objects.items():
             claims = self._claims[key]
-            if len(claims) > 1 and (winner := min(claims)) != file:
+            if len(claims) > 1 and file not in self._away and (winner := self._winner(claims)) != file:
                 shared.append(_twice(file, key, placed, winner, claims[winner]))
         return known.mistakes + tuple(shared[:MAX_MISTAKES])
 

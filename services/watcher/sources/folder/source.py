@@ -156,7 +156,7 @@ class FolderSource:
 
     def _report(self, observed_at: float, *, relisted: bool) -> bool:
         """Tell what changed; whether objects are gone because ``relisted`` lacks them."""
-        changed, findings = self._folder.changes()
+        changed, findings = self._folder.changes(self._away)
         if changed:
             self._sink.changed(
                 [Change(key, value, observed_at, relisted=relisted and value is None) for key, value in changed]
