@@ -16,7 +16,9 @@ from tests.cases.semantics import Case
 from tests.cases.world import world
 from tests.support.named_tests import ROOT, is_there
 
-FILES = tuple(Path(__file__).parent / name for name in ("contract_vectors.yaml", "more_vectors.yaml"))
+FILES = tuple(
+    Path(__file__).parent / name for name in ("contract_vectors.yaml", "more_vectors.yaml", "policy_vectors.yaml")
+)
 PREFIX = "nginx.ingress.kubernetes.io/"
 HOST = "h.example"
 TYPES = {"P": "Prefix", "E": "Exact", "I": "ImplementationSpecific"}
@@ -27,7 +29,7 @@ ELSEWHERE = {
     "V39": "tests/unit/compiler/core/test_contract_vectors.py::test_vector",
 }
 """Vectors that need a clock, a server of their own, or objects that stand nowhere in a world of one namespace."""
-NUMBER = re.compile(r"[VQM]\d+")
+NUMBER = re.compile(r"[VQMP]\d+")
 ASKED = re.compile(r"(?:([A-Z]+) )?(?:(https?) )?(?:([A-Za-z0-9_.:-]+) )?(/.*)")
 KNOWN = {"ingresses", "asked", "headers", "configmap", "objects", "missing Secrets", "flags"}
 

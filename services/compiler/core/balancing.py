@@ -8,6 +8,9 @@ from __future__ import annotations
 from proto.policies import Affinity, Balancing, Policy
 from services.contract.annotations.settings import AnnotationSettings
 
+_SUBSET = 3
+"""How many endpoints a group of a hash has that the Ingress does not say, or says 0 of."""
+
 
 def affinity_of(settings: AnnotationSettings) -> list[Policy]:
     """The affinity of its routes, if there is one."""
@@ -32,6 +35,7 @@ def affinity_of(settings: AnnotationSettings) -> list[Policy]:
 def balancing_of(settings: AnnotationSettings) -> Balancing | None:
     """How the endpoints of the Upstreams take turns for which it speaks; None: it says nothing."""
     if settings.upstream_hash_by:
-        group = max(1, settings.upstream_hash_by_subset_size) if settings.upstream_hash_by_subset else 0
+        size = max(1, settings.upstream_hash_by_subset_size or _SUBSET)
+        group = size if settings.upstream_hash_by_subset else 0
         return Balancing(hash_by=settings.upstream_hash_by, group=group)
     return Balancing(settings.load_balance) if settings.load_balance else None

@@ -1,7 +1,7 @@
 """Canaries of one host: which Upstream takes some requests of which path.
 
 Pure. Owns where a canary finds its path (contract section 1.10): the same host, path and pathType of another Ingress
-that leads elsewhere; one canary for each. Must not know routes.
+that leads elsewhere (ImplementationSpecific is Prefix, section 1.3); one canary for each. Must not know routes.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def attach_canaries(
     """Give ``locations`` of ``host`` their canaries, which are in order; those without effect are named."""
     if not canaries:
         return
-    places = {(location.path, location.kind): location for location in locations}
+    places = {(location.path, location.exact): location for location in locations}
     for claim in canaries:
         for path in claim.hosts[host].paths:
-            location = places.get((path.path, path.kind))
+            location = places.get((path.path, path.exact))
             if location is None or not location.upstream:
                 findings.append(_nobody(host, claim, path))
             elif location.upstream == path.upstream:

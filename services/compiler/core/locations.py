@@ -19,11 +19,11 @@ class Location:
     """A path of a host. ``claim``: whose it is, None for the root of a catch-all that nobody declared.
 
     ``upstream``: where it leads, empty for the default backend. ``synthetic``: nobody declared this path.
-    ``bare``: rewrites and redirects of its Ingress do not hold here. ``field``: where the Ingress says so. ``kind``:
-    the pathType. ``canary``: which other Upstream takes some of its requests.
+    ``bare``: rewrites and redirects of its Ingress do not hold here. ``field``: where the Ingress says so.
+    ``canary``: which other Upstream takes some of its requests.
     """
 
-    __slots__ = ("bare", "canary", "claim", "exact", "field", "kind", "path", "synthetic", "upstream")
+    __slots__ = ("bare", "canary", "claim", "exact", "field", "path", "synthetic", "upstream")
 
     def __init__(
         self,
@@ -35,7 +35,6 @@ class Location:
         synthetic: bool = False,
         bare: bool = False,
         field: str = "",
-        kind: str = "Prefix",
     ) -> None:
         self.path = path
         self.exact = exact
@@ -44,7 +43,6 @@ class Location:
         self.synthetic = synthetic
         self.bare = bare
         self.field = field
-        self.kind = kind
         self.canary: Canary | None = None
 
     @property
@@ -73,9 +71,7 @@ def locations_of(
         for path in claim.hosts[host].paths:
             holder = taken.get((path.path, path.exact))
             if holder is None:
-                location = Location(
-                    path.path, exact=path.exact, claim=claim, upstream=path.upstream, field=path.field, kind=path.kind
-                )
+                location = Location(path.path, exact=path.exact, claim=claim, upstream=path.upstream, field=path.field)
                 taken[path.path, path.exact] = location
                 locations.append(location)
             elif holder.synthetic:
@@ -121,7 +117,6 @@ def _declare(root: Location, claim: Claim, path: ClaimedPath) -> None:
     root.synthetic = False
     root.bare = False
     root.field = path.field
-    root.kind = path.kind
 
 
 def _conflict(host: str, claim: Claim, path: ClaimedPath, holder: Location) -> Diagnostic:

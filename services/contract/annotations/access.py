@@ -106,6 +106,7 @@ CLIENT_CERTIFICATES: Final = (
         type="bool",
         default="false",
         scope="host",
+        on_failure="reject",
         state="honoured",
         doc="The Service gets the client certificate in the header `ssl-client-cert`.",
     ),

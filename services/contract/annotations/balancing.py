@@ -91,6 +91,7 @@ BALANCING: Final = (
         type="bool",
         default="false",
         scope="upstream",
+        on_failure="reject",
         state="honoured",
         doc="The hash chooses a group of endpoints, and chance one of it.",
     ),
@@ -99,8 +100,9 @@ BALANCING: Final = (
         type="int",
         default="3",
         scope="upstream",
+        on_failure="reject",
         state="honoured",
-        doc="How large such a group is.",
+        doc="How large such a group is; 0 is 3.",
     ),
     Annotation(
         name="affinity",

@@ -38,7 +38,6 @@ def no_origins(text: str) -> tuple[str, ...]:
 
 def parse_methods(text: str) -> str:
     """Methods with commas between, as they stand."""
-    text = text.strip()
     if _METHODS.fullmatch(text) is None:
         raise MalformedError("is no list of methods")
     return text
@@ -46,7 +45,6 @@ def parse_methods(text: str) -> str:
 
 def parse_header_names(text: str) -> str:
     """Names of headers with commas between, as they stand."""
-    text = text.strip()
     if _NAMES.fullmatch(text) is None:
         raise MalformedError("is no list of headers")
     return text
@@ -117,10 +115,10 @@ CORS: Final = (
     ),
     Annotation(
         name="cors-max-age",
-        type="seconds",
+        type="int",
         default="1728000",
         scope="ingress",
         state="honoured",
-        doc="Seconds that a preflight's answer holds.",
+        doc="Seconds that a preflight's answer holds; -1: it is not kept.",
     ),
 )

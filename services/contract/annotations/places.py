@@ -33,10 +33,13 @@ def parse_redirect(text: str) -> str:
 
 
 def parse_temporal_redirect(text: str) -> str:
-    """Where ``temporal-redirect`` leads: the same, and it begins with http:// or https://."""
-    if not text.startswith(("http://", "https://")):
-        raise MalformedError("does not begin with http:// or https://")
-    return parse_redirect(text)
+    """Where ``temporal-redirect`` leads: the same; empty for what does not begin with http:// or https://."""
+    return "" if no_temporal_redirect(parse_redirect(text)) else text
+
+
+def no_temporal_redirect(text: str) -> tuple[str, ...]:
+    """Why an address is passed over that ``parse_redirect`` takes, as the end of a sentence about it."""
+    return () if text.startswith(("http://", "https://")) else ("does not begin with http:// or https://",)
 
 
 def parse_aliases(text: str) -> tuple[str, ...]:
@@ -60,7 +63,7 @@ def parse_aliases(text: str) -> tuple[str, ...]:
 
 def parse_statuses(text: str) -> tuple[int, ...]:
     """Statuses of errors with commas between, each once, sorted."""
-    items = [item for item in text.split(",") if item]
+    items = [item for part in text.split(",") if (item := part.strip())]
     for item in items:
         if _STATUS.fullmatch(item) is None:
             raise MalformedError(f"holds {item!r}, which is no status from 400 to 599")

@@ -18,7 +18,7 @@ from services.contract.annotations.entry import PREFIX, Annotation, Risk, Value
 from services.contract.annotations.registry import BY_FULL_NAME, REGISTRY
 from services.contract.annotations.settings import NOTHING_SET, AnnotationSettings, field_of
 from services.contract.annotations.snippets import SEARCH, WHOLE, judge_snippet
-from services.contract.annotations.values import MalformedError, parse_value, same_value
+from services.contract.annotations.values import MalformedError, parse_value, same_value, trimmed
 from services.contract.diagnostics import RAW, annotation_field, finding
 
 RISKS: Final[tuple[Risk, ...]] = ("low", "medium", "high", "critical")
@@ -124,7 +124,9 @@ class _Reader:
             return
         if text == "" or self._overruled(name, entry):
             return
-        self._judge(name, entry, text)
+        text = trimmed(entry, text)
+        if text or entry.on_failure == "deny":
+            self._judge(name, entry, text)
 
     def complete(self) -> None:
         """What is to be said of annotations that need one another: half a guard is none, so it denies."""

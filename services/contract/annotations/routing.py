@@ -6,6 +6,7 @@ from typing import Final
 
 from services.contract.annotations.entry import Annotation
 from services.contract.annotations.places import (
+    no_temporal_redirect,
     parse_aliases,
     parse_prefix,
     parse_redirect,
@@ -83,6 +84,7 @@ ROUTING: Final = (
         name="permanent-redirect-code",
         type="int",
         default="301",
+        on_failure="reject",
         state="honoured",
         doc="The status of `permanent-redirect`, 300 to 308; any other counts as 301.",
     ),
@@ -90,6 +92,7 @@ ROUTING: Final = (
         name="temporal-redirect",
         type="url",
         parse=parse_temporal_redirect,
+        passed_over=no_temporal_redirect,
         risk="medium",
         on_failure="reject",
         state="honoured",
@@ -99,6 +102,7 @@ ROUTING: Final = (
         name="temporal-redirect-code",
         type="int",
         default="302",
+        on_failure="reject",
         state="honoured",
         doc="The status of `temporal-redirect`, 300 to 307; any other counts as 302.",
     ),
@@ -115,6 +119,7 @@ ROUTING: Final = (
         name="relative-redirects",
         type="bool",
         default="false",
+        on_failure="reject",
         state="honoured",
         doc="Redirects to a path name no scheme and no host. Unset: as in the ConfigMap.",
     ),

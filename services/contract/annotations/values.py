@@ -41,6 +41,7 @@ CONDITIONS: Final = (
 _REFERENCE: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?/[a-z0-9](?:[-.a-z0-9]*[a-z0-9])?")
 _TLS_VERSIONS: Final = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 _CIPHERS: Final = re.compile(r"[-A-Za-z0-9+:_!]{1,1000}")
+_AS_THEY_STAND: Final = ("bool", "int", "count", "seconds", "snippet")
 _SERVER_NAME: Final = re.compile(r"[a-z0-9_](?:[-a-z0-9_.]*[a-z0-9_])?")
 
 
@@ -179,6 +180,11 @@ def parse_subject(text: str) -> str:
     except regex.RegexError as error:
         raise MalformedError(f"is no pattern: {error}") from None
     return text
+
+
+def trimmed(entry: Annotation, text: str) -> str:
+    """``text`` as its reader gets it: numbers and booleans as they stand, of everything else every line trimmed."""
+    return text if entry.type in _AS_THEY_STAND else parse_string(text)
 
 
 def parse_value(entry: Annotation, text: str) -> Value:

@@ -47,6 +47,11 @@ def test_a_hash_goes_before_the_rest_and_a_group_is_one_at_least() -> None:
         named("a", 1, upstream_hash_by="$uri", upstream_hash_by_subset="true", upstream_hash_by_subset_size="-1"),
     )
     assert said(compiler) == Balancing(hash_by="$uri", group=1)
+    put(
+        compiler,
+        named("a", 1, upstream_hash_by="$uri", upstream_hash_by_subset="true", upstream_hash_by_subset_size="0"),
+    )
+    assert said(compiler) == Balancing(hash_by="$uri", group=3)
 
 
 def canaries(compiler: Compiler) -> list[str]:
