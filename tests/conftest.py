@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,13 @@ from services.runtime.bus import Bus, BusOptions
 from tests.support.edges import Endpoint, endpoint
 from tests.support.nats import NatsServer, nats_server
 from tests.support.snapshots import Log, Publisher
+
+
+def pytest_configure() -> None:
+    """A shell that starts tests in the background has them ignore SIGINT, and so would what they start; some of it is
+    to end by that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
