@@ -10,7 +10,7 @@ from tests.support.processes import REPOSITORY
 
 
 def test_faults_leave_nothing_behind() -> None:
-    command = [sys.executable, "-m", "bench.soak", "--seconds", "8", "--json"]
+    command = [sys.executable, "-m", "bench.soak", "--seconds", "6", "--json"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=150)
     figures = {figure["what"]: figure for figure in json.loads(done.stdout)["figures"]}
     assert [figure for figure in figures.values() if figure["met"] is False] == [], done.stderr
