@@ -69,6 +69,9 @@ _RESOURCE_TYPES: dict[ResourceKind, type[Struct]] = {
     "settings": Settings,
     "stream": Stream,
 }
+KINDS = tuple(_RESOURCE_TYPES)
+"""The kinds of resources that are known here."""
+
 _KIND_OF_TYPE: dict[type[Struct], ResourceKind] = {type_: kind for kind, type_ in _RESOURCE_TYPES.items()}
 
 

@@ -11,8 +11,8 @@ from time import monotonic
 
 from services.edge.connection import BODY, HEAD, WAIT, Connection
 from services.edge.core import pages
-from services.edge.core.generation import own_lines
 from services.edge.core.outcomes import Answer
+from services.edge.core.own_lines import own_lines
 from services.edge.core.plan import NO_LABELS, Redirect, Respond, RouteLabels
 from services.edge.core.request_head import CHUNKED, RefusedError, RequestHeaders
 from services.edge.policing import Policing

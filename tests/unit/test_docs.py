@@ -10,6 +10,7 @@ import click
 import pytest
 
 from docs import generate
+from proto.codec import KINDS
 from services.cli.main import COMMANDS, cli
 from services.edge.options import MetricsOptions
 from services.edge.process.families import families_of
@@ -83,3 +84,8 @@ def _metrics() -> set[str]:
 def test_metrics_that_are_shown_exist(page: Path) -> None:
     shown = re.findall(r"`((?:limen|nginx_ingress_controller)_[a-z_]+)(?:\{[^`]*)?`", page.read_text())
     assert {re.sub("_(bucket|sum|count)$", "", name) for name in shown} - _metrics() == set()
+
+
+def test_the_bus_names_every_kind_of_resource() -> None:
+    told = re.findall(r"^\| `([a-z]+)` \| ", (REPOSITORY / "docs/bus.md").read_text(), re.MULTILINE)
+    assert set(KINDS) <= set(told)

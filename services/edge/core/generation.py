@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from proto.codec import DecodeError, decode_resource
+from proto.codec import KINDS, DecodeError, decode_resource
 from proto.policies import Balancing
 from proto.resources import (
     CATCH_ALL,
@@ -34,13 +34,12 @@ from services.edge.core.bound import Bound, bound_of
 from services.edge.core.forwarded import Trust, trust_of
 from services.edge.core.host_plans import plan_host
 from services.edge.core.layered import Layered
-from services.edge.core.plan import (
-    HostPlan,
-)
+from services.edge.core.own_lines import naming_of, security_line
+from services.edge.core.plan import HostPlan
 from services.edge.core.policies.response_headers import added_lines
 from services.edge.core.proxying import Proxying, proxying_of
 from services.edge.core.request_head import HeadLimits
-from services.edge.core.response_head import NAMELESS, Naming
+from services.edge.core.response_head import Naming
 from services.edge.core.streams import NONE as NO_STREAMS
 from services.edge.core.streams import Streams
 from services.edge.core.tls_options import TLSOptions, tls_options
@@ -139,7 +138,7 @@ class Generation:
     @staticmethod
     def first(records: Iterable[ResourceRecord], epoch: int, version: int, digest: bytes) -> Generation:
         """The generation that holds exactly ``records``. Raises DecodeError for unreadable settings."""
-        tables: dict[ResourceKind, dict[str, bytes]] = {kind: {} for kind in _KINDS}
+        tables: dict[ResourceKind, dict[str, bytes]] = {kind: {} for kind in KINDS}
         for record in records:
             tables.setdefault(record.kind, {})[record.name] = record.body
         bodies = {kind: Layered(table) for kind, table in tables.items()}
@@ -342,18 +341,6 @@ class Generation:
                 yield from group.routes
 
 
-_KINDS: Final[tuple[ResourceKind, ...]] = (
-    "virtualhost",
-    "routegroup",
-    "alias",
-    "upstream",
-    "certificate",
-    "credentials",
-    "settings",
-    "stream",
-)
-
-
 def _balancing_in(name: str, body: bytes | None) -> Balancing | None:
     if body is None:
         return None
@@ -372,25 +359,3 @@ def _settings_in(bodies: Bodies) -> Settings:
     decoded = decode_resource(ResourceRecord("settings", SETTINGS_NAME, body))
     assert isinstance(decoded, Settings)
     return decoded
-
-
-def own_lines(generation: Generation | None, tls: bool) -> bytes:
-    """The lines that an answer of the edge itself carries besides what every page has."""
-    if generation is None:
-        return b""
-    lines = generation.added_lines + generation.security_line if tls else generation.added_lines
-    return lines + generation.naming.own
-
-
-def naming_of(settings: Settings) -> Naming:
-    """What clients are told of who serves them (``server-tokens``, ``allow-backend-server-header``)."""
-    return Naming(b"Server: limen\r\n", settings.allow_backend_server_header) if settings.server_tokens else NAMELESS
-
-
-def security_line(settings: Settings) -> bytes:
-    """The Strict-Transport-Security line of https responses, with its CRLF; empty if there is none."""
-    if not settings.hsts:
-        return b""
-    subdomains = "; includeSubDomains" if settings.hsts_include_subdomains else ""
-    preload = "; preload" if settings.hsts_preload else ""
-    return f"Strict-Transport-Security: max-age={settings.hsts_max_age}{subdomains}{preload}\r\n".encode()

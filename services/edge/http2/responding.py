@@ -11,11 +11,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from services.edge.core import pages
-from services.edge.core.generation import Generation, own_lines
+from services.edge.core.generation import Generation
 from services.edge.core.http2 import encode_fields
 from services.edge.core.http2.errors import CANCEL, INTERNAL_ERROR, NO_ERROR
 from services.edge.core.http2.events import Fields
 from services.edge.core.http2_response import block_of
+from services.edge.core.own_lines import own_lines
 from services.edge.core.plan import RouteLabels
 from services.edge.core.response_head import ResponseHead
 from services.edge.deadlines import NEVER, Timed

@@ -7,7 +7,7 @@ import pytest
 from proto.policies import CORS, CustomHeaders, EndpointResponse, Policy, RequestHop
 from services.edge.core.course import Course, Onward
 from services.edge.core.edits import edit_request, edit_response
-from services.edge.core.generation import own_lines
+from services.edge.core.own_lines import own_lines
 from services.edge.core.plan import Forward, plan
 from tests.unit.edge.core.test_phases import asked, generation, policed, route
 

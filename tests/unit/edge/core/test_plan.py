@@ -20,7 +20,8 @@ from proto.resources import (
 )
 from proto.resources import Forward as ForwardAction
 from proto.resources import Respond as RespondAction
-from services.edge.core.generation import Generation, security_line
+from services.edge.core.generation import Generation
+from services.edge.core.own_lines import security_line
 from services.edge.core.plan import Decision, Forward, Question, Redirect, Respond, plan
 
 
