@@ -27,6 +27,8 @@ LIVE: Final = (
     "An Ingress that names this host and is not taken over is not in the snapshot; `limen status` names it.",
 )
 """What is known of a host that nobody declares, without the objects."""
+CLOSED: Final = ("This route answers 503 for what is wrong with its Ingress; `limen status` says what that is.",)
+"""The same of a route that the compiler closed."""
 HEARD_WITHIN: Final = 5.0
 """Seconds for the bus to give the newest snapshot."""
 
@@ -94,8 +96,9 @@ async def _explain(request: Request, values: dict[str, Any]) -> int:
     except DecodeError as error:
         raise click.ClickException(f"what is served cannot be read by this version: {error}") from None
     told = explain(generation, records, request)
-    if remarks != LIVE or told.host == ANY_HOST:
-        told = msgspec.structs.replace(told, remarks=remarks)
+    if remarks == LIVE and told.host != ANY_HOST:
+        remarks = CLOSED if any(each.won and each.action == "answer 503" for each in told.candidates.routes) else ()
+    told = msgspec.structs.replace(told, remarks=remarks)
     if values["as_json"]:
         click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
     else:

@@ -51,6 +51,9 @@ def _endpoints(told: Explanation) -> Iterator[str]:
     if told.gets:
         yield "the response gets"
         yield from (f"  {line}" for line in told.gets.rstrip("\r\n").split("\r\n"))
+    if told.errors:
+        yield "answers that are replaced"
+        yield f"  {told.errors}"
     if told.endpoints is not None:
         yield f"endpoints of {told.endpoints.upstream}: {len(told.endpoints.addresses)}"
         yield from (f"  {address}" for address in told.endpoints.addresses[:SHOWN_ENDPOINTS])

@@ -9,6 +9,7 @@ from services.edge.core import grammar
 from services.edge.core.course import Onward
 from services.edge.core.edits import RequestEdit, ResponseEdit
 from services.edge.core.outcomes import Answer, Outcome, Pass
+from services.edge.core.plan import CustomErrors, Respond
 from services.edge.core.policies.balancing import Draw
 from services.edge.core.policies.digests import Challenged
 from services.edge.core.policies.external import Inquiry
@@ -38,6 +39,17 @@ def inquired(question: object) -> str:
     words = _QUESTIONS.get(type(question))
     what = type(question).__name__ if words is None else words(question)
     return f"asks outside: {what}; taken for an answer that lets it pass"
+
+
+def instead(errors: CustomErrors, served: Callable[[str], bool]) -> str:
+    """What comes in the place of an answer that ``custom-http-errors`` replaces. ``served``: whether an Upstream has
+    endpoints."""
+    if isinstance(errors.backend, Respond):
+        return "404, for there is no default backend (custom-http-errors)"
+    name = errors.backend.upstream.removesuffix(":")
+    if not served(errors.backend.upstream):
+        return f"404, for the default backend {name} has no endpoints (custom-http-errors)"
+    return f"what the default backend {name} says of it (custom-http-errors)"
 
 
 def copied(copy: Copied | None) -> str:

@@ -17,7 +17,7 @@ from proto.handshakes import ClientCertificates
 from proto.resources import CATCH_ALL, ResourceRecord
 from services.cli.explain_candidates import Candidates, candidates_of, routes_of
 from services.cli.explain_endpoints import Endpoints, endpoints_of, endpoints_passed
-from services.cli.explain_words import copied, inquired, said
+from services.cli.explain_words import copied, inquired, instead, said
 from services.contract.paths import normalise
 from services.edge.core.asked import Asked, Machine
 from services.edge.core.client_certificates import Verified
@@ -28,7 +28,7 @@ from services.edge.core.generation import Generation
 from services.edge.core.link import Link
 from services.edge.core.outcomes import Answer, Ask, Check, Outcome
 from services.edge.core.phases import PHASES, Context, answer_of
-from services.edge.core.plan import HEALTH_PATH, Decision, Forward, Policed, RoutePlan, plan
+from services.edge.core.plan import HEALTH_PATH, CustomErrors, Decision, Forward, Policed, RoutePlan, plan
 from services.edge.core.policies.tracing import Identifiers
 from services.edge.core.prepared import Prepared, prepare
 from services.edge.core.request_head import RefusedError
@@ -74,7 +74,8 @@ class Explanation(Struct, frozen=True):
     """``refused``: why the request is no request at all. ``host``: whose routes are looked at, and ``by``: how it was
     found. ``leaves``: the head as the endpoint would get it. ``passes``: the Upstream that TLS connections for the host
     are handed on to unopened: nobody reads the request here, and nothing else is said. ``gets``: lines that
-    the route puts into heads of responses, whoever answers. ``remarks``: what else is to be known, in sentences."""
+    the route puts into heads of responses, whoever answers. ``errors``: which answers are replaced, by what
+    (``custom-http-errors``). ``remarks``: what else is to be known, in sentences."""
 
     request: str
     refused: str = ""
@@ -90,6 +91,7 @@ class Explanation(Struct, frozen=True):
     endpoints: Endpoints | None = None
     passes: str = ""
     gets: str = ""
+    errors: str = ""
     remarks: tuple[str, ...] = ()
 
 
@@ -135,11 +137,12 @@ def explain(generation: Generation, records: Iterable[ResourceRecord], request: 
         client=standing.address,
         candidates=candidates,
         steps=tuple(run.steps),
-        outcome=_outcome(told, run.decided_by),
-        status=told.status if isinstance(told, Answer) else 0,
+        outcome=_outcome(told, run.decided_by, run.instead_of(told)),
+        status=run.status_of(told),
         leaves=run.leaves(told).decode("latin-1") if isinstance(told, Onward) else "",
         endpoints=endpoints_of(generation, told.forward, candidates.route) if isinstance(told, Onward) else None,
         gets=run.gets.decode("latin-1"),
+        errors=run.replacements() if isinstance(told, Onward) else "",
     )
 
 
@@ -175,6 +178,8 @@ class _Run:
         self.steps: list[Step] = []
         self.decided_by = ""
         self.gets = b""
+        self._errors: CustomErrors | None = None
+        self._passed = True
 
     def follow(self, decision: Decision, route: RoutePlan | None, candidates: Candidates) -> Answer | Onward:
         """The end of it. Phases of routes without policies are shown too, though an edge has their answer ready."""
@@ -187,6 +192,7 @@ class _Run:
             return _settled(decision)
         else:
             policed = self._plain(route, candidates)
+        self._errors = policed.errors
         course = Course(self._watched(policed), self._asked(policed))
         told = course.run()
         while isinstance(told, Ask):
@@ -198,7 +204,7 @@ class _Run:
                 told = course.run()
         self.gets = course.dressed(told.status if isinstance(told, Answer) else 200, b"")
         if isinstance(told, Answer):
-            self.decided_by = course.phase
+            self.decided_by = "" if self._passed else course.phase  # "": what the route leads to
         elif policed.mirroring is not None:
             self.steps.append(Step("mirror", copied(policed.mirroring(course.asked, self.leaves(told)))))
         return told if isinstance(decision, Policed) else _agreed(told, _settled(decision))
@@ -211,6 +217,26 @@ class _Run:
         middle, known = self._prepared.middle, REQUEST_ID if made else b""
         head = b"".join((self._method, b" ", target, middle, known, b"\r\n\r\n"))
         return edit_request(head, onward.edits) if onward.edits else head
+
+    def instead_of(self, told: Answer | Onward) -> str:
+        """What the client gets in the place of this answer; empty if nothing is."""
+        replaced = isinstance(told, Answer) and self._errors is not None and told.status in self._errors.statuses
+        return instead(self._errors, self._generation.has_endpoints) if replaced and self._errors else ""
+
+    def status_of(self, told: Answer | Onward) -> int:
+        """The status that the client gets of the edge; 0 if somebody else says it."""
+        if not isinstance(told, Answer):
+            return 0
+        instead = self.instead_of(told)
+        return told.status if not instead else 404 if instead.startswith("404") else 0
+
+    def replacements(self) -> str:
+        """Which answers to a request that goes on are replaced, and by what."""
+        if self._errors is None:
+            return ""
+        statuses = ", ".join(map(str, sorted(self._errors.statuses)))
+        whose = "" if self._errors.endpoints else " of the edge's own"
+        return f"{statuses}{whose}: {instead(self._errors, self._generation.has_endpoints)}"
 
     def _asked(self, policed: Policed) -> Asked:
         return Asked(
@@ -274,7 +300,9 @@ class _Run:
 
         def watch(name: str, check: Check) -> Check:
             def watched(asked: Asked) -> Outcome:
+                self._passed = False
                 outcome = check(asked)
+                self._passed = not isinstance(outcome, Answer)
                 if not isinstance(outcome, Ask):
                     self.steps.append(Step(name, said(outcome)))
                 return outcome
@@ -296,6 +324,6 @@ def _agreed(told: Answer | Onward, settled: Answer | Onward) -> Answer | Onward:
     return settled
 
 
-def _outcome(told: Answer | Onward, decided_by: str) -> str:
+def _outcome(told: Answer | Onward, decided_by: str, instead_of: str) -> str:
     by = f", by {decided_by}: {_BY_NAME[decided_by].doc}" if decided_by in _BY_NAME else ""
-    return f"{said(told)}{by}"
+    return f"{said(told)}{by}{f'; instead of it {instead_of}' if instead_of else ''}"

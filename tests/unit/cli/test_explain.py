@@ -193,6 +193,45 @@ def test_phases_say_what_they_ask_and_what_they_change(tmp_path: Path) -> None:
     assert "\r\ntraceparent: 00-aaaa" in found["leaves"]
 
 
+def with_errors(statuses: str) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "ingress-nginx-controller", "namespace": "ingress-nginx"},
+        "data": {"custom-http-errors": statuses},
+    }
+
+
+def test_answers_that_are_replaced_are_told_as_clients_get_them(tmp_path: Path) -> None:
+    closed = made("web", "shop.example", allowlist_source_range="10.0.0.0/33")
+    url = ["GET", "http://shop.example/"]
+    found = told(tmp_path, url, closed, with_errors("502,503"))
+    assert (found["outcome"], found["status"]) == (
+        "answers 503; instead of it 404, for there is no default backend (custom-http-errors)",
+        404,
+    )
+    found = told(tmp_path, url, closed, with_errors("502"))
+    assert (found["outcome"], found["status"]) == ("answers 503", 503)
+    found = told(tmp_path, url, made("web", "shop.example"), with_errors("503,502"))
+    assert found["errors"] == "502, 503: 404, for there is no default backend (custom-http-errors)"
+    pages = [*url, "--default-backend-service", "shop/pages"]
+    there = [service("web", "shop"), service("pages", "shop"), endpoints("pages", "shop", "10.0.0.9")]
+    found = told(tmp_path, pages, closed, with_errors("503"), *there)
+    assert (found["status"], found["outcome"].partition("; ")[2]) == (
+        0,
+        "instead of it what the default backend shop/pages says of it (custom-http-errors)",
+    )
+
+
+def test_what_the_route_itself_answers_is_no_phase_s_word(tmp_path: Path) -> None:
+    password = secret("users", "shop", {"auth": b"a:{PLAIN}b"})
+    web = made("web", "shop.example", ("Prefix", "/a"), auth_type="basic", auth_secret="users")
+    words = ["GET", "http://shop.example/", "-H", "Authorization: Basic YTpi"]
+    found = told(tmp_path, words, web, password)
+    assert "authorization" in said(found)
+    assert found["outcome"] == "answers 404"
+
+
 def test_the_text_names_winner_phases_and_head(tmp_path: Path) -> None:
     text = run(tmp_path, ["GET", "http://shop.example/"], made("web", "shop.example")).stdout
     for part in ("wins prefix /  of shop/web", "outcome: forward to shop/web:80", "  GET / HTTP/1.1", "round robin"):
