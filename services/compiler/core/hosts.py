@@ -6,10 +6,11 @@ Pure: the same claims give the same bytes. Must not know Services, Secrets' keys
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from msgspec import Struct
 
-from proto.codec import decode_resource, encode, record_of
+from proto.codec import decode_resource, record_of
 from proto.diagnostics import Diagnostic
 from proto.handshakes import Handshake
 from proto.policies import BasicAuth, Canary, CustomErrors, DigestAuth, EndpointTLS
@@ -21,7 +22,7 @@ from services.compiler.core.claims import Claim
 from services.compiler.core.endpoint_tls import StateOf
 from services.compiler.core.groups import split_routes
 from services.compiler.core.handshakes import handshake_of
-from services.compiler.core.host_objects import ConfigMapOf, judge_objects
+from services.compiler.core.host_objects import ConfigMapOf, HostObjects, judge_objects
 from services.compiler.core.locations import Location, locations_of, owners
 from services.compiler.core.passthrough import passthrough_of
 from services.compiler.core.routes import pattern_routes, plain_routes, uses_patterns
@@ -71,52 +72,53 @@ def compile_host(
     ``configmap_of``: a ConfigMap by its name. ``canaries``: in order, those that name the host.
     """
     findings: list[Diagnostic] = []
+    involved = (*claims, *catch_alls[:1])
     locations = locations_of(host, claims, catch_alls, findings)
     attach_canaries(host, canaries, locations, findings)
-    objects = judge_objects((*claims, *catch_alls[:1]), state_of, configmap_of, controller, findings)
-    if uses_patterns(locations):
-        routes = pattern_routes(locations, controller, objects, findings)
-        _name_spread(host, locations, findings)
-        mode = "regex"
-    else:
-        routes = plain_routes(locations, controller, objects)
-        mode = "plain"
-    handshake = handshake_of((*claims, *catch_alls[:1]), state_of, findings)
+    objects = judge_objects(involved, state_of, configmap_of, controller, findings)
+    mode, routes = _routes(host, locations, controller, objects, findings)
     inline, groups = split_routes(host, routes)
-    certificate = "" if tls is None else tls.certificate
     head = VirtualHost(
         host,
-        mode,  # type: ignore[arg-type]
+        mode,
         inline,
         tuple(groups),
         tls is not None,
-        certificate,
+        "" if tls is None else tls.certificate,
         _app_root(locations),
-        any(claim.settings.host_denied for claim in (*claims, *catch_alls[:1])),
-        handshake,
+        any(claim.settings.host_denied for claim in involved),
+        handshake_of(involved, state_of, findings),
     )
-    records = [ResourceRecord("virtualhost", host, encode(head))]
-    records.extend(record_of(name, group) for name, group in groups.items())
-    upstreams = _upstreams(routes)
+    records = [record_of(host, head), *(record_of(name, group) for name, group in groups.items())]
     passes = passthrough_of(host, claims, locations, controller, findings)
     if passes:
         records.append(record_of(f"tls:{host}", Stream("tls", passes)))
-        upstreams.setdefault(passes, 0)
     if tls is not None:
         findings.extend(tls.diagnostics)
-    declared = sum(not route.synthetic for route in routes)
     return CompiledHost(
         tuple(records),
-        upstreams,
-        certificate,
-        declared,
-        _credentials(routes, handshake),
+        _upstreams(routes, passes),
+        head.certificate,
+        sum(not route.synthetic for route in routes),
+        _credentials(routes, head.handshake),
         wishes_of(host, claims),
         _by_ingress(findings),
     )
 
 
-def _upstreams(routes: Sequence[Route]) -> dict[str, int]:
+def _routes(
+    host: str, locations: Sequence[Location], controller: Controller, objects: HostObjects, findings: list[Diagnostic]
+) -> tuple[Literal["plain", "regex"], list[Route]]:
+    """The mode of the host, and its routes."""
+    if not uses_patterns(locations):
+        return "plain", plain_routes(locations, controller, objects)
+    routes = pattern_routes(locations, controller, objects, findings)
+    _name_spread(host, locations, findings)
+    return "regex", routes
+
+
+def _upstreams(routes: Sequence[Route], passes: str) -> dict[str, int]:
+    """What ``routes`` forward to, with how many declared ones lean on each; ``passes``: where TLS is handed on to."""
     found: dict[str, int] = {}
     for route in routes:
         action = route.action
@@ -129,6 +131,8 @@ def _upstreams(routes: Sequence[Route]) -> dict[str, int]:
                 found.setdefault(policy.backend, 0)
             elif isinstance(policy, Canary):
                 found.setdefault(policy.upstream, 0)
+    if passes:
+        found.setdefault(passes, 0)
     return found
 
 
