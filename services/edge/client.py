@@ -18,7 +18,7 @@ from services.edge.core.chunked import FramingError
 from services.edge.core.familiar_requests import familiar_request, read_on
 from services.edge.core.generation import HEAD_TIME
 from services.edge.core.plan import NO_LABELS, Forward, Policed, plan
-from services.edge.core.prepared import Prepared, Standing, prepare
+from services.edge.core.prepared import Prepared, Repeated, Standing, prepare
 from services.edge.core.request_body import RequestBody
 from services.edge.core.request_head import NOT_FORWARDED, USUAL_LIMITS, RefusedError, RequestHeaders, read_block
 from services.edge.core.whole_head import HeadReader
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from services.edge.listener import Listener
 
 TRIED_AGAIN: Final = 16
-"""Headers are kept for comparing if those before them came again, and else once in so many requests."""
+"""Headers are kept for comparing if those before them came again, and else once in so many requests; whole requests
+once in so many of those whose headers came again."""
 
 _match_line: Final = grammar.request_line
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -45,6 +46,7 @@ class ClientConnection(Responding):
         "_prepared",
         "_quick_limit",
         "_reader",
+        "_repeated",
         "_repeats",
         "_standing",
         "_usual",
@@ -58,6 +60,7 @@ class ClientConnection(Responding):
         self._reader: HeadReader | None = None
         self._body: RequestBody | None = None
         self._prepared: Prepared | None = None
+        self._repeated: Repeated | None = None
         self._beginnings = Beginnings(familiar_request)
         self._standing: Standing | None = None
         self._repeats = False
@@ -68,7 +71,7 @@ class ClientConnection(Responding):
         self._exchange.rest()
 
     def _forget(self) -> None:
-        self._generation = self._prepared = self._standing = None
+        self._generation = self._prepared = self._repeated = self._standing = None
         self._beginnings = Beginnings(familiar_request)
 
     # --- requests -----------------------------------------------------------------------------------------------
@@ -77,6 +80,10 @@ class ClientConnection(Responding):
         """Bytes of a head, a body, further requests, or a tunnel."""
         if self._state > IDLE:
             self._receive_more(data)
+            return
+        again = self._repeated
+        if again is not None and data == again.data and self._serving.generation is again.prepared.standing.generation:
+            self._request(again.method, again.target, again.prepared, b"", len(data), again.forward)
             return
         line = _match_line(data)
         if line is None or len(data) > self._quick_limit:
@@ -92,12 +99,20 @@ class ClientConnection(Responding):
             and line[3] == b"1"
         ):
             self._repeats = True
+            if self._requests % TRIED_AGAIN == 0:
+                self._remember(data, line[1], line[2], prepared)
             self._request(line[1], line[2], prepared, b"", len(data))
             return
         prepared = self._prepare(data, at, 1 if line[3] == b"1" else 0)
         if prepared is not None:
             end = at + len(prepared.headers.block)
             self._request(line[1], line[2], prepared, data[end:], end)
+
+    def _remember(self, data: bytes, method: bytes, target: bytes, prepared: Prepared) -> None:
+        """The next request may be the same as a whole: those of clients that ask for one thing again and again are."""
+        standing = prepared.standing
+        decision = plan(standing.host, target, standing.question, 0)
+        self._repeated = Repeated(data, method, target, prepared, decision) if isinstance(decision, Forward) else None
 
     def _prepare(self, data: bytes, at: int, minor: int) -> Prepared | None:
         """Read the headers that begin at ``at``; None: what is to be done was done."""
@@ -111,6 +126,7 @@ class ClientConnection(Responding):
             headers = self._read_block(data, at, minor)
             if headers is None:
                 return None
+        self._repeated = None
         prepared = prepare(self._facts, headers, generation, self._standing)
         self._standing = prepared.standing
         # bytes that are compared in vain, and only then freed, cost more than they look: they left the caches
@@ -166,7 +182,7 @@ class ClientConnection(Responding):
             return
         if read is None:
             return
-        self._reader = self._prepared = None
+        self._reader = self._prepared = self._repeated = None
         head, rest = read
         generation = self._serving.generation
         if generation is None:
@@ -175,7 +191,9 @@ class ClientConnection(Responding):
         prepared = prepare(self._facts, head.headers, generation, None)
         self._request(head.line.method, head.line.target, prepared, rest, head.end)
 
-    def _request(self, method: bytes, target: bytes, prepared: Prepared, rest: bytes, size: int) -> None:
+    def _request(
+        self, method: bytes, target: bytes, prepared: Prepared, rest: bytes, size: int, decided: Forward | None = None
+    ) -> None:
         headers = prepared.headers
         standing = prepared.standing
         generation = self._generation = standing.generation
@@ -194,7 +212,7 @@ class ClientConnection(Responding):
         self._responding = self._lingers = False
         self._requests = requests = self._requests + 1
         self._persistent = headers.persistent and requests < generation.requests_at_most and not self._listener.draining
-        decision = plan(standing.host, target, standing.question, headers.length)
+        decision = decided or plan(standing.host, target, standing.question, headers.length)
         if not isinstance(decision, Forward):
             if isinstance(decision, Policed):
                 self._police(decision, prepared, rest)

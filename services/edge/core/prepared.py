@@ -13,7 +13,16 @@ from services.edge.core.client_certificates import ClientGuard, Judgement, Peer,
 from services.edge.core.forwarded import HTTPS_PORT, ClientFacts, Told, originals, tell
 from services.edge.core.generation import Generation
 from services.edge.core.outgoing import NO_ID, middle, opening
-from services.edge.core.plan import NO_UPSTREAM, Decision, HostPlan, Question, Redirect, Respond, RouteLabels
+from services.edge.core.plan import (
+    NO_UPSTREAM,
+    Decision,
+    Forward,
+    HostPlan,
+    Question,
+    Redirect,
+    Respond,
+    RouteLabels,
+)
 from services.edge.core.request_head import NOT_FORWARDED, RequestHeaders
 
 
@@ -49,6 +58,17 @@ class Prepared(Struct, frozen=True, gc=False):
     headers: RequestHeaders
     standing: Standing
     middle: bytes
+
+
+class Repeated(Struct, frozen=True, gc=False):
+    """A whole request without a body (``data``), and where it goes: as long as its generation is in force, a client
+    that sends the same bytes again asks for the same."""
+
+    data: bytes
+    method: bytes
+    target: bytes
+    prepared: Prepared
+    forward: Forward
 
 
 def prepare(facts: ClientFacts, headers: RequestHeaders, generation: Generation, standing: Standing | None) -> Prepared:

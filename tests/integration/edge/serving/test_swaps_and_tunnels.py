@@ -9,9 +9,10 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from proto.policies import ProxyTimeouts
+from proto.policies import ProxyTimeouts, SourceRanges
 from proto.resources import ResourceKey
 from tests.support.edge import (
+    NO_HTTPS,
     OK,
     Seen,
     ask,
@@ -177,6 +178,46 @@ async def test_kept_connections_follow_a_swap_at_once() -> None:
         running.change(removals=[ResourceKey("virtualhost", "t.example")])
         writer.write(request())
         assert (await read_reply(reader)).status == 404
+
+
+async def test_a_client_that_repeats_itself_is_answered_by_what_is_in_force() -> None:
+    """Whole requests are compared with those before them; what they come to is not taken for longer than it holds."""
+    async with (
+        asyncio.timeout(20),
+        origin() as web,
+        origin() as other,
+        edge(host("t.example", route(path="/a", policies=NO_HTTPS)), upstream(web.port)) as running,
+        connection(running.http) as (reader, writer),
+    ):
+
+        async def statuses(times: int, data: bytes) -> list[int]:
+            got = []
+            for _ in range(times):
+                writer.write(data)
+                got.append((await read_reply(reader)).status)
+            return got
+
+        same, longer = request("GET", "/a?b", "X-Same: 1"), request("GET", "/a/longer", "X-Same: 1")
+        assert set(await statuses(100, same)) == {200}
+        assert len({seen.value("X-Request-ID") for seen in web.seen}) == 100
+        assert {seen.line for seen in web.seen} == {b"GET /a?b HTTP/1.1"}
+        posted = request("POST", "/a?b", "X-Same: 1", "Content-Length: 2") + b"hi"
+        assert await statuses(1, longer + posted + request("GET", "/n?b", "X-Same: 1")) == [200]
+        assert await statuses(2, same) == [200, 404]  # the answers to what came ahead of them
+        assert [(await read_reply(reader)).status for _ in range(2)] == [200, 200]
+        assert [seen.line[:9] for seen in web.seen[100:]] == [b"GET /a/lo", b"POST /a?b", b"GET /a?b ", b"GET /a?b "]
+        assert web.seen[101].body == b"hi"
+        assert set(await statuses(40, same)) == {200}
+        running.change(upstream(other.port))
+        assert set(await statuses(40, same)) == {200}
+        assert len(other.seen) == 40
+        running.change(host("t.example", route(path="/b", policies=NO_HTTPS)))
+        assert set(await statuses(40, same)) == {404}
+        running.change(host("t.example", route(path="/a", policies=[*NO_HTTPS, SourceRanges(("192.0.2.1/32",))])))
+        assert set(await statuses(40, same)) == {403}
+        running.change(host("t.example", route(path="/a", policies=NO_HTTPS)))
+        assert set(await statuses(40, same)) == {200}
+        assert len(other.seen) == 80
 
 
 async def test_idle_connections_to_endpoints_that_stay_survive_a_swap() -> None:
