@@ -6,6 +6,8 @@ on them, are made elsewhere (``claims``, ``routes``).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from proto.policies import (
     AccessLog,
     BackendProtocol,
@@ -28,54 +30,66 @@ from services.contract.annotations.settings import AnnotationSettings
 def policies_of(settings: AnnotationSettings, fallback: str = "") -> tuple[Policy, ...]:
     """The policies that every route of the Ingress carries; none for what it says nothing of. ``fallback``: the
     Upstream of ``default-backend``."""
-    policies = [*answers_of(settings, fallback), *affinity_of(settings), *responses_of(settings), *guards_of(settings)]
+    return (
+        *answers_of(settings, fallback),
+        *affinity_of(settings),
+        *responses_of(settings),
+        *guards_of(settings),
+        *_proxying(settings),
+        *copies_of(settings),
+        *_observing(settings),
+        *_protocol(settings),
+    )
+
+
+def _proxying(settings: AnnotationSettings) -> Iterator[Policy]:
+    """How requests and responses are passed on."""
     timeouts = ProxyTimeouts(
         _seconds(settings.proxy_connect_timeout),
         _seconds(settings.proxy_read_timeout),
         _seconds(settings.proxy_send_timeout),
     )
-    if timeouts != ProxyTimeouts():
-        policies.append(timeouts)
     body = RequestBody(
         settings.proxy_body_size, _switched(settings.proxy_request_buffering), settings.client_body_buffer_size
     )
-    if body != RequestBody():
-        policies.append(body)
     buffering = ResponseBuffering(
         _switched(settings.proxy_buffering),
         settings.proxy_buffer_size,
         settings.proxy_buffers_number,
         settings.proxy_max_temp_file_size,
     )
-    if buffering != ResponseBuffering():
-        policies.append(buffering)
     another = NextUpstream(
         settings.proxy_next_upstream,
         settings.proxy_next_upstream_tries,
         _seconds(settings.proxy_next_upstream_timeout),
     )
-    if another != NextUpstream():
-        policies.append(another)
-    policies += copies_of(settings)
+    for policy in (timeouts, body, buffering, another):
+        if policy != type(policy)():
+            yield policy
+
+
+def _observing(settings: AnnotationSettings) -> Iterator[Policy]:
     if not settings.access_log:
-        policies.append(AccessLog(enabled=False))
+        yield AccessLog(enabled=False)
     tracing = Tracing(
         settings.enable_opentelemetry,
         settings.opentelemetry_trust_incoming_span,
         settings.opentelemetry_operation_name,
     )
     if tracing != Tracing():
-        policies.append(tracing)
+        yield tracing
+
+
+def _protocol(settings: AnnotationSettings) -> Iterator[Policy]:
     match settings.backend_protocol:
         case "HTTPS":
-            policies.append(BackendProtocol("https"))
+            yield BackendProtocol("https")
         case "GRPC":
-            policies.append(BackendProtocol("grpc"))
+            yield BackendProtocol("grpc")
         case "GRPCS":
-            policies.append(BackendProtocol("grpcs"))
+            yield BackendProtocol("grpcs")
         case "AUTO_HTTP":
-            policies.append(BackendProtocol("auto-http"))
-    return tuple(policies)
+            yield BackendProtocol("auto-http")
 
 
 def endpoint_tls_of(settings: AnnotationSettings) -> EndpointTLS | None:
