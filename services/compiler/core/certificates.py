@@ -48,49 +48,27 @@ def _choose(host: str, claim: Claim, secrets: Mapping[str, Secret]) -> HostTLS:
 
 def _listed(host: str, claim: Claim, field: str, name: str, secrets: Mapping[str, Secret]) -> HostTLS:
     """The certificate of the Secret that the Ingress lists for this host."""
+
+    def note(code: str, message: str, remedy: str) -> Diagnostic:
+        return finding(claim.key, code, field, name, message, remedy)
+
     secret = secrets.get(name)
     if secret is None:
-        return HostTLS(
-            "",
-            (
-                finding(
-                    claim.key,
-                    "secret-not-found",
-                    field,
-                    name,
-                    f"Secret {name} does not exist. {host} shows the default certificate.",
-                    "Create it with type kubernetes.io/tls.",
-                ),
-            ),
-        )
-    problem = secret.problem or ("" if secret.tls is not None else "it holds no certificate")
+        missing = f"Secret {name} does not exist. {host} shows the default certificate."
+        return HostTLS("", (note("secret-not-found", missing, "Create it with type kubernetes.io/tls."),))
     material = secret.tls
+    problem = secret.problem or ("" if material is not None else "it holds no certificate")
     notes: tuple[Diagnostic, ...] = ()
     if problem:
         shown = "the default certificate" if material is None else "its last good certificate"
-        notes = (
-            finding(
-                claim.key,
-                "secret-invalid",
-                field,
-                name,
-                f"Secret {name} cannot be used: {problem}. {host} shows {shown}.",
-                "Put a certificate and its key into tls.crt and tls.key.",
-            ),
-        )
+        unusable = f"Secret {name} cannot be used: {problem}. {host} shows {shown}."
+        notes = (note("secret-invalid", unusable, "Put a certificate and its key into tls.crt and tls.key."),)
     if material is None:
         return HostTLS("", notes)
     if not covers(material, host):
         names = ", ".join(material.names) or "no name"
-        note = finding(
-            claim.key,
-            "certificate-mismatch",
-            field,
-            name,
-            f"The certificate in Secret {name} is for {names}. {host} shows the default certificate.",
-            f"Use a certificate for {host}.",
-        )
-        return HostTLS("", (*notes, note))
+        other = f"The certificate in Secret {name} is for {names}. {host} shows the default certificate."
+        return HostTLS("", (*notes, note("certificate-mismatch", other, f"Use a certificate for {host}.")))
     return HostTLS(name, notes)
 
 
