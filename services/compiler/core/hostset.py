@@ -200,17 +200,25 @@ class HostSet:
     def _safely(self, host: str, controller: Controller) -> CompiledHost:
         claims = self._index.claims_of(host)
         catch_alls = self._index.catch_alls() if host == CATCH_ALL_HOST else []
-        tls = self._tls_of(host)
         try:
-            canaries = self._index.canaries_of(host)
-            compiled = compile_host(
-                host, claims, catch_alls, tls, controller, self._credentials.state, self._store.configmaps.get, canaries
-            )
-        except Exception:
+            compiled = self._compile_claims(host, claims, catch_alls, controller, self._index.canaries_of(host))
+        except Exception:  # a defect: whoever brings it about is to be alone with it
             return self._without_poison(host, claims, catch_alls, controller)
         self._poisoned.pop(host, None)
         self._left_out.pop(host, None)
         return compiled
+
+    def _compile_claims(
+        self,
+        host: str,
+        claims: Sequence[Claim],
+        catch_alls: Sequence[Claim],
+        controller: Controller,
+        canaries: Sequence[Claim] = (),
+    ) -> CompiledHost:
+        """Whatever it raises is a defect."""
+        tls, state, configmap_of = self._tls_of(host), self._credentials.state, self._store.configmaps.get
+        return compile_host(host, claims, catch_alls, tls, controller, state, configmap_of, canaries)
 
     def _without_poison(
         self, host: str, claims: Sequence[Claim], catch_alls: Sequence[Claim], controller: Controller
@@ -222,22 +230,13 @@ class HostSet:
         compiled = None
         poisoned: dict[str, Exception] = {}
         left_out: set[str] = set()
-        tls = self._tls_of(host)
         for claim, kept in [(claim, good) for claim in claims] + [(claim, good_catch_alls) for claim in catch_alls]:
             for candidate in (claim, self._last_good(claim.name)):
                 if candidate is None or (kept is good and host not in candidate.hosts):
                     continue
                 kept.append(candidate)
                 try:
-                    compiled = compile_host(
-                        host,
-                        good,
-                        good_catch_alls,
-                        tls,
-                        controller,
-                        self._credentials.state,
-                        self._store.configmaps.get,
-                    )
+                    compiled = self._compile_claims(host, good, good_catch_alls, controller)
                     break
                 except Exception as error:
                     kept.pop()
