@@ -208,8 +208,10 @@ def _at_once(count: int) -> _Spread:
     return _Spread(((0, count),) if count else (), 0.0, count)
 
 
-def _alike(values: Sequence[object]) -> bool:
-    return values.count(values[0]) == len(values)
+def alike(values: Sequence[object]) -> bool:
+    """Whether all are the same; there is one at least."""
+    first = values[0]
+    return values[-1] == first and values.count(first) == len(values)
 
 
 _METHODS: Final = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"))
@@ -268,7 +270,7 @@ class Traffic:
             return
         if self._strangers is not None:
             self._count(self._strangers.named(batch))
-        elif len(set(map(id, columns[0]))) == 1 and _alike(columns[1]) and _alike(columns[2]):
+        elif len(set(map(id, columns[0]))) == 1 and alike(columns[1]) and alike(columns[2]):
             self._series_of(*batch[0][:3]).add(*columns[3:9])  # type: ignore[arg-type]
         else:
             self._count(batch)

@@ -5,11 +5,13 @@ Pure but for what it remembers, which is bounded. Which headers there are, ``ser
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Final
 
 from services.edge.access.escape import Escape
 from services.edge.core.header_reads import Read
+from services.edge.traffic import alike
 
 _KEPT: Final = 512
 """Blocks of headers whose values are remembered."""
@@ -36,10 +38,12 @@ class Blocks:
         self._readers.append(read)
         return len(self._readers) - 1
 
-    def columns(self, blocks: Sequence[bytes]) -> Sequence[Sequence[bytes]]:
-        """A column for each reader."""
+    def columns(self, blocks: Sequence[bytes]) -> Sequence[Iterable[bytes]]:
+        """A column for each reader; ``itertools.repeat`` where all blocks are the same."""
         if not self._readers:
             return ()
+        if alike(blocks):
+            return [repeat(value, len(blocks)) for value in self._values(blocks[0])]
         self._batches += 1
         if self._repeat or self._batches % _AGAIN == 0:
             return tuple(zip(*self._looked_up(blocks), strict=True))

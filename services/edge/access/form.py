@@ -6,6 +6,7 @@ Owns which requests are logged at all. Must not know where lines go.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import repeat
 from operator import attrgetter
 from typing import Final
 
@@ -48,14 +49,15 @@ class Renderer:
         escape = ESCAPES[form.way]
         self._blocks = Blocks(escape)
         self._skips = _skipping(form.skipped)
-        self._pieces: list[bytes] = []
-        self._columns: list[tuple[int, Column | int]] = []
+        self._beginning = b""
+        self._columns: list[tuple[Column | int, bytes]] = []
         self._compile(template, escape)
         self.wants_answers = any(name.startswith(OF_ANSWERS) for name in template.names)
 
     def _compile(self, template: Template, escape: Escape) -> None:
-        """A line in pieces, and which of them is which column; a number is a column of ``_blocks``."""
+        """What a line begins with, and each column with what stands behind it; a number is a column of ``_blocks``."""
         pieces = [b""]
+        columns: list[Column | int] = []
         for part in template.parts:
             if not isinstance(part, Variable):
                 pieces[-1] += part.encode()
@@ -65,25 +67,35 @@ class Renderer:
             if column is None and read is None:
                 pieces[-1] += escape.absent
             else:
-                self._columns.append((len(pieces), self._blocks.add(read) if read is not None else column))  # type: ignore[arg-type]
-                pieces += (b"", b"")
+                columns.append(self._blocks.add(read) if read is not None else column)  # type: ignore[arg-type]
+                pieces.append(b"")
         pieces[-1] += b"\n"
-        self._pieces = pieces
+        self._beginning = pieces[0]
+        self._columns = list(zip(columns, pieces[1:], strict=True))
 
     def text(self, batch: Batch, columns: Columns) -> bytes:
         """The lines of those requests of ``batch`` (``columns``: the same) that are logged, each with its end.
 
-        All in one piece: a line by itself would be made only to be joined with the others.
+        All in one piece: a line by itself would be made only to be joined with the others. What all of them say alike
+        becomes part of what stands between the columns.
         """
         logged = self._logged(batch, columns)
         if not logged:
             return b""
         rows = rows_of(columns if logged is batch else tuple(zip(*logged, strict=True)))
         blocks = self._blocks.columns(rows.block)
-        width = len(self._pieces)
-        pieces = self._pieces * len(logged)
-        for at, column in self._columns:
-            pieces[at::width] = blocks[column] if isinstance(column, int) else column(rows)
+        line = [self._beginning]
+        differing: list[tuple[int, Iterable[bytes]]] = []
+        for column, behind in self._columns:
+            texts = blocks[column] if isinstance(column, int) else column(rows)
+            if isinstance(texts, repeat):
+                line[-1] += next(texts) + behind
+            else:
+                differing.append((len(line), texts))
+                line += (b"", behind)
+        pieces = line * len(logged)
+        for at, texts in differing:
+            pieces[at :: len(line)] = texts
         return b"".join(pieces)
 
     def _logged(self, batch: Batch, columns: Columns) -> Batch:

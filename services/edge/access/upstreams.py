@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from services.edge.access.rows import Rows
-from services.edge.access.written import DIGITS, MILLISECONDS, NAMES, seconds_between
+from services.edge.access.written import DIGITS, MILLISECONDS, NAMES, looked_up, seconds_between
 from services.edge.core.tried import Tried
 
 UpstreamColumn = Callable[[bytes, Rows], Iterable[bytes]]
@@ -26,19 +26,19 @@ def _seconds(value: float) -> bytes:
 
 def _addresses(absent: bytes, rows: Rows) -> Iterable[bytes]:
     if rows.at_once:
-        return map(NAMES.__getitem__, rows.endpoint)
+        return looked_up(NAMES, rows.endpoint)
     return _listed(absent, rows, lambda tried: NAMES[tried.endpoint])
 
 
 def _statuses(absent: bytes, rows: Rows) -> Iterable[bytes]:
     if rows.at_once:
-        return map(DIGITS.__getitem__, rows.upstream_status)
+        return looked_up(DIGITS, rows.upstream_status)
     return _listed(absent, rows, lambda tried: DIGITS[tried.status] if tried.status else b"-")
 
 
 def _lengths(absent: bytes, rows: Rows) -> Iterable[bytes]:
     if rows.at_once:
-        return map(DIGITS.__getitem__, rows.upstream_length)
+        return looked_up(DIGITS, rows.upstream_length)
     return _listed(absent, rows, lambda tried: DIGITS[tried.length])
 
 

@@ -19,7 +19,7 @@ from services.edge.access.clock import Times, common_log_time, iso_time, with_mi
 from services.edge.access.escape import Escape
 from services.edge.access.rows import Rows
 from services.edge.access.upstreams import UPSTREAM
-from services.edge.access.written import DIGITS, NAMES
+from services.edge.access.written import DIGITS, NAMES, looked_up
 from services.edge.core.header_reads import (
     Read,
     cookie,
@@ -34,10 +34,11 @@ from services.edge.core.header_reads import (
 )
 from services.edge.core.link import Link
 from services.edge.core.shown_certificates import OF_LINK
+from services.edge.traffic import alike
 from services.runtime.version import software
 
 Column = Callable[[Rows], Iterable[bytes]]
-"""Texts that stand in a line as they are."""
+"""Texts that stand in a line as they are; ``itertools.repeat`` where all are the same."""
 Raw = Callable[[Rows], Sequence[bytes | None]]
 """Texts of clients and endpoints, which need escaping; None: there is none."""
 
@@ -46,6 +47,9 @@ _PROTOCOLS: Final = {0: b"HTTP/1.0", 1: b"HTTP/1.1", 2: b"HTTP/2.0"}
 
 def _request(rows: Rows) -> Sequence[bytes]:
     """The request line; empty where none was read."""
+    if alike(rows.target) and alike(rows.method) and alike(rows.minor):
+        method, target, minor = rows.method[0], rows.target[0], rows.minor[0]
+        return [b" ".join((method, target, _PROTOCOLS[minor])) if method else b""] * len(rows.target)
     lines = list(map(b" ".join, zip(rows.method, rows.target, _protocols(rows), strict=True)))
     if b"" in rows.method:
         return [line if method else b"" for line, method in zip(lines, rows.method, strict=True)]
@@ -162,7 +166,7 @@ RAW: Final[dict[str, Raw]] = {
 
 
 def _body_sent(rows: Rows) -> Iterable[bytes]:
-    return map(DIGITS.__getitem__, map(sub, rows.sent, rows.head_sent))
+    return looked_up(DIGITS, list(map(sub, rows.sent, rows.head_sent)))
 
 
 def _constant(text: bytes) -> Column:
@@ -173,22 +177,27 @@ def _schemes(rows: Rows) -> Iterable[bytes]:
     return [b"https" if link.tls else b"http" for link in rows.link]
 
 
+def _of_routes(rows: Rows, name: str) -> Iterable[bytes]:
+    labels = rows.labels
+    return repeat(getattr(labels[0], name), len(labels)) if alike(labels) else map(attrgetter(name), labels)
+
+
 def _upstream_names(rows: Rows) -> Iterable[bytes]:
-    return map(attrgetter("upstream"), rows.labels)
+    return _of_routes(rows, "upstream")
 
 
 def _alternative_names(rows: Rows) -> Iterable[bytes]:
-    return map(attrgetter("alternative"), rows.labels)
+    return _of_routes(rows, "alternative")
 
 
 def _ready(escape: Escape) -> dict[str, Column]:
     """Variables whose values stand as they are."""
     return {
-        "remote_addr": lambda rows: map(NAMES.__getitem__, rows.client),
-        "status": lambda rows: map(DIGITS.__getitem__, rows.status),
+        "remote_addr": lambda rows: looked_up(NAMES, rows.client),
+        "status": lambda rows: looked_up(DIGITS, rows.status),
         "body_bytes_sent": _body_sent,
-        "bytes_sent": lambda rows: map(DIGITS.__getitem__, rows.sent),
-        "request_length": lambda rows: map(DIGITS.__getitem__, rows.received),
+        "bytes_sent": lambda rows: looked_up(DIGITS, rows.sent),
+        "request_length": lambda rows: looked_up(DIGITS, rows.received),
         "request_time": lambda rows: rows.took,
         "time_local": _ended_as(Times(common_log_time)),
         "time_iso8601": _ended_as(Times(iso_time)),
@@ -271,5 +280,9 @@ def column_of(name: str, escape: Escape) -> Column | None:
         raw = _answer_of(name)
     if raw is None:
         return None
-    values = raw
-    return lambda rows: escape.all(values(rows))
+    return partial(_escaped, escape, raw)
+
+
+def _escaped(escape: Escape, raw: Raw, rows: Rows) -> Iterable[bytes]:
+    values = raw(rows)
+    return repeat(escape.one(values[0]), len(values)) if alike(values) else escape.all(values)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from operator import sub
-from typing import Final
+from typing import Final, TypeVar
+
+from services.edge.traffic import alike
+
+_Key = TypeVar("_Key", int, str)
 
 _REMEMBERED: Final = 1 << 16
 
@@ -42,6 +47,13 @@ class Names(dict[str, bytes]):
 DIGITS: Final = Digits()
 MILLISECONDS: Final = Milliseconds()
 NAMES: Final = Names()
+
+
+def looked_up(texts: dict[_Key, bytes], keys: Sequence[_Key]) -> Iterable[bytes]:
+    """The text of each of ``keys``; where all are the same, it is repeated."""
+    if alike(keys):
+        return repeat(texts[keys[0]], len(keys))
+    return map(texts.__getitem__, keys)
 
 
 _thousandfold: Final = (1000.0).__mul__

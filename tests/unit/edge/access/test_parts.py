@@ -16,13 +16,15 @@ from services.contract.variables.registry import VARIABLES
 from services.edge.access.blocks import Blocks
 from services.edge.access.clock import Times, common_log_time, iso_time, syslog_time
 from services.edge.access.escape import ESCAPES
+from services.edge.access.form import DEFAULT_FORMAT, Form, Renderer
 from services.edge.access.outlet import Direct, File, pieces
 from services.edge.access.rows import Rows
 from services.edge.access.values import column_of, header_of
 from services.edge.access.writer import Writer
 from services.edge.core.header_reads import cookie, header
-from services.edge.core.link import Secured
+from services.edge.core.link import NO_LINK, Secured
 from services.edge.core.plan import RouteLabels
+from services.edge.core.tried import Tried
 from services.edge.strangers import AT_MOST, Strangers
 from services.edge.traffic import Record
 from tests.support.waiting import eventually
@@ -97,6 +99,45 @@ def test_a_batch_says_what_each_block_says(batch: list[list[bytes]], repeats: bo
     for column, reader in zip(blocks.columns(received), readers, strict=True):
         assert reader is not None
         assert list(column) == [escape.one(reader(block, block.lower())) for block in received]
+
+
+_ROUTES = RouteLabels("a.example", upstream=b"ns-a-80"), RouteLabels("b.example", upstream=b"ns-b-80", logged=False)
+_SEEN = st.builds(
+    Record,
+    labels=st.sampled_from(_ROUTES),
+    method=st.sampled_from((b"GET", b"POST", b"")),
+    status=st.sampled_from((200, 499)),
+    started=st.sampled_from((5.0, 5.5)),
+    ended=st.sampled_from((6.0, 6.25)),
+    connected=st.sampled_from((0.0, 5.75)),
+    answered=st.sampled_from((0.0, 5.875)),
+    received=st.sampled_from((70, 7000)),
+    sent=st.sampled_from((300, 400)),
+    client=st.sampled_from(("192.0.2.1", "2001:db8::1")),
+    target=st.sampled_from((b"/", b'/"?a=b')),
+    minor=st.sampled_from((0, 1)),
+    block=st.sampled_from((b"\r\nHost: h\r\n\r\n", b'\r\nUser-Agent: "\r\nReferer: r\r\n\r\n')),
+    request_id=st.sampled_from((b"0" * 32, b"1" * 32)),
+    endpoint=st.sampled_from(("", "192.0.2.7:80")),
+    upstream_status=st.sampled_from((0, 200)),
+    upstream_length=st.sampled_from((0, 200)),
+    earlier=st.sampled_from(((), (Tried("192.0.2.8:80", 502, 0.0, -1.0, 0.5, 0),))),
+    chosen=st.sampled_from((5.0, 5.5)),
+    head_sent=st.sampled_from((100, 150)),
+    link=st.just(NO_LINK),
+    answer=st.just(b""),
+)
+
+
+@given(st.lists(_SEEN, min_size=1, max_size=6))
+def test_what_is_alike_in_a_batch_stands_in_each_of_its_lines(seen: list[Record]) -> None:
+    renderer = Renderer(
+        Form(DEFAULT_FORMAT.replace("$time_local", "") + " $server_name $scheme $bytes_sent $host $args")
+    )
+    batch = [tuple(record) for record in seen]
+    whole = renderer.text(batch, tuple(zip(*batch, strict=True)))
+    assert whole == b"".join(renderer.text([record], tuple(zip(record))) for record in batch)
+    assert whole.count(b"\n") == sum(record.labels.logged for record in seen)
 
 
 @given(st.lists(st.binary(max_size=12).map(lambda line: line.replace(b"\n", b"")), max_size=20), st.integers(1, 20))
