@@ -259,14 +259,14 @@ class _Run:
         path = normalise(self._target.partition(b"?")[0])
         if path is None:
             return "path"
-        if host.host == CATCH_ALL and path == HEALTH_PATH:
-            return "health"
-        if host.denied:
-            return "host-denied"
-        if host.leads_to:
-            return "www"
         if question.refused is not None:
             return "client-certificate"
+        if host.host == CATCH_ALL and path == HEALTH_PATH:
+            return "health"
+        if host.leads_to:
+            return "www"
+        if host.denied:
+            return "host-denied"
         if host.app_root and path == "/":
             return "app-root"
         too_large = max(self._prepared.headers.length, 0) > (host.body_limit if route is None else route.body_limit)

@@ -121,11 +121,11 @@ def _endpoints(context: Context) -> Check | None:
 
 PHASES: Final[tuple[Phase, ...]] = (
     # the host's, before its routes are looked at
-    Phase("health", "`/healthz` of hosts nobody declared: 200"),
-    Phase("host-denied", "a setting that guards the whole host is not understood: 503"),
-    Phase("www", "a name that is redirected to its host: 308"),
     Phase("blocked", "the User-Agent or the Referer is blocked: 403"),
     Phase("client-certificate", "the client shows none, or none that is good: 400, 403, or a redirect"),
+    Phase("health", "`/healthz` of hosts nobody declared: 200"),
+    Phase("www", "a name that is redirected to its host: 308"),
+    Phase("host-denied", "a setting that guards the whole host is not understood: 503"),
     Phase("app-root", "`/` is sent there: 302"),
     Phase("body-size", "the length that is announced is too large: 413"),
     # the route's

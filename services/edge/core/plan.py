@@ -229,14 +229,14 @@ def _to_host(host: HostPlan, target: bytes, question: Question) -> Redirect:
 
 
 def _server_level(host: HostPlan, path: str, target: bytes, question: Question) -> Decision | None:
+    if question.refused is not None:
+        return question.refused
     if host.host == resources.CATCH_ALL and path == HEALTH_PATH:
         return _HEALTHY
     if host.leads_to:
         return _to_host(host, target, question)
     if host.denied:
         return Respond(RouteLabels(host.host, upstream=NO_UPSTREAM), 503)
-    if question.refused is not None:
-        return question.refused
     if host.app_root and path == "/":
         scheme = b"https" if question.tls else b"http"
         labels = RouteLabels(host.host, upstream=NO_UPSTREAM)

@@ -79,7 +79,7 @@ def run(table: Generation, target: str = "/", *lines: str, https: bool = False) 
 def test_phases_stand_in_the_contracts_order() -> None:
     """Section 1.7: who answers first. A new phase goes to its place here too."""
     settled = [phase.name for phase in PHASES if phase.compile is None]
-    server = ["health", "host-denied", "www", "blocked", "client-certificate", "app-root", "body-size"]
+    server = ["blocked", "client-certificate", "health", "www", "host-denied", "app-root", "body-size"]
     assert settled == [*server, "denied", "mirror"]
     order = [phase.name for phase in PHASES]
     for earlier, later in pairwise(ORDER):
