@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from services.cli.nginx_flags import NginxCommand
-from services.cli.options import bus_options, for_role, own_name, required, state_folder, with_options
+from services.cli.options import (
+    bus_options,
+    compile_options,
+    for_role,
+    own_name,
+    required,
+    state_folder,
+    with_options,
+)
 from services.cli.roles import finish
+
+if TYPE_CHECKING:
+    from services.compiler.options import WebhookOptions
+
+
+def webhook_options(values: Mapping[str, Any]) -> WebhookOptions | None:
+    """Where Ingresses are reviewed; None: nowhere. Raises UsageError where no certificate is named for it."""
+    from services.compiler.options import WebhookOptions
+
+    if not values["validating_webhook"]:
+        return None
+    certificate, key = values["validating_webhook_certificate"], values["validating_webhook_key"]
+    if not (certificate and key):
+        names = "--validating-webhook-certificate and --validating-webhook-key"
+        raise click.UsageError(f"--validating-webhook needs {names}")
+    return WebhookOptions(address=values["validating_webhook"], certificate=certificate, key=key)
 
 
 @click.command("compiler", cls=NginxCommand)
@@ -16,24 +41,11 @@ from services.cli.roles import finish
 def command(**values: Any) -> None:
     """Compile the objects on the bus to snapshots, signed. Any number may run: one at a time appends."""
     required(values, "signing_key", "objects_key")
-    pair = [f"validating_webhook_{part}" for part in ("certificate", "key")]
-    if values["validating_webhook"] and not all(values[name] for name in pair):
-        names = " and ".join(f"--{name.replace('_', '-')}" for name in pair)
-        raise click.UsageError(f"--validating-webhook needs {names}")
     name = own_name(values)
 
     def start() -> int:
-        from services.compiler.core.options import CompileOptions
         from services.compiler.main import run
-        from services.compiler.options import CompilerOptions, WebhookOptions
-
-        webhook = None
-        if values["validating_webhook"]:
-            webhook = WebhookOptions(
-                address=values["validating_webhook"],
-                certificate=values["validating_webhook_certificate"],
-                key=values["validating_webhook_key"],
-            )
+        from services.compiler.options import CompilerOptions
 
         options = CompilerOptions(
             bus=bus_options(values, name),
@@ -42,27 +54,10 @@ def command(**values: Any) -> None:
             state=state_folder(values, "compiler"),
             signing_key=values["signing_key"],
             objects_key=values["objects_key"],
-            compile=CompileOptions(
-                configmap=values["configmap"],
-                ingress_class=values["ingress_class"],
-                controller_class=values["controller_class"],
-                ingress_class_by_name=values["ingress_class_by_name"],
-                watch_ingress_without_class=values["watch_ingress_without_class"],
-                watch_namespace=values["watch_namespace"],
-                default_backend_service=values["default_backend_service"],
-                default_ssl_certificate=values["default_ssl_certificate"],
-                disable_svc_external_name=values["disable_svc_external_name"],
-                disable_catch_all=values["disable_catch_all"],
-                deep_inspect=values["deep_inspect"],
-                ignore_modsecurity=values["ignore_modsecurity"],
-                tcp_services_configmap=values["tcp_services_configmap"],
-                udp_services_configmap=values["udp_services_configmap"],
-                enable_ssl_passthrough=values["enable_ssl_passthrough"],
-                enable_topology_aware_routing=values["enable_topology_aware_routing"],
-            ),
+            compile=compile_options(values),
             replicas=values["nats_replicas"],
             admin=values["admin"],
-            webhook=webhook,
+            webhook=webhook_options(values),
             log_json=values["log_format"] == "json",
         )
         return run(options)

@@ -16,7 +16,7 @@ from services.cli.client import CHANGES, OPTIONS, connected, run_client
 from services.cli.lint import READ_OPTIONS, ReadingCommand
 from services.cli.option_entry import extra
 from services.cli.option_types import ANY_PATH
-from services.cli.options import with_options
+from services.cli.options import compile_options, with_options
 from services.cli.running import find
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ async def _records(values: dict[str, Any], host: str) -> tuple[list[ResourceReco
     if not (values["manifests"] or values["kube"]):
         return await _live(values), LIVE
     from services.cli.explain_remarks import remarks_on
-    from services.cli.offline import PLACEHOLDER, compile_given, compile_options, read_cluster, read_files, records_of
+    from services.cli.offline import PLACEHOLDER, compile_given, read_cluster, read_files, records_of
 
     given = await read_cluster(values) if values["kube"] else read_files(values["manifests"])
     compiled = compile_given(given, compile_options(values))

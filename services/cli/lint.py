@@ -14,7 +14,7 @@ from services.cli.nginx_options import NGINX
 from services.cli.option_entry import extra
 from services.cli.option_table import COMPILING, EDGE, METRICS
 from services.cli.option_types import ANY_PATH
-from services.cli.options import with_options
+from services.cli.options import compile_options, with_options
 
 _COMPILED: Final = frozenset(
     {
@@ -79,7 +79,7 @@ def _lint(paths: tuple[Path, ...], values: dict[str, Any]) -> int:
     import msgspec
 
     from services.cli.lint_report import report_on
-    from services.cli.offline import CannotReadError, compile_given, compile_options, read_cluster, read_files
+    from services.cli.offline import CannotReadError, compile_given, read_cluster, read_files
 
     given = read_files(paths) if paths else asyncio.run(read_cluster(values))
     report = report_on(compile_given(given, compile_options(values)))

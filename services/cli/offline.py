@@ -153,11 +153,6 @@ async def _listed(client: Client, spec: KindSpec, scope: Scope) -> list[Value]:
         params["continue"] = page.metadata.continue_
 
 
-def compile_options(values: Mapping[str, Any]) -> CompileOptions:
-    """What the command line says to the compile."""
-    return CompileOptions(**{name: values[name] for name in CompileOptions.__struct_fields__})
-
-
 def compile_given(given: Given, options: CompileOptions) -> Compiled:
     """Compile what was read. A folder of an application alone lacks much that a cluster has: an IngressClass and the
     controller's ConfigMap are found or assumed, and what is lacking is said."""

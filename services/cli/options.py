@@ -6,13 +6,16 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from services.cli.option_entry import F, Option
 from services.cli.option_table import ADMIN, COMMON, NAME, ROLE_OPTIONS
 from services.runtime.bus.values import BusOptions
+
+if TYPE_CHECKING:
+    from services.compiler.core.options import CompileOptions
 
 
 def with_options(options: Iterable[Option], **changes: Mapping[str, Any]) -> Callable[[F], F]:
@@ -64,6 +67,13 @@ def bus_options(values: Mapping[str, Any], name: str) -> BusOptions:
     )
     Bus(options).check()
     return options
+
+
+def compile_options(values: Mapping[str, Any]) -> CompileOptions:
+    """What the command line says to the compile: every field of CompileOptions is an option of the same name."""
+    from services.compiler.core.options import CompileOptions
+
+    return CompileOptions(**{field: values[field] for field in CompileOptions.__struct_fields__})
 
 
 def required(values: Mapping[str, Any], *keys: str) -> None:

@@ -25,44 +25,15 @@ def command(**values: Any) -> None:
         from services.watcher.main import run
         from services.watcher.options import WatcherOptions
 
-        taken = {
-            key: values[key]
-            for key in (
-                "instance",
-                "admin",
-                "kube",
-                "kubeconfig",
-                "context",
-                "sealing_key",
-                "objects_key",
-                "configmap",
-                "default_backend_service",
-                "default_ssl_certificate",
-                "tcp_services_configmap",
-                "udp_services_configmap",
-                "controller_class",
-                "ingress_class",
-                "ingress_class_by_name",
-                "watch_ingress_without_class",
-                "watch_namespace",
-                "watch_namespace_selector",
-                "publish_service",
-                "publish_status_address",
-                "update_status",
-                "election_id",
-                "election_namespace",
-                "election_ttl",
-            )
+        made: dict[str, Any] = {
+            "bus": bus_options(values, name),
+            "name": name,
+            "state": state_folder(values, "watcher"),
+            "manifests": tuple(Path(path) for path in values["manifests"]),
+            "replicas": values["nats_replicas"],
+            "log_json": values["log_format"] == "json",
         }
-        options = WatcherOptions(
-            bus=bus_options(values, name),
-            name=name,
-            state=state_folder(values, "watcher"),
-            manifests=tuple(Path(path) for path in values["manifests"]),
-            replicas=values["nats_replicas"],
-            log_json=values["log_format"] == "json",
-            **taken,
-        )
-        return run(options)
+        taken = {key: values[key] for key in WatcherOptions.__struct_fields__ if key not in made}
+        return run(WatcherOptions(**made, **taken))
 
     finish("watcher", start)
