@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from tests.deploy.pods import NAMESPACE, Pods, guarded_bus
-from tests.support.kube import KubeApi, kube_api
+from tests.support.kube import KubeApi, shared_kube_api, taken
 from tests.support.kustomize import rendered
 from tests.support.ports import free_port
 from tests.support.processes import Process
@@ -19,16 +19,27 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.kube
 
+EVENTS = "/api/v1/namespaces/shop/events"
+WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 INGRESSES = "/apis/networking.k8s.io/v1/namespaces/shop/ingresses"
 LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/limen-watcher"
 
 
+@pytest.fixture(scope="module")
+def _shared_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApi]:
+    with shared_kube_api(tmp_path_factory.mktemp("kube")) as api:
+        yield api
+
+
 @pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[KubeApi]:
-    async with kube_api(tmp_path / "kube") as api:
+async def api(_shared_api: KubeApi) -> AsyncIterator[KubeApi]:
+    """An API server with the manifests and nothing else of ours."""
+    async with taken(_shared_api) as api:
         for manifest in rendered("base"):
             await api.apply(manifest)
         yield api
+        for path in (INGRESSES, EVENTS, LEASE, WEBHOOKS):
+            await api.request("DELETE", path)
 
 
 async def _token(api: KubeApi, account: str) -> str:
@@ -161,7 +172,7 @@ async def test_from_an_ingress_to_an_answer_with_the_rights_of_the_manifests(api
             await api.create(_ingress("menu", "menu.example.com", snippet))
 
             async def reported() -> bool:
-                events = (await api.get("/api/v1/namespaces/shop/events"))["items"]
+                events = (await api.get(EVENTS))["items"]
                 return any(event["involvedObject"]["name"] == "menu" for event in events)
 
             await eventually(reported, 15, what="an Event tells what was refused")

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +138,10 @@ class KubeApi:
     @property
     def url(self) -> str:
         return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def running(self) -> bool:
+        return self._apiserver is not None and self._apiserver.running
 
     def add_user(self, name: str, group: str = "", token: str = "") -> str:
         """A token for another user; call before ``start``."""
@@ -351,18 +355,50 @@ def place(manifest: dict[str, Any]) -> str:
     return f"{collection(manifest)}/{manifest['metadata']['name']}"
 
 
-@contextlib.asynccontextmanager
-async def kube_api(folder: Path, *, users: tuple[str, ...] = ()) -> AsyncIterator[KubeApi]:
-    """A running API server, ended at the end of the block; ``users`` get tokens equal to their names."""
+def _made(folder: Path, users: tuple[str, ...]) -> KubeApi:
     apiserver, etcd = require_kube()
     api = KubeApi(folder, apiserver, etcd)
     for user in users:
         api.add_user(user, token=user)
+    return api
+
+
+@contextlib.asynccontextmanager
+async def kube_api(folder: Path, *, users: tuple[str, ...] = ()) -> AsyncIterator[KubeApi]:
+    """A running API server, ended at the end of the block; ``users`` get tokens equal to their names."""
+    api = _made(folder, users)
     try:
         await api.start()
         yield api
     finally:
         await api.stop()
+
+
+@contextlib.contextmanager
+def shared_kube_api(folder: Path, *, users: tuple[str, ...] = ()) -> Iterator[KubeApi]:
+    """One for many tests, each with an event loop of its own: ``taken`` makes it one test's."""
+    api = _made(folder, users)
+
+    async def start() -> None:
+        await api.start()
+        await api.disconnect()
+
+    try:
+        asyncio.run(start())
+        yield api
+    finally:
+        asyncio.run(api.stop())
+
+
+@contextlib.asynccontextmanager
+async def taken(api: KubeApi) -> AsyncIterator[KubeApi]:
+    """A shared API server for one test, which may kill it: started again if the one before left it dead."""
+    if not api.running:
+        await api.start_apiserver()
+    try:
+        yield api
+    finally:
+        await api.disconnect()
 
 
 def main() -> int:
