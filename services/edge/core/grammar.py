@@ -93,5 +93,13 @@ beginning_of_line = re.compile(
 ).fullmatch
 """What can still become a request line."""
 
+status_line = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: " + VALUE + rb"*+)?").fullmatch
+"""The first line of a response, without its end."""
+
+beginning_of_status = re.compile(
+    _grows_into(b"HTTP/1.") + rb"|HTTP/1\.[01](?: (?:[1-9](?:[0-9](?:[0-9](?: " + VALUE + rb"*+)?\r?)?)?)?)?"
+).fullmatch
+"""What can still become one, with its CR."""
+
 beginning_of_field = re.compile(rb"\r?|" + TOKEN + rb"++(?::" + VALUE + rb"*+\r?)?").fullmatch
 """What can still become a header line or the empty line."""

@@ -185,6 +185,8 @@ def _framed(
     """A head by how its body is framed: chunks, a length that is a number, or the connection's end."""
     size = CHUNKED if chunked else UNTIL_CLOSE if length is None else int(length)
     bodiless = status in (204, 304)  # whatever the headers say; a 304 may tell the length it would have
+    if status == 204 and (chunked or size > 0):
+        persistent = False  # the body that must not be may come all the same, for whoever would be served next
     framed = length is not None and status != 204
     if framed:
         assert length is not None
@@ -222,8 +224,8 @@ def dressed_head(head: ResponseHead, dress: Callable[[int, bytes], bytes]) -> Re
     """``head`` with its lines as ``dress`` (status, lines -> lines) gives them back."""
     line_end = head.passed.find(b"\n") + 1
     passed = head.passed[:line_end] + dress(head.status, head.passed[line_end:])
-    dated = head.dated and is_dated(passed)
-    block = b"%b%b%b" % (passed, head.security_line, server_line(head))  # what is remembered of heads goes by it
+    dated = is_dated(passed)
+    block = b"%b\r\n%b%b" % (passed, head.security_line, server_line(head))  # what is remembered of heads goes by it
     secured, named = _secured(passed) is not None, _server(passed) != []
     ready = head.ready and dated and not secured and not named
     return replace(head, block=block, passed=passed, dated=dated, ready=ready, secured=secured, named=named)
@@ -239,13 +241,15 @@ def _without(passed: bytes, named: list[bytes]) -> bytes:
 
 
 class ResponseReader:
-    """Collects a response head that comes in pieces; ``limit``: how large it may be."""
+    """Collects a response head that comes in pieces, refuses early what can no longer become one. ``limit``: how large
+    it may be; ``_scanned``: where the line begins that is not all there."""
 
-    __slots__ = ("_data", "_limit")
+    __slots__ = ("_data", "_limit", "_scanned")
 
     def __init__(self, limit: int = grammar.RESPONSE_LIMIT) -> None:
         self._data = bytearray()
         self._limit = limit
+        self._scanned = 0
 
     def feed(self, data: bytes) -> tuple[ResponseHead, bytes] | None:
         """(head, what follows it), or None while it is not complete. Raises BadResponseError."""
@@ -255,8 +259,7 @@ class ResponseReader:
         if buffer.find(b"\r\n\r\n", max(0, before - 3)) < 0:
             if len(buffer) > self._limit:
                 raise BadResponseError("head is too large")
-            if not b"HTTP/1.".startswith(buffer[:7]):
-                raise BadResponseError("not a response")
+            self._check_beginning()
             return None
         whole = bytes(buffer)
         match = grammar.response_head(whole)
@@ -265,3 +268,15 @@ class ResponseReader:
         if match.end() > self._limit:
             raise BadResponseError("head is too large")
         return read_response(match), whole[match.end() :]
+
+    def _check_beginning(self) -> None:
+        """An endpoint that says nonsense may well say no more, and wait: nobody waits for it."""
+        buffer = self._data
+        while (end := buffer.find(b"\r\n", self._scanned)) >= 0:
+            line = bytes(buffer[self._scanned : end + 2])
+            if not (grammar.field.fullmatch(line) if self._scanned else grammar.status_line(line[:-2])):
+                raise BadResponseError("not a response")
+            self._scanned = end + 2
+        rest = bytes(buffer[self._scanned :])
+        if not (grammar.beginning_of_field(rest) if self._scanned else grammar.beginning_of_status(rest)):
+            raise BadResponseError("not a response")

@@ -39,7 +39,10 @@ def read(*lines: str, line: str = "HTTP/1.1 200 OK") -> ResponseHead:
         (("Content-Length: 5",), "HTTP/1.0 200 OK", 5, False),
         (("Content-Length: 5", "Connection: Keep-Alive"), "HTTP/1.0 200 OK", 5, True),
         (("Content-Length: 5",), "HTTP/1.1 304 Not Modified", 0, True),
-        (("Transfer-Encoding: chunked",), "HTTP/1.1 204 No Content", 0, True),
+        (("Transfer-Encoding: chunked",), "HTTP/1.1 204 No Content", 0, False),
+        (("Content-Length: 5",), "HTTP/1.1 204 No Content", 0, False),
+        (("Content-Length: 0",), "HTTP/1.1 204 No Content", 0, True),
+        ((), "HTTP/1.1 204 No Content", 0, True),
     ],
 )
 def test_framing(lines: tuple[str, ...], line: str, length: int, persistent: bool) -> None:
@@ -68,6 +71,43 @@ def test_what_is_taken_out() -> None:
 def test_refused(lines: tuple[str, ...]) -> None:
     with pytest.raises(BadResponseError):
         read(*lines)
+
+
+HOPELESS = (
+    "HTTP/1.1 200 OK\nContent-Length: 0\n\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 0\n",
+    "HTTP/1.1 200 OK\r\n X: folded",
+    "HTTP/1.1 200 OK\r\nX: a\r\n\t",
+    "HTTP/1.1 200 OK\r\nX: a\0",
+    "HTTP/1.1 200 OK\r\nX: a\rb",
+    "HTTP/1.1 200 OK\r\nX : a",
+    "HTTP/1.1 200 OK\r\nno colon\r\n",
+    "HTTP/1.1 2 ",
+    "HTTP/1.1 0",
+    "HTTP/1.1  ",
+    "HTTP/1.1 2000",
+    "HTTP/1.2",
+    "HTTP/2",
+    "ICY",
+    "<html>",
+    "\r\n",
+    "\0",
+)
+
+
+def is_waited_for(data: bytes, size: int) -> bool:
+    reader = ResponseReader()
+    try:
+        return all(reader.feed(data[at : at + size]) is None for at in range(0, len(data), size))
+    except BadResponseError:
+        return False
+
+
+@pytest.mark.parametrize("text", HOPELESS)
+def test_what_can_no_longer_become_a_head_is_not_waited_for(text: str) -> None:
+    data = text.encode("latin-1")
+    assert not is_waited_for(data, len(data))
+    assert not is_waited_for(data, 1)
 
 
 def test_pieces_change_nothing() -> None:
