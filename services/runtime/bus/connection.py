@@ -17,9 +17,9 @@ import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from secrets import token_hex
-from urllib.parse import urlsplit
 
 from services.runtime.bus.lean import imported_without
+from services.runtime.bus.servers import checked, with_login_of, without_credentials
 from services.runtime.bus.subscription import Callback, MessageCallback, Subscription
 from services.runtime.bus.values import BusError, BusOptions, Message, NotConnected, TooLarge
 
@@ -49,7 +49,7 @@ class Connection:
         if not options.servers:
             raise BusError("no NATS server is named")
         self._options = options
-        self._servers = [_checked(server) for server in options.servers]
+        self._servers = [checked(server) for server in options.servers]
         self._discovered: list[str] = []
         self._client: Client | None = None
         self._connected = asyncio.Event()
@@ -158,7 +158,7 @@ class Connection:
     _failure = ""
 
     def _note_failure(self, server: str, error: Exception) -> None:
-        text = f"cannot connect to {_without_credentials(server)}: {error or type(error).__name__}"
+        text = f"cannot connect to {without_credentials(server)}: {error or type(error).__name__}"
         if text != self._failure:  # once per kind of failure, not once per attempt
             self._failure = text
             _log.warning("%s; trying on", text)
@@ -202,19 +202,22 @@ class Connection:
                     pending_size=16 * 1024 * 1024,
                     flush_timeout=10,
                 )
-            await client.subscribe(f"{self._inbox}.*", cb=self._deliver_answer)
-            placed = 0
-            while True:  # more may be asked for meanwhile
-                for subscription in self._subscriptions[placed:]:
-                    await client.subscribe(subscription.subject, cb=_into(subscription))
-                    placed += 1
-                await client.flush(timeout=CONNECT_TIMEOUT)
-                if placed == len(self._subscriptions):
-                    break
-        except BaseException:
+            await self._place_subscriptions(client)
+        except BaseException:  # cancelled, or whatever the library raised: nothing of the client is to stay open
             await _end(client)
             raise
         return client
+
+    async def _place_subscriptions(self, client: Client) -> None:
+        await client.subscribe(f"{self._inbox}.*", cb=self._deliver_answer)
+        placed = 0
+        while True:  # more may be asked for meanwhile
+            for subscription in self._subscriptions[placed:]:
+                await client.subscribe(subscription.subject, cb=_into(subscription))
+                placed += 1
+            await client.flush(timeout=CONNECT_TIMEOUT)
+            if placed == len(self._subscriptions):
+                return
 
     async def _stay(self, client: Client, closed: asyncio.Event) -> None:
         """Use ``client`` until it is gone."""
@@ -230,7 +233,7 @@ class Connection:
                     continue
         finally:
             # asked at the end: servers that join later are announced over the connection
-            self._discovered = [_with_login_of(self._servers[0], found.netloc) for found in client.discovered_servers]
+            self._discovered = [with_login_of(self._servers[0], found.netloc) for found in client.discovered_servers]
             if self._client is client:
                 self._client = None
                 self._connected.clear()
@@ -348,30 +351,3 @@ async def _end(client: Client) -> None:
     except (TimeoutError, OSError, ClientError, AttributeError, AssertionError):
         # the library asserts on a client that never got as far as a transport; there is nothing to close then
         return
-
-
-def _checked(server: str) -> str:
-    whole = server if "://" in server else f"nats://{server}"
-    try:
-        parts = urlsplit(whole)
-        usable = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise BusError(f"NATS server {whole.rpartition('@')[2]!r} is not a URL such as nats://127.0.0.1:4222")
-    if parts.scheme not in ("nats", "tls"):
-        shown = _without_credentials(whole)
-        raise BusError(f"NATS server {shown}: {parts.scheme}:// is not supported, use nats:// or tls://")
-    return whole
-
-
-def _with_login_of(server: str, place: str) -> str:
-    """The URL of another server of the same cluster: its ``host:port``, with the scheme and login of ``server``."""
-    parts = urlsplit(server)
-    login, at, _ = parts.netloc.rpartition("@")
-    return f"{parts.scheme}://{login}{at}{place}"
-
-
-def _without_credentials(server: str) -> str:
-    parts = urlsplit(server)
-    return f"{parts.scheme}://{parts.hostname}:{parts.port or 4222}"
