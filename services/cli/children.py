@@ -26,6 +26,8 @@ LONGEST_DELAY = 5.0
 """Seconds until a child that died is started again: doubled each time."""
 STEADY_AFTER = 10.0
 """A child that ran so many seconds starts again after the first delay."""
+REFUSES = 2
+"""The exit code of a command that cannot do anything with its options."""
 
 
 class ChildSpec(Struct, frozen=True, kw_only=True):
@@ -63,10 +65,10 @@ class Child:
         return self._process is not None and self._process.returncode is None
 
     async def run(self) -> None:
-        """Start it, and again whenever it ends, until ``stop`` is called."""
+        """Start it, and again whenever it ends, until ``stop`` is called; not if it refuses its options at first."""
         while not self._stopping.is_set():
             code = await self._once()
-            if self._stopping.is_set():
+            if self._stopping.is_set() or (code == REFUSES and not self.restarts):
                 return
             self.last_exit = _described(code)
             if time.monotonic() - self._started > STEADY_AFTER:

@@ -59,6 +59,10 @@ def _options(values: Mapping[str, Any], who: str) -> BusOptions:
         if len(running) > 1:
             places = ", ".join(f"{each.state} (process {each.pid})" for each in running)
             raise click.UsageError(f"several `limen up` run: say which one with --state: {places}")
+        if values["state"] and not running:
+            raise click.ClickException(
+                f"--state {values['state']}: no `limen up` of instance {values['instance']!r} runs there"
+            )
         given = servers((running[0].nats,)) if running else (DEFAULT_NATS,)
     return bus_options({**values, "nats": given}, who)
 

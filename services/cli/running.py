@@ -1,6 +1,7 @@
 """Where ``limen up`` keeps its state, that only one uses it at a time, and how other commands find it.
 
-Owns the state folder's lock and the note ``running.json`` (readable by its owner only: it holds the bus' password).
+Owns the state folder's lock, the note ``running.json`` (readable by its owner only: it holds the bus' password), and a
+link to the folder where commands look, while one runs in a folder of its own choice.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ NOTE: Final = "running.json"
 LOCK: Final = "lock"
 DEMO: Final = "limen-demo-"
 """How the temporary state folder of ``limen demo`` begins."""
+ELSEWHERE: Final = "elsewhere-"
+"""How links begin to state folders that stand somewhere else."""
 
 
 class Running(Struct, frozen=True):
@@ -55,12 +58,34 @@ def held(folder: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise SettingsError(f"--state {folder}: another limen up uses it; name another folder") from None
+        link = _linked(folder)
         try:
             yield
         finally:
             (folder / NOTE).unlink(missing_ok=True)
+            if link is not None:
+                with suppress(OSError):
+                    link.unlink()
     finally:
         os.close(descriptor)
+
+
+def _linked(folder: Path) -> Path | None:
+    """A link to ``folder`` where commands look for those that run; None if it stands there anyway (that of a demo is
+    found too), or if nothing can be written there."""
+    base, place = default_state_base(), folder.resolve()
+    if place.parent == base.resolve() or folder.name.startswith(DEMO):
+        return None
+    link = base / f"{ELSEWHERE}{hashlib.blake2b(bytes(place), digest_size=5).hexdigest()}"
+    try:
+        base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for old in base.glob(f"{ELSEWHERE}*"):
+            if old == link or not old.exists():  # as a killed one left it
+                old.unlink()
+        link.symlink_to(place)
+    except OSError:
+        return None
+    return link
 
 
 def leave_note(folder: Path, running: Running) -> None:

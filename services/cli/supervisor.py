@@ -178,6 +178,7 @@ class Supervisor:
                 return
             await child.stop()
             await task
+            self._tasks.remove(task)
         raise SettingsError(f"nats-server does not start, see {self._state / 'nats.log'}")
 
     def _run(self, child: Child) -> asyncio.Task[None]:
@@ -201,6 +202,11 @@ class Supervisor:
                 await self._pages.close()
             for reserved in (*self._reserved, *self._admin_sockets.values()):
                 reserved.close()
+
+    async def refusal(self) -> str:
+        """Wait for a child that cannot run with its options; its name."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        return done.pop().get_name()
 
     def kill(self) -> None:
         """End every child at once."""

@@ -74,6 +74,12 @@ def _run(values: dict[str, Any], state: Path) -> int:
 
     failed: list[SettingsError] = []
 
+    async def end_when_refused(life: Lifecycle, supervisor: Supervisor) -> None:
+        name = await supervisor.refusal()
+        if not life.stopping.is_set():
+            failed.append(SettingsError(f"{name} cannot run with these options: it says above why"))
+            life.stopping.set()
+
     async def main(life: Lifecycle) -> None:
         supervisor = Supervisor(values, state)
         server = None
@@ -89,11 +95,13 @@ def _run(values: dict[str, Any], state: Path) -> int:
                     healthy=lambda: not supervisor.stopping,
                 )
                 supervisor.note(str(server.address))
+                watching = asyncio.create_task(end_when_refused(life, supervisor))
                 serving = [f"http://{address}" for address in supervisor.http]
                 serving += [f"https://{address}" for address in supervisor.https]
                 log(_log, logging.INFO, "started", serving=" ".join(serving), state=str(state))
                 await _say_when_ready(life, supervisor)
                 await life.stopping.wait()
+                watching.cancel()
         except asyncio.CancelledError:
             supervisor.kill()
             raise

@@ -80,7 +80,7 @@ def up(folder: Path, *words: str, manifests: Path | None = None) -> Iterator[Up]
         "--worker-shutdown-timeout=2",
         *words,
     )
-    with process(*command, log=folder / "up.log") as child:
+    with process(*command, log=folder / "up.log", env={"XDG_STATE_HOME": str(folder / "home")}) as child:
         yield Up(child, state, http, admin)
 
 
@@ -215,6 +215,16 @@ def test_ports_in_use_are_said_before_anything_starts(tmp_path: Path) -> None:
         with up(tmp_path, f"--https=127.0.0.1:{port}") as running:
             assert running.child.wait(10) == 1
             assert f"--https 127.0.0.1:{port}: Address already in use" in running.child.output()
+
+
+def test_it_ends_when_a_child_cannot_do_anything_with_its_options(tmp_path: Path) -> None:
+    missing = tmp_path / "kubeconfig"
+    words = ["up", "--kube", f"--kubeconfig={missing}", "--http=127.0.0.1:0", "--https=127.0.0.1:0"]
+    words += [f"--admin=127.0.0.1:{free_port()}", f"--state={tmp_path / 'state'}"]
+    with process(*limen(*words), log=tmp_path / "up.log", env={"XDG_STATE_HOME": str(tmp_path)}) as child:
+        assert child.wait(20) == 1
+        assert f"--kube: {missing}: no such file" in child.output()
+        assert "Error: watcher cannot run with these options" in child.output()
 
 
 def test_commands_find_it(tmp_path: Path) -> None:

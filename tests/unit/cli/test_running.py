@@ -50,6 +50,25 @@ def test_a_demo_is_found_in_its_temporary_folder(tmp_path: Path, monkeypatch: py
         assert find("limen", None) == []
 
 
+def test_a_folder_of_ones_own_choice_is_found_without_being_named(tmp_path: Path) -> None:
+    folder = tmp_path / "here"
+    with held(folder):
+        running = _note(folder)
+        assert find("limen", None) == [running]
+    assert find("limen", None) == []
+    assert list((tmp_path / "limen").iterdir()) == []
+    with held(folder):
+        (tmp_path / "limen" / "elsewhere-gone").symlink_to(tmp_path / "gone")  # as a killed one leaves it
+    with held(folder):
+        assert [link.resolve() for link in (tmp_path / "limen").iterdir()] == [folder]
+
+
+def test_a_folder_where_nothing_runs_is_said_to_be_one(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["status", "--state", str(tmp_path / "nobody")])
+    assert result.exit_code == 1
+    assert f"--state {tmp_path / 'nobody'}: no `limen up` of instance 'limen' runs there" in result.output
+
+
 def test_several_are_not_guessed_among() -> None:
     first, second = default_folder("limen", "a"), default_folder("limen", "b")
     assert first != second
