@@ -30,11 +30,25 @@ def header_problem(name: str, value: str) -> str:
 
 def parse_header_list(text: str) -> tuple[str, ...]:
     """Names of headers with commas between, each once."""
-    names = [item for part in text.split(",") if (item := part.strip())]
+    names = _items(text)
     for name in names:
         if _NAME.fullmatch(name) is None:
             raise MalformedError(f"holds {name!r}, which is no name of a header")
     return tuple(dict.fromkeys(names))
+
+
+def header_names(text: str) -> tuple[str, ...]:
+    """The same, without those that are none."""
+    return tuple(dict.fromkeys(name for name in _items(text) if _NAME.fullmatch(name)))
+
+
+def no_header_names(text: str) -> tuple[str, ...]:
+    """What ``header_names`` leaves out, each as the end of a sentence about the value."""
+    return tuple(f"holds {name!r}, which is no name of a header" for name in _items(text) if not _NAME.fullmatch(name))
+
+
+def _items(text: str) -> list[str]:
+    return [item for part in text.split(",") if (item := part.strip())]
 
 
 def parse_redirect_part(text: str) -> str:

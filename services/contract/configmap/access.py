@@ -66,11 +66,33 @@ ACCESS: Final = (
 
 def parse_ranges(text: str) -> tuple[str, ...]:
     """Addresses and networks. Raises MalformedError."""
-    items = ",".join(item for item in text.split(",") if item.strip())
+    items = ",".join(_items(text))
     try:
         return networks(items) if items else ()
     except NoNetworkError as error:
         raise MalformedError(str(error)) from None
+
+
+def parse_forwarders(text: str) -> tuple[str, ...]:
+    """The addresses and networks of a list; what is none is left out, so that nobody is believed for its sake."""
+    return tuple(item for item in _items(text) if _is_network(item))
+
+
+def no_forwarders(text: str) -> tuple[str, ...]:
+    """What ``parse_forwarders`` leaves out, each as the end of a sentence about the value."""
+    return tuple(f"holds {item!r}, which is no address or network" for item in _items(text) if not _is_network(item))
+
+
+def _items(text: str) -> list[str]:
+    return [item for part in text.split(",") if (item := part.strip())]
+
+
+def _is_network(item: str) -> bool:
+    try:
+        networks(item)
+    except NoNetworkError:
+        return False
+    return True
 
 
 def parse_refusal(text: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from msgspec import Struct
@@ -17,7 +18,8 @@ class Key(Struct, frozen=True, kw_only=True):
     ``without-effect``: there is nothing here that it could concern. ``doc`` says why then.
 
     ``choices``: admitted values, if they are few. ``refers_to``: the kind of object that the value names.
-    ``guards``: a value that cannot be read closes every route, for the default would open them.
+    ``guards``: a value that cannot be read closes every route, for the default would open them. ``passed_over``: what
+    is left out of a list, each as the end of a sentence about the value.
     """
 
     name: str
@@ -27,4 +29,5 @@ class Key(Struct, frozen=True, kw_only=True):
     choices: tuple[str, ...] = ()
     refers_to: Literal["secret", "configmap"] | None = None
     guards: bool = False
+    passed_over: Callable[[str], tuple[str, ...]] | None = None
     doc: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from services.contract.configmap.entry import Key
+from services.contract.header_values import no_header_names
 
 HEADS: Final = (
     Key(
@@ -39,12 +40,14 @@ HEADS: Final = (
     Key(
         name="global-allowed-response-headers",
         type="list",
+        passed_over=no_header_names,
         state="honoured",
         doc="Headers that Ingresses may give to responses by `custom-headers`, with commas between.",
     ),
     Key(
         name="hide-headers",
         type="list",
+        passed_over=no_header_names,
         state="honoured",
         doc="Headers of Services' responses that clients do not get, with commas between.",
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.contract.configmap.access import no_forwarders
 from services.contract.configmap.entry import Key
 
 HONOURED: Final = (
@@ -169,6 +170,7 @@ HONOURED: Final = (
         name="proxy-real-ip-cidr",
         type="list",
         default="0.0.0.0/0",
+        passed_over=no_forwarders,
         state="honoured",
         doc="Proxies whose word on the client address is believed.",
     ),

@@ -6,7 +6,6 @@ A value that cannot be read is named, and its default holds. Source of names, ty
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable
 from typing import Any, Final
@@ -20,7 +19,7 @@ from services.contract.annotations.entry import Risk
 from services.contract.annotations.read import RISKS, AnnotationPolicy
 from services.contract.annotations.values import MalformedError, parse_bool, parse_ciphers, parse_conditions, parse_size
 from services.contract.configmap import listening, tracing
-from services.contract.configmap.access import parse_blocks, parse_ranges, parse_refusal
+from services.contract.configmap.access import parse_blocks, parse_forwarders, parse_ranges, parse_refusal
 from services.contract.configmap.bodies import parse_buffers, parse_switch
 from services.contract.configmap.compression import parse_disabled, parse_types
 from services.contract.configmap.entry import Key
@@ -38,7 +37,7 @@ from services.contract.configmap.registry import KEYS
 from services.contract.configmap.routing import parse_statuses
 from services.contract.configmap.tls import parse_cache_size, parse_curve, parse_secret_name, parse_versions
 from services.contract.diagnostics import HIDDEN, RAW, finding
-from services.contract.header_values import parse_header_list, parse_redirect_part, parse_replacement, parse_version
+from services.contract.header_values import header_names, parse_redirect_part, parse_replacement, parse_version
 
 _NUMBER: Final = re.compile(r"[0-9]{1,10}")
 _DURATION: Final = re.compile(r"(?:[0-9]{1,10}+(?![0-9])(?:ms|[smhdwMy])?\s*+)++")
@@ -164,6 +163,7 @@ class _Reader:
                     self._look_at_variables(name, absent_variables(value), value)
                 elif name == "log-format-stream":
                     self._look_at_variables(name, absent_stream_variables(value), value)
+                self._tell_passed_over(key, text)
             except MalformedError as error:
                 holds = f"The default, {key.default}, holds" if key.default else "It is taken for unset"
                 if key.guards:
@@ -179,6 +179,11 @@ class _Reader:
                     self.guarded.append(name)
         elif not _says_nothing(key, text):
             self._not_honoured(key, text)
+
+    def _tell_passed_over(self, key: Key, text: str) -> None:
+        for left_out in () if key.passed_over is None else key.passed_over(text):
+            told = f"The value of {key.name} {left_out}. It is passed over."
+            self._say(key.name, text, "configmap-invalid", told, f"Correct it. {key.doc}")
 
     def close(self, name: str) -> None:
         """Every route is closed for the sake of a key that says who is kept out and cannot be followed."""
@@ -291,16 +296,6 @@ def _list(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
-def _networks(text: str) -> tuple[str, ...]:
-    items = _list(text)
-    for item in items:
-        try:
-            ipaddress.ip_network(item, strict=False)
-        except ValueError:
-            raise MalformedError(f"holds {item!r}, which is no address or network") from None
-    return items
-
-
 def _header(text: str) -> str:
     if _HEADER.fullmatch(text) is None:
         raise MalformedError("is not the name of a header")
@@ -334,18 +329,18 @@ _SPECIAL: Final = {
     "large-client-header-buffers": parse_buffers,
     "proxy-buffering": parse_switch,
     "proxy-request-buffering": parse_switch,
-    "proxy-real-ip-cidr": _networks,
+    "proxy-real-ip-cidr": parse_forwarders,
     "forwarded-for-header": _header,
     "forwarded-host-header": _header,
     "proxy-next-upstream": parse_conditions,
     "worker-shutdown-timeout": _own_time,
     "annotations-risk-level": _risk,
     "custom-http-errors": parse_statuses,
-    "global-allowed-response-headers": parse_header_list,
+    "global-allowed-response-headers": header_names,
     "brotli-types": parse_types,
     "gzip-disable": parse_disabled,
     "gzip-types": parse_types,
-    "hide-headers": parse_header_list,
+    "hide-headers": header_names,
     "proxy-cookie-domain": parse_replacement,
     "proxy-cookie-path": parse_replacement,
     "proxy-http-version": parse_version,

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-from services.contract.annotations.values import MalformedError
 from services.contract.configmap.entry import Key
+
+_STATUS: Final = re.compile(r"[345][0-9]{2}")
+
+
+def parse_statuses(text: str) -> tuple[int, ...]:
+    """Statuses from 300 to 599, each once, sorted; what is none is left out."""
+    return tuple(sorted({int(word) for word in _words(text) if _STATUS.fullmatch(word)}))
+
+
+def no_statuses(text: str) -> tuple[str, ...]:
+    """What ``parse_statuses`` leaves out, each as the end of a sentence about the value."""
+    return tuple(
+        f"holds {word!r}, which is no status from 300 to 599" for word in _words(text) if not _STATUS.fullmatch(word)
+    )
+
+
+def _words(text: str) -> list[str]:
+    return [word for item in text.split(",") if (word := item.strip())]
+
 
 ROUTING: Final = (
     Key(
         name="custom-http-errors",
         type="list",
+        passed_over=no_statuses,
         state="honoured",
         doc="Statuses, 300 to 599, for which the default backend is asked for an answer, with commas between.",
     ),
@@ -65,16 +85,3 @@ ROUTING: Final = (
         doc="Redirects name the port.",
     ),
 )
-
-
-def parse_statuses(text: str) -> tuple[int, ...]:
-    """Statuses from 300 to 599, each once, sorted."""
-    found: set[int] = set()
-    for item in text.split(","):
-        word = item.strip()
-        if not word:
-            continue
-        if not (word.isascii() and word.isdigit() and len(word) == 3 and 300 <= int(word) <= 599):
-            raise MalformedError(f"holds {word!r}, which is no status from 300 to 599")
-        found.add(int(word))
-    return tuple(sorted(found))

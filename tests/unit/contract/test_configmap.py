@@ -64,7 +64,6 @@ def test_values(name: str, text: str, value: Any) -> None:
         ("upstream_keepalive_time", "soon"),
         ("upstream_keepalive_time", ""),
         ("forwarded_for_header", "X Forwarded"),
-        ("proxy_real_ip_cidr", "10.0.0.0/8,nonsense"),
         ("keep_alive", "99999999999"),
         ("upstream_keepalive_time", "1" * 5000),
         ("upstream_keepalive_time", "1" * 60 + "x"),
@@ -76,6 +75,23 @@ def test_a_bad_value_falls_to_its_default(name: str, text: str) -> None:
     (found,) = reading.diagnostics
     assert (found.code, found.object, found.value[:60]) == ("configmap-invalid", KEY, text[:60])
     assert found.field == f"data[{name.replace('_', '-')}]"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "left"),
+    [
+        ("proxy_real_ip_cidr", "10.0.0.0/8, nonsense,2001:db8::/32", ("10.0.0.0/8", "2001:db8::/32")),
+        ("proxy_real_ip_cidr", "10.0.0.0/8/8", ()),
+        ("custom_http_errors", "503, 200, 404,404", (404, 503)),
+        ("hide_headers", "X-A,X B", ("X-A",)),
+    ],
+)
+def test_a_bad_entry_of_a_list_is_passed_over(name: str, text: str, left: tuple[object, ...]) -> None:
+    reading = read(**{name: text})
+    assert getattr(reading.settings, name) == left
+    (found,) = reading.diagnostics
+    assert found.code == "configmap-invalid"
+    assert "It is passed over." in found.message
 
 
 def test_a_bad_value_of_a_key_without_a_default_is_taken_for_unset() -> None:
