@@ -82,29 +82,9 @@ class Worker:
         return lifecycle.run(self._main)
 
     async def _main(self, life: lifecycle.Lifecycle) -> None:
-        options, subjects = self._options, Subjects(self._options.instance)
         take_all_descriptors()
-        bus = Bus(options.bus)
-        self._front = Front(self._sealer, options.state, options.metrics, options.limits, options.zone)
-        if self._counts is not None:
-            self._front.share(self._counts, self._index)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._front.reopen)
-        self._resolver = Resolver(self._front.resolved, allow_local=options.allow_loopback_upstreams)
-        self._generations = Generations(self._swap)
-        self._generations.on_applied(self._applied)
-        file = LastGoodFile(options.state, options.name, self._verifier)
-        keeper.restore(file, self._generations)
-        self._follower = Follower(bus, subjects, self._verifier, self._generations)
-        self._follower.on_error_changed(self._tell.set)
-        self._bus = bus
-        events = EventPublisher(bus, subjects, f"/{options.instance}/edge/{options.name}")
-        self._reporter = Reporter(
-            bus, subjects, events, self._generations, self._follower, edge=options.name, worker=self._index
-        )
-        self._keeper = Keeper(file, self._generations)
-        self._counting = Counting(self._generations, self._follower, self._keeper, self._front, self._resolver)
-        self._channel = Channel(self._end, self._asked)
-        await bus.start()
+        self._assemble()
+        await self._bus.start()
         await self._follower.listen()
         life.spawn("follow", _for_ever(self._follower.run))
         life.spawn("report", _for_ever(self._reporter.run))
@@ -122,8 +102,31 @@ class Worker:
             await self._keeper.flush()
         await self._reporter.left("drained")
         self._say_state()
-        await events.close()
-        await bus.close()
+        await self._events.close()
+        await self._bus.close()
+
+    def _assemble(self) -> None:
+        """What the worker is made of: made in the child, for most of it belongs to its event loop."""
+        options, subjects = self._options, Subjects(self._options.instance)
+        self._bus = bus = Bus(options.bus)
+        self._front = Front(self._sealer, options.state, options.metrics, options.limits, options.zone)
+        if self._counts is not None:
+            self._front.share(self._counts, self._index)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._front.reopen)
+        self._resolver = Resolver(self._front.resolved, allow_local=options.allow_loopback_upstreams)
+        self._generations = Generations(self._swap)
+        self._generations.on_applied(self._applied)
+        file = LastGoodFile(options.state, options.name, self._verifier)
+        keeper.restore(file, self._generations)
+        self._follower = Follower(bus, subjects, self._verifier, self._generations)
+        self._follower.on_error_changed(self._tell.set)
+        self._events = EventPublisher(bus, subjects, f"/{options.instance}/edge/{options.name}")
+        self._reporter = Reporter(
+            bus, subjects, self._events, self._generations, self._follower, edge=options.name, worker=self._index
+        )
+        self._keeper = Keeper(file, self._generations)
+        self._counting = Counting(self._generations, self._follower, self._keeper, self._front, self._resolver)
+        self._channel = Channel(self._end, self._asked)
 
     # --- serving ----------------------------------------------------------------------------------------------
 
