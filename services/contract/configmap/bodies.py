@@ -31,7 +31,8 @@ BODIES: Final = (
         type="int",
         default="60",
         state="honoured",
-        doc="Seconds for the head of a request; while it is 60, a head that has begun has 10.",
+        doc="Seconds for the head of a request; while it is 60, a head that has begun has 10, and so has the first "
+        "of a connection of HTTP/2.",
     ),
     Key(
         name="large-client-header-buffers",

@@ -341,6 +341,11 @@ class Generation:
                 yield from group.routes
 
 
+def head_time(generation: Generation | None) -> float:
+    """Seconds for a head that has begun; the preface of HTTP/2 begins the first."""
+    return HEAD_TIME if generation is None else generation.head_time
+
+
 def _balancing_in(name: str, body: bytes | None) -> Balancing | None:
     if body is None:
         return None

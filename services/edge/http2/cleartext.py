@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from services.edge.connection import first_time
+from services.edge.core.generation import head_time
 from services.edge.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ class Undecided(Waiting):
 
     def data_received(self, data: bytes) -> None:
         """Its first bytes: as soon as they tell, they are somebody else's."""
+        if not self._received:  # whichever it is, it has begun
+            now = monotonic()
+            self.deadline = min(self.deadline, now + head_time(self._listener.serving.generation))
         self._received += data
         received = self._received
         if _BEGINNING.startswith(received):

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
 from services.edge.core.forwarded import ClientFacts
-from services.edge.core.generation import HEAD_TIME
+from services.edge.core.generation import head_time
 from services.edge.core.http2 import ServerConnection
 from services.edge.core.http2.errors import NO_ERROR, PROTOCOL_ERROR
 from services.edge.deadlines import NEVER, Timed
@@ -23,9 +23,6 @@ from services.edge.http2.stream import Stream
 if TYPE_CHECKING:
     from services.edge.listener import Listener
 
-FIRST_TIME: Final = 60.0
-"""Seconds until the first request, before a generation says otherwise (nginx: client_header_timeout). PINGs do not
-extend it, nor does a drip of CONTINUATIONs extend the time of a head."""
 LINGER_TIME: Final = 2.0
 """Seconds to read on after the last word, so that the client gets to read it; as long again while it has not taken
 all that is written, SEND_TIME at most."""
@@ -228,8 +225,7 @@ class Lasting(asyncio.Protocol):
         if self.congested:
             return
         if self._in_head:
-            generation = self.serving.generation
-            self.deadline = now + (HEAD_TIME if generation is None else generation.head_time)
+            self.deadline = now + head_time(self.serving.generation)
         else:
             self._set_deadline(now)
 
@@ -242,8 +238,7 @@ class Lasting(asyncio.Protocol):
             self.deadline = now + generation.rests_after
             self._ends_at = now + generation.settings.keep_alive
         else:
-            patience = FIRST_TIME if generation is None else generation.settings.client_header_timeout
-            self.deadline = self._ends_at = self._made_at + patience
+            self.deadline = self._ends_at = self._made_at + head_time(generation)
 
     @property
     def lasts_until(self) -> float:

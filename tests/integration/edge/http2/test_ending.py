@@ -9,10 +9,11 @@ from time import monotonic
 import pytest
 from hyperframe.frame import ContinuationFrame, GoAwayFrame, HeadersFrame, PingFrame, RstStreamFrame
 
+from services.edge.core import generation
 from services.edge.http2 import lasting
 from services.edge.http2.connection import Http2Connection
 from tests.support.edge import HOST, NO_HTTPS, STREAMED, Seen, edge, host, origin, route, settings, upstream
-from tests.support.http2 import http2
+from tests.support.http2 import PREFACE, http2
 from tests.support.waiting import eventually
 
 PLAIN = host(HOST, route(policies=NO_HTTPS))
@@ -133,6 +134,16 @@ async def test_pings_keep_no_connection_that_brings_no_request() -> None:
             client.send(PingFrame(0, b"so alive"))
             await asyncio.sleep(0.05)
         assert client.error == 0
+
+
+@pytest.mark.parametrize("begun", ["PRI", "preface", "settings"])
+async def test_who_begins_to_speak_has_the_time_of_a_head(begun: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is less than the default time until the first byte; in the clear what is spoken may not even be known."""
+    monkeypatch.setattr(generation, "HEAD_TIME", 0.3)
+    async with edge(PLAIN, h2c=True) as running, http2(running.http, tls=False, greet=begun == "settings") as client:
+        if begun != "settings":
+            client.send(PREFACE[:3] if begun == "PRI" else PREFACE)
+        await client.ended(10)
 
 
 @pytest.mark.parametrize("dripping", [False, True])
