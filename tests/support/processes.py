@@ -22,7 +22,8 @@ def _die_with_parent() -> None:
 
 
 class Process:
-    """One child in a process group of its own. ``log`` holds what it wrote to stdout and stderr."""
+    """One child in a process group of its own. ``log`` holds what it wrote to stdout and stderr; beside it stay the
+    temporary files that it cannot take away when it is killed."""
 
     def __init__(
         self,
@@ -40,7 +41,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **(env or {})},
+                env={**os.environ, "TMPDIR": str(log.parent), **(env or {})},
                 cwd=cwd,
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
