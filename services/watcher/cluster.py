@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from collections.abc import Callable
 
@@ -21,8 +20,6 @@ from services.watcher.status.events import EventWriter
 from services.watcher.status.ingresses import StatusWriter
 from services.watcher.status.writeback import WriteBack
 from services.watcher.work import Keys, Work
-
-_log = logging.getLogger(__name__)
 
 
 class Cluster:

@@ -7,7 +7,6 @@ holds when they come. Must not know how ports come and go.
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from collections.abc import Sequence
 from time import monotonic
@@ -25,7 +24,6 @@ from services.edge.streams.splice import Splice
 if TYPE_CHECKING:
     from services.edge.serving import Serving
 
-_log = logging.getLogger(__name__)
 
 BACKLOG: Final = 4096
 
