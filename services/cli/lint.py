@@ -71,7 +71,8 @@ def command(paths: tuple[Path, ...], kube: bool, **values: Any) -> None:
     Exit codes: 0 nothing of the severity --fail-on or worse was found; 1 something was; 2 nothing could be read.
     """
     if kube == bool(paths):
-        raise click.UsageError("say what to look at: files or folders (- for standard input), or --kube")
+        both = "--kube and files exclude each other: " if kube else ""
+        raise click.UsageError(f"{both}say what to look at: files or folders (- for standard input), or --kube")
     sys.exit(_lint(paths, values))
 
 

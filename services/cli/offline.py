@@ -30,7 +30,7 @@ from services.watcher.options import WatcherOptions
 from services.watcher.secrets import seal_secret
 from services.watcher.sources.folder.documents import key_of_value
 from services.watcher.sources.folder.files import MAX_FILE, Folder
-from services.watcher.sources.folder.tree import scan
+from services.watcher.sources.folder.tree import SUFFIXES, scan
 from services.watcher.sources.kubernetes.client import ApiError, Client, ConfigError
 from services.watcher.sources.kubernetes.kinds import KINDS, KindSpec, Scope, scopes_of
 from services.watcher.trim import TrimError
@@ -68,18 +68,25 @@ class Compiled(Struct, frozen=True):
 
 
 def read_files(paths: Iterable[Path]) -> Given:
-    """Manifests in files and folders; ``-`` is standard input. Raises CannotReadError for a path that is not there."""
+    """Manifests in files and folders; ``-`` is standard input. Raises CannotReadError for a path that is not there, and
+    if there is nothing at all to read: a command before the pipe that failed is not to look like a clean cluster."""
     folder = Folder()
     roots = []
     for path in paths:
         if path == STDIN:
             data = sys.stdin.buffer.read(MAX_FILE + 1)
+            if not data.strip():
+                raise CannotReadError("standard input is empty: nothing was judged")
             folder.put("stdin.json" if data.lstrip().startswith(b"{") else "stdin.yaml", data)
         elif path.exists():
             roots.append(path)
         else:
             raise CannotReadError(f"{path}: no such file or folder")
-    for file in sorted(scan(tuple(roots))):
+    files = sorted(scan(tuple(roots)))
+    if not files and not folder.files:
+        places = ", ".join(map(str, roots))
+        raise CannotReadError(f"{places}: no file {', '.join(f'*{suffix}' for suffix in SUFFIXES)} there")
+    for file in files:
         try:
             folder.put(file, Path(file).read_bytes())
         except OSError as error:

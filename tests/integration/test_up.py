@@ -134,7 +134,7 @@ def test_no_child_outlives_a_killed_supervisor(tmp_path: Path) -> None:
         running.wait_ready()
         family = _family(running.child.pid)
         os.kill(running.child.pid, signal.SIGKILL)
-        eventually_sync(lambda: not [pid for pid in family if _alive(pid)], 5, what="every child to end")
+        eventually_sync(lambda: not [pid for pid in family if _alive(pid)], 20, what="every child to end")
 
 
 def test_nothing_is_left_when_it_is_killed_while_starting(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def remarks_on_responses(key: ObjectKey, settings: AnnotationSettings) -> list[D
             key,
             "cors-credentials",
             annotation_field(PREFIX + "enable-cors"),
-            "*",
+            "true",
             "Pages of all origins may ask, with credentials. Browsers take no response that allows both.",
             "Name the origins in cors-allow-origin, or set cors-allow-credentials to false.",
         )

@@ -110,12 +110,13 @@ class StreamSet:
         try:
             port = _free_port(name, protocol, found)
         except MalformedError as error:
-            self._invalid(key, field, name, f"The key {name!r} {error}")
+            self._invalid(key, field, text, f"The key {name!r} {error}", "Write a port that nothing else has.")
             return
         try:
             service = parse_stream_service(port, text)
         except MalformedError as error:
-            self._invalid(key, field, text, f"The value of {name} {error}")
+            remedy = "Write namespace/service:port, perhaps with :PROXY behind it."
+            self._invalid(key, field, text, f"The value of {name} {error}", remedy)
             return
         words = service.unknown
         if protocol == "udp":
@@ -132,8 +133,7 @@ class StreamSet:
         )
         self._entries.setdefault(upstream, []).append((key, field, text))
 
-    def _invalid(self, key: ObjectKey, field: str, value: str, message: str) -> None:
-        remedy = "Write port: namespace/service:port, perhaps with :PROXY behind it."
+    def _invalid(self, key: ObjectKey, field: str, value: str, message: str, remedy: str) -> None:
         self._own.append(finding(key, "stream-invalid", field, value, f"{message}. This entry is not served.", remedy))
 
 

@@ -65,6 +65,14 @@ async def test_a_kubeconfig_that_is_not_there_is_named() -> None:
         await client.connect()
 
 
+async def test_that_there_is_no_kubeconfig_at_all_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    client = Client("", "")
+    with pytest.raises(ConfigError, match=r"there is no ~/.kube/config; name a file with --kubeconfig$"):
+        await client.connect()
+
+
 async def test_a_failure_carries_the_servers_words_and_its_wish(tmp_path: Path) -> None:
     async def refuse(request: web.Request) -> web.Response:
         assert request.headers["Authorization"] == "Bearer t0"

@@ -96,6 +96,23 @@ def test_what_cannot_be_read_ends_with_2(words: list[str]) -> None:
     assert CliRunner().invoke(cli, ["lint", *words]).exit_code == 2
 
 
+def test_nothing_at_all_is_no_clean_bill(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("no manifest")
+    result = CliRunner().invoke(cli, ["lint", str(tmp_path)])
+    assert result.exit_code == 2
+    assert f"{tmp_path}: no file *.yaml, *.yml, *.json there" in result.output
+    result = CliRunner().invoke(cli, ["lint", "-"], input="\n")
+    assert result.exit_code == 2
+    assert "standard input is empty: nothing was judged" in result.output
+    result = CliRunner().invoke(cli, ["lint", "-"], input="apiVersion: v1\nkind: List\nitems: []\n")
+    assert result.exit_code == 0
+
+
+def test_files_and_a_cluster_exclude_each_other(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["lint", "--kube", str(tmp_path)])
+    assert "--kube and files exclude each other" in result.output
+
+
 def test_what_was_not_given_is_not_held_against_anybody(tmp_path: Path) -> None:
     with_tls = ingress("web", "shop", "web.example", secret="web-tls")
     alone = report(tmp_path, with_tls)

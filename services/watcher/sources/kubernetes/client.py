@@ -219,8 +219,9 @@ async def _configure(configuration: Any, kubeconfig: str, context: str) -> None:
     if not kubeconfig and not context and _in_cluster():
         config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         return
-    if kubeconfig and not await asyncio.to_thread(_any_exists, kubeconfig):
-        raise ConfigError("no such file")  # the library would take it for an empty one
+    usual = "" if kubeconfig else os.environ.get("KUBECONFIG", "") or "~/.kube/config"
+    if not await asyncio.to_thread(_any_exists, kubeconfig or usual):  # the library would take it for an empty one
+        raise ConfigError(f"there is no {usual}; name a file with --kubeconfig" if usual else "no such file")
     await config.load_kube_config(  # type: ignore[no-untyped-call]
         config_file=kubeconfig or None,
         context=context or None,
@@ -230,7 +231,7 @@ async def _configure(configuration: Any, kubeconfig: str, context: str) -> None:
 
 
 def _any_exists(kubeconfig: str) -> bool:
-    return any(Path(file).exists() for file in kubeconfig.split(os.pathsep))
+    return any(Path(file).expanduser().exists() for file in kubeconfig.split(os.pathsep))
 
 
 def _in_cluster() -> bool:
