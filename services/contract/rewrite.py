@@ -1,7 +1,7 @@
 """``rewrite-target``: the path an upstream sees instead of the client's, or a redirect (contract section 1.4).
 
-Owns the meaning of a target (captures, arguments, absolute URLs) as nginx's ``rewrite "(?i)<path>" <target> break``
-gives it. Must not know routes, requests or connections.
+Owns the meaning of a target (captures, variables, arguments, absolute URLs) as nginx's ``rewrite "(?i)<path>" <target>
+break`` gives it. Must not know routes, requests or connections: whoever applies it says what variables stand for.
 
 The pattern is searched anywhere in the decoded path and only selects captures: the whole path becomes the target.
 """
@@ -9,19 +9,24 @@ The pattern is searched anywhere in the decoded path and only selects captures: 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from services.contract import regex
 from services.contract.paths import as_bytes_text, escape_argument, escape_path
+from services.contract.variables.registry import known
+from services.contract.variables.template import Variable
 
 _REDIRECTS: Final = ("http://", "https://", "$scheme")
 _REFERENCE: Final = re.compile(r"\$(?:([1-9])|\{([A-Za-z0-9_]+)\}|([A-Za-z0-9_]+))?")
 _REDIRECT_ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 _LOCATION_UNSAFE: Final = re.compile(r"[\x00-\x20\x7f-\xff]")
 
-Part = str | int
-"""A piece of a target: literal text, or the number of a capture."""
+Part = str | int | Variable
+"""A piece of a target: literal text, the number of a capture, or a variable."""
+Values = Callable[[str], str]
+"""What a variable (its name without ``$``, in lower case) stands for; a byte is a character."""
 
 
 class RewriteError(ValueError):
@@ -54,10 +59,15 @@ Outcome = Rewritten | Redirected | CannotRewrite | None
 """None: the pattern was not found, the request goes on as it came."""
 
 
-class Rewriter:
-    """A compiled rewrite; ``apply`` is all there is to it. Immutable."""
+def no_value(_name: str) -> str:
+    """What variables stand for where nobody can say it."""
+    return ""
 
-    __slots__ = ("_arguments", "_keeps_query", "_path", "_pattern", "_redirects")
+
+class Rewriter:
+    """A compiled rewrite; ``apply`` is all there is to it. ``variables``: those that it asks for. Immutable."""
+
+    __slots__ = ("_arguments", "_keeps_query", "_path", "_pattern", "_redirects", "variables")
 
     def __init__(self, pattern: str, target: str) -> None:
         """Raises ``regex.RegexError`` for the pattern and RewriteError for the target."""
@@ -69,11 +79,22 @@ class Rewriter:
         if not text:
             raise RewriteError("the rewrite target is empty")
         path, mark, arguments = text.partition("?")
-        names = self._pattern.names
-        self._path = _parts(path, names)
-        self._arguments = _parts(arguments, names) if mark else None
+        self._path = _parts(path, self._named)
+        self._arguments = _parts(arguments, self._named) if mark else None
+        parts = (*self._path, *(self._arguments or ()))
+        self.variables = frozenset(part.name for part in parts if isinstance(part, Variable))
 
-    def apply(self, path: str, query: bytes, *, escaped: bool) -> Outcome:
+    def _named(self, name: str) -> int | Variable:
+        number = self._pattern.names.get(name)
+        if number is not None:
+            return number
+        if known(name.lower()) is None:
+            raise RewriteError(
+                f"the rewrite target names ${name}, which is neither a capture of the path nor a variable"
+            )
+        return Variable(name.lower())
+
+    def apply(self, path: str, query: bytes, *, escaped: bool, values: Values = no_value) -> Outcome:
         """Rewrite a decoded ``path`` with its raw ``query`` (empty: none). Raises ``regex.RegexTimeoutError``.
 
         ``escaped``: the path as the client sent it held ``%`` or ``+``; only then does nginx escape captures again in
@@ -83,23 +104,23 @@ class Rewriter:
         if captures is None:
             return None
         if self._redirects:
-            return self._redirect(captures, query, escaped)
-        rewritten = _filled(self._path, captures, quote=False)
+            return self._redirect(captures, query, escaped, values)
+        rewritten = _filled(self._path, captures, values, quote=False)
         if not rewritten:
             return CannotRewrite("the rewritten path is empty")
         if not rewritten.startswith("/"):
             rewritten = f"/{rewritten}"
         arguments = query if self._keeps_query else b""
         if self._arguments is not None:
-            own = _escape_rest(_filled(self._arguments, captures, quote=escaped))
+            own = _escape_rest(_filled(self._arguments, captures, values, quote=escaped))
             arguments = own + b"&" + arguments if arguments else own
         target = escape_path(rewritten)
         return Rewritten(target + b"?" + arguments if arguments else target)
 
-    def _redirect(self, captures: tuple[bytes, ...], query: bytes, escaped: bool) -> Redirected:
-        location = _filled(self._path, captures, quote=escaped)
+    def _redirect(self, captures: tuple[bytes, ...], query: bytes, escaped: bool, values: Values) -> Redirected:
+        location = _filled(self._path, captures, values, quote=escaped)
         if self._arguments is not None:
-            location = f"{location}?{_filled(self._arguments, captures, quote=escaped)}"
+            location = f"{location}?{_filled(self._arguments, captures, values, quote=escaped)}"
         encoded = _escape_rest(_unescaped(location))
         if self._keeps_query and query:
             encoded += (b"&" if self._arguments is not None else b"?") + query
@@ -114,39 +135,49 @@ class Captured:
     def __init__(self, pattern: str, text: str) -> None:
         """Raises ``regex.RegexError`` for the pattern and RewriteError for the text."""
         self._pattern = regex.compile(pattern)
-        self._parts = _parts(as_bytes_text(text), self._pattern.names)
+        self._parts = _parts(as_bytes_text(text), self._named)
+
+    def _named(self, name: str) -> int:
+        number = self._pattern.names.get(name)
+        if number is None:
+            raise RewriteError(f"the rewrite target names ${name}, which is no capture of the path")
+        return number
 
     def fill(self, path: str) -> bytes:
         """The text for a decoded ``path``; groups that it has not are empty. Raises ``regex.RegexTimeoutError``."""
         captures = self._pattern.search(path.encode("latin-1")) or ()
-        return _filled(self._parts, captures, quote=False).encode("latin-1")
+        return _filled(self._parts, captures, no_value, quote=False).encode("latin-1")
 
 
-def _parts(text: str, names: regex.Names) -> tuple[Part, ...]:
+def _parts(text: str, named: Callable[[str], int | Variable]) -> tuple[Part, ...]:
     parts: list[Part] = []
     end = 0
     for match in _REFERENCE.finditer(text):
         parts.append(text[end : match.start()])
         end = match.end()
-        parts.append(_capture(match, names))
+        parts.append(_reference(match, named))
     parts.append(text[end:])
     return tuple(part for part in parts if part != "")
 
 
-def _capture(match: re.Match[str], names: regex.Names) -> int:
+def _reference(match: re.Match[str], named: Callable[[str], int | Variable]) -> int | Variable:
     if match[1]:
         return int(match[1])
     name = match[2] or match[3]
     if name is None:
         raise RewriteError("a $ in the rewrite target that names nothing")
-    number = names.get(name)
-    if number is None:
-        raise RewriteError(f"the rewrite target names ${name}, which is no capture of the path")
-    return number
+    return named(name)
 
 
-def _filled(parts: tuple[Part, ...], captures: tuple[bytes, ...], *, quote: bool) -> str:
-    return "".join([part if isinstance(part, str) else _captured(captures, part, quote) for part in parts])
+def _filled(parts: tuple[Part, ...], captures: tuple[bytes, ...], values: Values, *, quote: bool) -> str:
+    """``quote``: captures are escaped; variables never are (nginx)."""
+    texts = []
+    for part in parts:
+        if isinstance(part, int):
+            texts.append(_captured(captures, part, quote))
+        else:
+            texts.append(part if isinstance(part, str) else values(part.name))
+    return "".join(texts)
 
 
 def _captured(captures: tuple[bytes, ...], number: int, quote: bool) -> str:

@@ -54,9 +54,11 @@ def parse_aliases(text: str) -> tuple[str, ...]:
                 raise MalformedError(f"holds {name!r}, which is no pattern: {error}") from None
         elif name:
             name = name.lower()
-            if _NAME.fullmatch(name) is None or len(name) > _MAX_NAME or ".." in name:
+            if _NAME.fullmatch(name.removeprefix(".")) is None or len(name) > _MAX_NAME or ".." in name:
                 raise MalformedError(f"holds {name!r}, which is no name of a host")
-        if name:
+        if name.startswith("."):  # short for both
+            names |= dict.fromkeys((name[1:], f"*{name}"))
+        elif name:
             names[name] = None
     return tuple(names)
 

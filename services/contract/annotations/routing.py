@@ -22,9 +22,9 @@ ROUTING: Final = (
         scope="path",
         risk="medium",
         state="honoured",
-        doc="The whole path becomes this; `$1` … `$9` are the groups that the path, read as a pattern, captured. A "
-        "target that begins with http:// or https:// is answered with a 302. Every path of the host is then a "
-        "case-insensitive pattern.",
+        doc="The whole path becomes this; `$1` … `$9` are the groups that the path, read as a pattern, captured; "
+        "it may hold nginx variables. A target that begins with http:// or https:// is answered with a 302. Every path "
+        "of the host is then a case-insensitive pattern.",
     ),
     Annotation(
         name="use-regex",

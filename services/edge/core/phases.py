@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from proto.resources import Credentials, Route, Settings, Upstream
 from services.edge.core.asked import Asked
+from services.edge.core.asked_values import value_of
 from services.edge.core.outcomes import Answer, Check, Dressing, Outcome, Pass
 from services.edge.core.plan import (
     Forward,
@@ -83,9 +84,11 @@ def _rewrite(context: Context) -> Check | None:
     plan, rewriter = context.plan, context.plan.rewrite
     if rewriter is None:
         return None
+    readers = {name: value_of(name) for name in rewriter.variables}
 
     def check(asked: Asked) -> Outcome:
-        target = rewrite(plan, rewriter, asked.path, asked.target, asked.target.find(b"?"))
+        mark = asked.target.find(b"?")
+        target = rewrite(plan, rewriter, asked.path, asked.target, mark, lambda name: readers[name](asked))
         return Pass(target=target) if isinstance(target, bytes) else answer_of(target)
 
     return check
@@ -187,7 +190,8 @@ def policed(context: Context) -> RoutePlan:
     of_endpoints = tuple(dressing for make in OF_ENDPOINTS if (dressing := make(context)) is not None)
     errors = places.custom_errors(context)
     more = (compression_of(context.settings), mirroring(context), rate_of(context))
-    if not (dressings or of_endpoints or errors or any(more)) and all(phase.plain for phase, _ in compiled):
+    asks = plan.rewrite is not None and plan.rewrite.variables
+    if not (dressings or of_endpoints or errors or asks or any(more)) and all(phase.plain for phase, _ in compiled):
         return plan
     names = tuple(phase.name for phase, _ in compiled)
     checks = tuple(check for _, check in compiled)

@@ -14,7 +14,7 @@ from proto import resources
 from services.contract.matching import Matcher, SlashRedirect
 from services.contract.paths import normalise
 from services.contract.regex import RegexTimeoutError
-from services.contract.rewrite import CannotRewrite, Redirected, Rewriter
+from services.contract.rewrite import CannotRewrite, Redirected, Rewriter, Values, no_value
 from services.edge.core.choices import Choice
 from services.edge.core.client_certificates import NO_CERTIFICATE, ClientGuard
 from services.edge.core.outcomes import Check, Dressing
@@ -271,7 +271,9 @@ def _decide(host: HostPlan, route: RoutePlan, path: str, target: bytes, mark: in
     action = route.action if route.over_tls is None or not question.tls else route.over_tls
     if isinstance(action, Respond) and action.status == 503:
         return action
-    rewritten = b"" if route.rewrite is None else rewrite(route, route.rewrite, path, target, mark)
+    rewritten: bytes | Redirect | Respond = b""
+    if route.rewrite is not None and not route.rewrite.variables:  # else its phase knows what they stand for
+        rewritten = rewrite(route, route.rewrite, path, target, mark)
     if not isinstance(rewritten, bytes):
         return rewritten
     if route.to_https and not question.https and not path.startswith(host.exempt):
@@ -279,12 +281,14 @@ def _decide(host: HostPlan, route: RoutePlan, path: str, target: bytes, mark: in
     return sent_to(action, rewritten) if rewritten and isinstance(action, Forward) else action
 
 
-def rewrite(route: RoutePlan, rewriter: Rewriter, path: str, target: bytes, mark: int) -> bytes | Redirect | Respond:
+def rewrite(
+    route: RoutePlan, rewriter: Rewriter, path: str, target: bytes, mark: int, values: Values = no_value
+) -> bytes | Redirect | Respond:
     """The target for the endpoint (empty: as it came), or where a rewrite redirects to. ``mark``: where in ``target``
-    the query begins, negative if there is none. Raises RegexTimeoutError."""
+    the query begins, negative if there is none; ``values``: of the variables. Raises RegexTimeoutError."""
     query = b"" if mark < 0 else target[mark + 1 :]
     raw = target if mark < 0 else target[:mark]
-    outcome = rewriter.apply(path, query, escaped=b"%" in raw or b"+" in raw)
+    outcome = rewriter.apply(path, query, escaped=b"%" in raw or b"+" in raw, values=values)
     if isinstance(outcome, Redirected):
         return Redirect(route.labels, outcome.status, outcome.location)
     if isinstance(outcome, CannotRewrite):

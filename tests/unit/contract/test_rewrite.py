@@ -51,12 +51,26 @@ def test_named_captures() -> None:
     assert rewritten("/(?<tenant>[a-z]+)/(.*)", "/$2/${tenant}s/$tenant", "/acme/x") == Rewritten(b"/x/acmes/acme")
 
 
+def test_variables() -> None:
+    rewriter = Rewriter("/x/(?<host>.*)", "/$host/$Request_Method/$1$10?$args")
+    assert rewriter.variables == {"request_method", "args"}, "a capture of the path comes first; names have no case"
+    values = {"request_method": "GE T", "args": "a=%20"}
+    outcome = rewriter.apply("/x/y", b"q", escaped=False, values=values.__getitem__)
+    assert outcome == Rewritten(b"/y/GE%20T/yy0?a=%20&q")
+    redirect = Rewriter("/", "https://new.example$request_uri")
+    values = {"request_uri": "/p/q%20r?a=1\r\nX: y"}
+    outcome = redirect.apply("/p/q r", b"a=1", escaped=True, values=values.__getitem__)
+    assert outcome == Redirected(b"https://new.example/p/q%20r?a=1%0D%0AX:%20y?a=1")
+
+
 def test_a_target_without_leading_slash_gets_one() -> None:
     assert rewritten("/x/(.*)", "$1", "/x/y") == Rewritten(b"/y")
     assert isinstance(rewritten("/x/(.*)", "$1", "/x/"), CannotRewrite)
 
 
-@pytest.mark.parametrize(("target", "reason"), [("/$host", "names \\$host"), ("/$", "names nothing"), ("?", "empty")])
+@pytest.mark.parametrize(
+    ("target", "reason"), [("/$hoster", "names \\$hoster"), ("/$", "names nothing"), ("?", "empty")]
+)
 def test_targets_that_cannot_be_used(target: str, reason: str) -> None:
     with pytest.raises(RewriteError, match=reason):
         Rewriter("/(.*)", target)
