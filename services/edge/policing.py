@@ -7,7 +7,6 @@ all of it ends with the request. The same for every protocol of clients. Must no
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 from collections.abc import Awaitable
 from inspect import isawaitable
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
     from services.edge.core.forwarded import ClientFacts
     from services.edge.exchange import Exchange
     from services.edge.serving import Serving
-
-_log = logging.getLogger(__name__)
 
 _NONE: Final[frozenset[int]] = frozenset()
 _NO_NAMES: Final[frozenset[bytes]] = frozenset()
@@ -119,8 +116,8 @@ class Policing:
         self._exchange.police(self, None if self.course.policed.errors is None else self)
         try:
             said = self._settled(self.course.run())
-        except Exception:
-            said = self._broken()
+        except Exception as error:
+            said = self._broken(error)
         trace = self.course.asked.trace
         if trace is not None:
             self._exchange.block += trace.mark
@@ -163,18 +160,19 @@ class Policing:
             told = await answer
             self._task = None  # what follows may be another question that is waited for
             said = self._settled(self.course.told(ask, told))
-        except Exception:
+        except Exception as error:
             self._task = None
-            said = self._broken()
+            said = self._broken(error)
         if not self._closed:
             try:
                 self._act(said)
             except Exception as error:
                 self._exchange.defect(error)
 
-    def _broken(self) -> Answer:
+    def _broken(self, error: Exception) -> Answer:
         """What cannot be decided is not let pass."""
-        _log.exception("phase %s failed; the request is answered 500", self.course.phase)
+        error.add_note(f"in phase {self.course.phase}")
+        self._serving.defects.note(error)
         return Answer(500)
 
     def _act(self, said: Answer | Onward | None) -> None:
