@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,11 +17,20 @@ from tests.support.nats import NatsServer, nats_server
 from tests.support.snapshots import Log, Publisher
 
 
+_STATE = Path(tempfile.gettempdir()) / f"limen-tests-{os.getpid()}"
+
+
 def pytest_configure() -> None:
-    """A shell that starts tests in the background has them ignore SIGINT, and so would what they start; some of it is
-    to end by that."""
+    """What tests start neither finds the ``limen up`` that somebody runs here, nor is found by their commands. A shell
+    that starts tests in the background has them ignore SIGINT, and so would what they start; some of it is to end by
+    that."""
+    os.environ["XDG_STATE_HOME"] = str(_STATE)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_STATE, ignore_errors=True)
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def up(folder: Path, *words: str, manifests: Path | None = None) -> Iterator[Up]
         "--worker-shutdown-timeout=2",
         *words,
     )
-    with process(*command, log=folder / "up.log", env={"XDG_STATE_HOME": str(folder / "home")}) as child:
+    with process(*command, log=folder / "up.log") as child:
         yield Up(child, state, http, admin)
 
 
@@ -221,7 +221,7 @@ def test_it_ends_when_a_child_cannot_do_anything_with_its_options(tmp_path: Path
     missing = tmp_path / "kubeconfig"
     words = ["up", "--kube", f"--kubeconfig={missing}", "--http=127.0.0.1:0", "--https=127.0.0.1:0"]
     words += [f"--admin=127.0.0.1:{free_port()}", f"--state={tmp_path / 'state'}"]
-    with process(*limen(*words), log=tmp_path / "up.log", env={"XDG_STATE_HOME": str(tmp_path)}) as child:
+    with process(*limen(*words), log=tmp_path / "up.log") as child:
         assert child.wait(20) == 1
         assert f"--kube: {missing}: no such file" in child.output()
         assert "Error: watcher cannot run with these options" in child.output()
