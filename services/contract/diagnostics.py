@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from proto.diagnostics import Diagnostic, Severity
+from proto.diagnostics import Diagnostic
 from proto.objects import ObjectKey
 from services.contract.diagnostic_codes import CODES
 
@@ -28,7 +28,6 @@ def finding(
     value: str,
     message: str,
     remedy: str = "",
-    severity: Severity | None = None,
 ) -> Diagnostic:
     """A diagnostic of a registered code; ``value`` and ``message`` are shortened, names and passwords in addresses are
     left out, and a rejection says what happens now.
@@ -40,7 +39,7 @@ def finding(
     message = _shortened(message, MAX_MESSAGE)
     if registered.rejects:
         message = f"{message} {_KEPT}"
-    return Diagnostic(object_, code, severity or registered.severity, field, shown, message, remedy)
+    return Diagnostic(object_, code, registered.severity, field, shown, message, remedy)
 
 
 def _shortened(text: str, length: int) -> str:

@@ -65,39 +65,40 @@ def namespaced_name(option: str, text: str) -> tuple[str, str]:
 # --- key files ----------------------------------------------------------------------------------------------------
 
 
-def read_sealer(path: Path, instance: str, option: str = "--sealing-key") -> Sealer:
+def read_sealer(path: Path, instance: str) -> Sealer:
     """What seals and opens secrets. Raises SettingsError."""
     try:
-        return Sealer(instance, _read(path, "sealing", option))
+        return Sealer(instance, _read(path, "sealing"))
     except KeyFileError as error:
-        raise SettingsError(f"{option}: {path}: {error}") from None
+        raise SettingsError(f"--sealing-key: {path}: {error}") from None
 
 
-def read_signer(path: Path, option: str = "--signing-key") -> Signer:
+def read_signer(path: Path) -> Signer:
     """What signs deltas. Raises SettingsError."""
-    key_id, seed = _read(path, "signing", option)[0]
+    key_id, seed = _read(path, "signing")[0]
     if len(seed) != 32:
-        raise SettingsError(f"{option}: {path}: a signing key has 32 bytes, this one {len(seed)}")
+        raise SettingsError(f"--signing-key: {path}: a signing key has 32 bytes, this one {len(seed)}")
     return Signer(key_id, seed)
 
 
-def read_verifier(path: Path, instance: str, option: str = "--verify-key") -> Verifier:
+def read_verifier(path: Path, instance: str) -> Verifier:
     """What checks deltas. Raises SettingsError."""
     try:
-        return Verifier(instance, _read(path, "verify", option))
+        return Verifier(instance, _read(path, "verify"))
     except KeyFileError as error:
-        raise SettingsError(f"{option}: {path}: {error}") from None
+        raise SettingsError(f"--verify-key: {path}: {error}") from None
 
 
-def read_object_authenticator(path: Path, option: str = "--objects-key") -> ObjectAuthenticator:
+def read_object_authenticator(path: Path) -> ObjectAuthenticator:
     """What authenticates objects between watcher and compiler. Raises SettingsError."""
     try:
-        return ObjectAuthenticator(_read(path, "objects", option))
+        return ObjectAuthenticator(_read(path, "objects"))
     except KeyFileError as error:
-        raise SettingsError(f"{option}: {path}: {error}") from None
+        raise SettingsError(f"--objects-key: {path}: {error}") from None
 
 
-def _read(path: Path, purpose: str, option: str) -> list[tuple[str, bytes]]:
+def _read(path: Path, purpose: str) -> list[tuple[str, bytes]]:
+    option = f"--{purpose}-key"
     try:
         return parse_keys(purpose, path.read_text())
     except OSError as error:

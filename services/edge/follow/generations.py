@@ -20,6 +20,7 @@ from proto.snapshots import Cause, HeadProof
 from services.edge.core.generation import Generation
 from services.edge.follow.incoming import NOWHERE, Opened, Position, RejectedError
 from services.edge.follow.table import Change, ResourceTable, Staging
+from services.edge.follow.unpack import SLICE, sliced
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class Generations:
             await asyncio.sleep(0)
         led_on = base.change_of([opened.delta for opened in chain])
         base.apply(led_on)
-        for records in _sliced(base.records()):
+        for records in sliced(base.records(), SLICE):
             _check_decodes(records)
             staging.add(records)
             await asyncio.sleep(0)
@@ -158,7 +159,3 @@ def _check_decodes(records: Iterable[ResourceRecord]) -> None:
             decode_resource(record)
         except DecodeError as error:
             raise RejectedError("build", f"cannot be read: {error}", trusted=True) from None
-
-
-def _sliced(records: list[ResourceRecord], size: int = 400) -> Iterable[list[ResourceRecord]]:
-    return (records[start : start + size] for start in range(0, len(records), size))

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -27,12 +27,14 @@ from proto.resources import ResourceRecord
 from proto.signing import AuthenticationError, Verifier
 from proto.snapshots import HeadProof
 from proto.subjects import token
-from services.edge.follow.unpack import inflate
+from services.edge.follow.unpack import inflate, sliced
 
 FORMAT: Final = 1
 _MAGIC: Final = b"limen-last-good "
 _MAX_HEADER: Final = 64 * 1024
 _MAX_FILE: Final = 256 * 1024 * 1024
+PACKED_AT_ONCE: Final = 200
+"""Records that are packed before the loop may run."""
 
 
 class LastGoodError(Exception):
@@ -135,19 +137,15 @@ class LastGoodFile:
         _fsync_folder(self.path.parent)
 
 
-def _pack(records: list[ResourceRecord], slice_size: int = 200) -> Iterator[bytes]:
+def _pack(records: list[ResourceRecord]) -> Iterator[bytes]:
     """As ``proto.codec.pack_base`` but unsorted, fast rather than small, and in pieces: a disk has room, a serving loop
     has no time."""
     deflater = zlib.compressobj(1)
     yield deflater.compress(b"\xdd" + len(records).to_bytes(4, "big"))
-    for piece in _slices(records, slice_size):
+    for piece in sliced(records, PACKED_AT_ONCE):
         yield deflater.compress(b"".join(map(encode, piece)))
         time.sleep(0)  # gives the interpreter to the loop's thread if it waits for it
     yield deflater.flush()
-
-
-def _slices(records: list[ResourceRecord], size: int) -> Iterable[list[ResourceRecord]]:
-    return (records[start : start + size] for start in range(0, len(records), size))
 
 
 def _fsync_folder(folder: Path) -> None:

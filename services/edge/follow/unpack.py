@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec import Raw
 
 from proto.codec import MAX_BASE_SIZE, DecodeError, decode
 from proto.resources import ResourceRecord
+
+T = TypeVar("T")
 
 SLICE: Final = 400
 """Records to a slice: about half a millisecond to decode, hash and compare."""
@@ -31,9 +33,12 @@ def inflate(packed: bytes) -> bytes:
     return data
 
 
+def sliced(items: list[T], size: int) -> Iterator[list[T]]:
+    """``items`` in their order, in lists of at most ``size``."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
 def slices(data: bytes) -> Iterator[list[ResourceRecord]]:
     """The records of an inflated base (a MessagePack array of them), in lists of at most SLICE. Raises DecodeError."""
-    bodies = decode(data, list[Raw], "base")
-    for start in range(0, len(bodies), SLICE):
-        taken = bodies[start : start + SLICE]
+    for taken in sliced(decode(data, list[Raw], "base"), SLICE):
         yield decode(b"\xdc" + len(taken).to_bytes(2, "big") + b"".join(taken), list[ResourceRecord], "base")
