@@ -204,9 +204,7 @@ class Splice:
     async def _connect(self) -> None:
         try:
             await self._find()
-        except asyncio.CancelledError:
-            raise
-        except Exception:
+        except Exception:  # a defect: told by whoever spawned this
             self._fail(FAILED)
             raise
         finally:
