@@ -16,7 +16,6 @@ from tests.support.edges import Endpoint, endpoint
 from tests.support.nats import NatsServer, nats_server
 from tests.support.snapshots import Log, Publisher
 
-
 _STATE = Path(tempfile.gettempdir()) / f"limen-tests-{os.getpid()}"
 
 
