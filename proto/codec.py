@@ -146,16 +146,22 @@ def pack_base(records: list[ResourceRecord]) -> bytes:
     return zlib.compress(encode(ordered), 6)
 
 
-def unpack_base(packed: bytes) -> list[ResourceRecord]:
-    """The records of a packed base. Raises DecodeError; never allocates more than MAX_BASE_SIZE for the content."""
+def inflate_base(packed: bytes) -> bytes:
+    """A base before it was deflated: the MessagePack of its records. Raises DecodeError when it is truncated, damaged,
+    or larger than MAX_BASE_SIZE; never allocates more than that."""
     inflater = zlib.decompressobj()
     try:
         data = inflater.decompress(packed, MAX_BASE_SIZE)
     except zlib.error as error:
         raise DecodeError(f"base: {error}") from None
-    if not inflater.eof:
-        raise DecodeError("base: truncated, or larger than allowed")
-    return decode(data, list[ResourceRecord], "base")
+    if not inflater.eof or inflater.unused_data:
+        raise DecodeError("base: truncated, followed by other bytes, or larger than allowed")
+    return data
+
+
+def unpack_base(packed: bytes) -> list[ResourceRecord]:
+    """The records of a packed base. Raises DecodeError."""
+    return decode(inflate_base(packed), list[ResourceRecord], "base")
 
 
 def split_chunks(packed: bytes) -> list[bytes]:

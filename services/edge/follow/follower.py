@@ -17,13 +17,13 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from proto.codec import DecodeError
+from proto.codec import DecodeError, inflate_base
 from proto.signing import Verifier
 from proto.subjects import Subjects
 from services.edge.follow.fetch import MAX_RUN, Fetcher, Head, UnavailableError
 from services.edge.follow.generations import Generations
 from services.edge.follow.incoming import NOWHERE, Opened, Position, Reason, RejectedError, open_delta
-from services.edge.follow.unpack import inflate, slices
+from services.edge.follow.unpack import slices
 from services.runtime.bus import Bus, BusError, Message, StreamMissing
 from services.runtime.logs import log
 
@@ -269,7 +269,7 @@ class Follower:
             await asyncio.sleep(random.uniform(0, spread))  # noqa: S311
         packed = await self._fetcher.base(ref)
         chain = await self._fetcher.run(ref.version, head)
-        data = await asyncio.to_thread(inflate, packed)
+        data = await asyncio.to_thread(inflate_base, packed)
         await self._generations.rebase(slices(data), chain, head.opened, received)
 
     def _say_older(self, position: Position) -> None:

@@ -22,12 +22,12 @@ from typing import Final
 
 from msgspec import Struct
 
-from proto.codec import DecodeError, decode, encode
+from proto.codec import DecodeError, decode, encode, inflate_base
 from proto.resources import ResourceRecord
 from proto.signing import AuthenticationError, Verifier
 from proto.snapshots import HeadProof
 from proto.subjects import token
-from services.edge.follow.unpack import inflate, sliced
+from services.edge.follow.unpack import sliced
 
 FORMAT: Final = 1
 _MAGIC: Final = b"limen-last-good "
@@ -101,7 +101,7 @@ class LastGoodFile:
         if blake2b(packed, digest_size=32).digest() != header.hash:
             raise LastGoodError(f"{path}: damaged: its content does not fit its hash", header.proof)
         try:
-            return Saved(path, header.proof, inflate(packed))
+            return Saved(path, header.proof, inflate_base(packed))
         except DecodeError as error:
             raise LastGoodError(f"{path}: {error}", header.proof) from None
 

@@ -6,31 +6,18 @@ table; each slice is then decoded. What follows the fields of a record that are 
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from typing import Final, TypeVar
 
 from msgspec import Raw
 
-from proto.codec import MAX_BASE_SIZE, DecodeError, decode
+from proto.codec import decode
 from proto.resources import ResourceRecord
 
 T = TypeVar("T")
 
 SLICE: Final = 400
 """Records to a slice: about half a millisecond to decode, hash and compare."""
-
-
-def inflate(packed: bytes) -> bytes:
-    """The bytes that were deflated. Raises DecodeError when truncated, damaged, or larger than a base may be."""
-    inflater = zlib.decompressobj()
-    try:
-        data = inflater.decompress(packed, MAX_BASE_SIZE)
-    except zlib.error as error:
-        raise DecodeError(f"base: {error}") from None
-    if not inflater.eof or inflater.unused_data:
-        raise DecodeError("base: truncated, followed by other bytes, or larger than allowed")
-    return data
 
 
 def sliced(items: list[T], size: int) -> Iterator[list[T]]:
