@@ -79,20 +79,10 @@ class Rewriter:
         if not text:
             raise RewriteError("the rewrite target is empty")
         path, mark, arguments = text.partition("?")
-        self._path = _parts(path, self._named)
-        self._arguments = _parts(arguments, self._named) if mark else None
-        parts = (*self._path, *(self._arguments or ()))
-        self.variables = frozenset(part.name for part in parts if isinstance(part, Variable))
-
-    def _named(self, name: str) -> int | Variable:
-        number = self._pattern.names.get(name)
-        if number is not None:
-            return number
-        if known(name.lower()) is None:
-            raise RewriteError(
-                f"the rewrite target names ${name}, which is neither a capture of the path nor a variable"
-            )
-        return Variable(name.lower())
+        names = self._pattern.names
+        self._path = _parts(path, names)
+        self._arguments = _parts(arguments, names) if mark else None
+        self.variables = _variables((*self._path, *(self._arguments or ())))
 
     def apply(self, path: str, query: bytes, *, escaped: bool, values: Values = no_value) -> Outcome:
         """Rewrite a decoded ``path`` with its raw ``query`` (empty: none). Raises ``regex.RegexTimeoutError``.
@@ -128,45 +118,51 @@ class Rewriter:
 
 
 class Captured:
-    """Text with groups of a pattern filled in; ``fill`` is all there is to it. Immutable."""
+    """Text with groups of a pattern and variables filled in; ``fill`` is all there is to it. ``variables``: those that
+    it asks for. Immutable."""
 
-    __slots__ = ("_parts", "_pattern")
+    __slots__ = ("_parts", "_pattern", "variables")
 
     def __init__(self, pattern: str, text: str) -> None:
         """Raises ``regex.RegexError`` for the pattern and RewriteError for the text."""
         self._pattern = regex.compile(pattern)
-        self._parts = _parts(as_bytes_text(text), self._named)
+        self._parts = _parts(as_bytes_text(text), self._pattern.names)
+        self.variables = _variables(self._parts)
 
-    def _named(self, name: str) -> int:
-        number = self._pattern.names.get(name)
-        if number is None:
-            raise RewriteError(f"the rewrite target names ${name}, which is no capture of the path")
-        return number
-
-    def fill(self, path: str) -> bytes:
+    def fill(self, path: str, values: Values = no_value) -> bytes:
         """The text for a decoded ``path``; groups that it has not are empty. Raises ``regex.RegexTimeoutError``."""
         captures = self._pattern.search(path.encode("latin-1")) or ()
-        return _filled(self._parts, captures, no_value, quote=False).encode("latin-1")
+        return _filled(self._parts, captures, values, quote=False).encode("latin-1")
 
 
-def _parts(text: str, named: Callable[[str], int | Variable]) -> tuple[Part, ...]:
+def _variables(parts: tuple[Part, ...]) -> frozenset[str]:
+    return frozenset(part.name for part in parts if isinstance(part, Variable))
+
+
+def _parts(text: str, names: regex.Names) -> tuple[Part, ...]:
     parts: list[Part] = []
     end = 0
     for match in _REFERENCE.finditer(text):
         parts.append(text[end : match.start()])
         end = match.end()
-        parts.append(_reference(match, named))
+        parts.append(_reference(match, names))
     parts.append(text[end:])
     return tuple(part for part in parts if part != "")
 
 
-def _reference(match: re.Match[str], named: Callable[[str], int | Variable]) -> int | Variable:
+def _reference(match: re.Match[str], names: regex.Names) -> int | Variable:
+    """A capture of the path, else a variable (nginx: named captures are variables, and hide others)."""
     if match[1]:
         return int(match[1])
     name = match[2] or match[3]
     if name is None:
         raise RewriteError("a $ in the rewrite target that names nothing")
-    return named(name)
+    number = names.get(name)
+    if number is not None:
+        return number
+    if known(name.lower()) is None:
+        raise RewriteError(f"the rewrite target names ${name}, which is no capture of the path and no variable")
+    return Variable(name.lower())
 
 
 def _filled(parts: tuple[Part, ...], captures: tuple[bytes, ...], values: Values, *, quote: bool) -> str:

@@ -81,6 +81,7 @@ _REQUEST: Final = {
     "ssl_protocol": "`TLSv1.2` or `TLSv1.3`",
     "ssl_server_name": "the name that the client asked for (SNI)",
     "ssl_session_reused": "`r` for a resumed session, else `.`",
+    "subdomain": "what stands for the `*` of a host like `*.example.com`",
     "uri": "the path, decoded",
     "document_uri": "the path, decoded",
 }

@@ -134,6 +134,13 @@ def _encoded(read: Callable[[Link], str], link: Link) -> bytes | None:
     return read(link).encode() or None
 
 
+def _subdomains(rows: Rows) -> Sequence[bytes | None]:
+    """What stands for the ``*`` of the host that was found."""
+    wild = [labels.host.startswith("*.") for labels in rows.labels]
+    blocks = zip(wild, rows.block, strict=True)
+    return [_host(block, block.lower()).partition(b".")[0] if found else None for found, block in blocks]
+
+
 RAW: Final[dict[str, Raw]] = {
     "request": _request,
     "request_uri": lambda rows: rows.target,
@@ -150,6 +157,7 @@ RAW: Final[dict[str, Raw]] = {
     "ingress_name": _of_labels("ingress"),
     "service_name": _of_labels("service"),
     "service_port": _of_labels("port"),
+    "subdomain": _subdomains,
     "server_name": lambda rows: [labels.host.encode() or b"_" for labels in rows.labels],
     "ssl_server_name": _of_link(partial(_text_of, "server_name")),
     "ssl_cipher": _of_link(_cipher),
@@ -280,9 +288,5 @@ def column_of(name: str, escape: Escape) -> Column | None:
         raw = _answer_of(name)
     if raw is None:
         return None
-    return partial(_escaped, escape, raw)
-
-
-def _escaped(escape: Escape, raw: Raw, rows: Rows) -> Iterable[bytes]:
-    values = raw(rows)
-    return repeat(escape.one(values[0]), len(values)) if alike(values) else escape.all(values)
+    values = raw
+    return lambda rows: escape.all(values(rows))

@@ -87,6 +87,10 @@ def _trace_context(asked: Asked) -> str:
 _trace_id: Final = _read(trace_id)
 
 
+def _subdomain(host: str, name: str) -> str:
+    return name.partition(".")[0] if host.startswith("*.") and name.endswith(host[1:]) else ""
+
+
 def _tls(read: Callable[[object], str | None]) -> Value:
     def value(asked: Asked) -> str:
         secured = asked.link.secured
@@ -166,5 +170,6 @@ _VALUES: Final[dict[str, Value]] = {
     "ssl_server_name": lambda asked: asked.link.server_name,
     "ssl_session_reused": _tls(_resumed),
     **{name: _of_link(read) for name, read in OF_LINK.items()},
+    "subdomain": lambda asked: _subdomain(asked.host.host, asked.headers.host),
     "uri": lambda asked: asked.path,
 }

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from proto.policies import RequestHop, Rewrite, UpstreamHost
 from services.contract.rewrite import Captured
 from services.edge.core.asked import Asked
-from services.edge.core.asked_values import filled
+from services.edge.core.asked_values import filled, value_of
 from services.edge.core.edits import request_edit
 from services.edge.core.outcomes import Check, Outcome, Pass
 from services.edge.core.policies.response_headers import values_of
@@ -42,9 +42,11 @@ def forwarded_prefix(context: Context) -> Check | None:
         passed = Pass(request=request_edit({_PREFIX: policy.prefix.encode()}))
         return lambda _asked: passed
     captured = Captured(policy.pattern, policy.prefix)
+    readers = {name: value_of(name) for name in captured.variables}
 
     def check(asked: Asked) -> Outcome:
-        return Pass(request=request_edit({_PREFIX: captured.fill(asked.path)}))
+        prefix = captured.fill(asked.path, lambda name: readers[name](asked))
+        return Pass(request=request_edit({_PREFIX: prefix}))
 
     return check
 
