@@ -222,7 +222,7 @@ EDGE: Final = (
         roles=of("edge"),
         kind=bool,
         default=False,
-        help="Let ExternalName Services name loopback and link-local addresses.",
+        help="Let names of ExternalName Services resolve to loopback and link-local addresses.",
     ),
 )
 

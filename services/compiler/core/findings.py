@@ -24,7 +24,9 @@ _WORDS: Final = {
     "service-port-not-found": ("Service {service} has no port {port}. The routes to it answer 503.", "Name a port of "
                                "the Service by number or name."),
     "service-external-name-refused": ("The external name of Service {service} cannot be used. The routes to it answer "
-                                      "503.", "Use a DNS name that is not this machine itself."),
+                                      "503.", "Use a DNS name that is not this machine itself, unless "
+                                      "--disable-svc-external-name forbids all; for a server on this machine write an "
+                                      "EndpointSlice."),
     "service-internal-error": ("The compiler failed on Service {service}. The routes to it answer 503.", "Report this "
                                "as a defect, with the Service and its EndpointSlices."),
 }  # fmt: skip

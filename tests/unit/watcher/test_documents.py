@@ -98,6 +98,12 @@ INGRESS = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: w
             "data: a key that is no text",
             None,
         ),
+        (
+            "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{port: '80'}]}\n",
+            4,
+            "spec.ports[0].port: expected `int | null`, got `text`: write the number without quotes",
+            ObjectKey("service", "default", "s"),
+        ),
         ("{{- if .Values.on }}\nkind: Ingress\n{{- end }}\n", 1, "a template, which `helm template` makes", None),
         ('kind: Ingress\nmetadata:\n  name: {{ include "x" . }}\n', 3, "a template, which `helm template`", None),
         (

@@ -261,6 +261,8 @@ def _explain(message: str, item: dict[str, Any]) -> tuple[Path, str]:
         return steps, f"{shown}: a key that is no text"
     if "expected `text" in reason:
         reason += ": put the value in quotes"
+    if "expected `int" in reason and "got `text`" in reason:
+        reason += ": write the number without quotes"
     also = f", and those of {', '.join(others)}" if others else ""
     return steps, f"{shown}: {reason}{also}"
 
