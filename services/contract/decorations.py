@@ -111,7 +111,7 @@ def names_in(decorations: Decorations) -> tuple[str, ...]:
 
 
 def _lines(text: str) -> Iterator[tuple[str, list[str]]]:
-    """(directive, its words) of each line up to its ``;``."""
+    """(directive, its words) of each line up to its ``;``, which the last one may lack: nothing of ours follows it."""
     words: list[str] = []
     at = 0
     while at < len(text):
@@ -132,7 +132,7 @@ def _lines(text: str) -> Iterator[tuple[str, list[str]]]:
             case kind:
                 words.append(_ESCAPED.sub(lambda match: _MEANT.get(match[1], match[1]), found[kind or ""]))
     if words:
-        raise MalformedError("does not end with ;")
+        yield words[0], words[1:]
 
 
 def _unread(text: str, words: list[str]) -> MalformedError:

@@ -18,6 +18,7 @@ from services.contract.decorations import MAX_SNIPPET, OtherDirectiveError, name
         ("", Decorations()),
         ("# nothing but words;\n", Decorations()),
         ('more_set_headers "Foo1: Bar1";', Decorations(put=(("Foo1", "Bar1"),))),
+        ('more_set_headers "Custom-Header: $proxy_host"', Decorations(put=(("Custom-Header", "$proxy_host"),))),
         ("more_set_headers 'A: 1' B:2;", Decorations(put=(("A", "1"), ("B", "2")))),
         ('more_set_headers "A: 1";more_set_headers "a: 2";', Decorations(put=(("a", "2"),))),
         ('more_set_headers "Request-Id: $req_id";', Decorations(put=(("Request-Id", "$req_id"),))),
@@ -64,7 +65,7 @@ def test_every_other_directive_is_named(text: str, directives: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ('more_set_headers "A: 1"', "does not end with ;"),
+        ('more_set_headers "A: 1"; deny all', "deny"),
         ("more_set_headers;", "without a header"),
         ('more_set_headers -s 404 "A: 1";', "with an option"),
         ('more_set_headers "A: 1\r\nB: 2";', "cannot be a header"),
