@@ -7,8 +7,8 @@ from typing import Any
 from proto.objects import ConfigMap
 from proto.policies import FastCGI
 from proto.resources import Forward, Respond
+from tests.support.compilers import codes, compiler_with, host, put, remove
 from tests.support.objects import ingress, path, rule, service
-from tests.unit.compiler.core.test_compiler import codes, compiler_with, host, put, remove
 
 PHP: dict[str, Any] = {"backend_protocol": "FCGI", "fastcgi_index": "index.php", "fastcgi_params_configmap": "told"}
 WEB = ingress("web", rule("web.test", path("/", "web:80")), **PHP)

@@ -8,8 +8,8 @@ from proto.policies import CustomHeaders, ExternalAuth
 from proto.resources import SETTINGS_NAME, Forward, ResourceKey, ResourceRecord, Respond, Settings
 from services.compiler.core.compiler import Compiler
 from services.compiler.core.options import CompileOptions
+from tests.support.compilers import OTHER, codes, compiler_with, host, put, remove, touched
 from tests.support.objects import configmap, ingress, path, rule, service
-from tests.unit.compiler.core.test_compiler import OTHER, codes, compiler_with, host, put, remove, touched
 
 OPTIONS = CompileOptions(configmap="ingress/controller")
 WEB = ingress("web", rule("web.test", path("/", "web:80")), custom_headers="headers")

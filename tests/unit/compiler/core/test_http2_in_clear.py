@@ -6,8 +6,8 @@ from proto.codec import decode_resource
 from proto.resources import Settings
 from services.compiler.core.compiler import Compiler
 from services.compiler.core.options import CompileOptions
+from tests.support.compilers import compiler_with, put, remove
 from tests.support.objects import configmap, endpoints, ingress, path, rule, service
-from tests.unit.compiler.core.test_compiler import compiler_with, put, remove
 
 OPTIONS = CompileOptions(configmap="ingress-nginx/limen")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from proto.objects import ConfigMap
 from proto.policies import Decorations
 from services.compiler.core.options import CompileOptions
+from tests.support.compilers import codes, compiler_with, host, put, remove, touched
 from tests.support.objects import configmap, ingress, path, rule, service
-from tests.unit.compiler.core.test_compiler import codes, compiler_with, host, put, remove, touched
 
 OPTIONS = CompileOptions(configmap="ingress/controller")
 FIRST = ingress(

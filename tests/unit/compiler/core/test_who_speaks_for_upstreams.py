@@ -6,8 +6,8 @@ from proto.objects import Ingress, Object
 from proto.policies import Balancing, Canary
 from services.compiler.core.compiler import Compiler
 from services.compiler.core.options import CompileOptions
+from tests.support.compilers import compiler_with, host, put, remove, upstream
 from tests.support.objects import NGINX, endpoints, ingress, path, rule, service
-from tests.unit.compiler.core.test_compiler import compiler_with, host, put, remove, upstream
 
 STANDING: tuple[Object, ...] = (NGINX, service("web"), endpoints("web", "10.0.0.1"), service("next"))
 
