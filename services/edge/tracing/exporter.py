@@ -127,13 +127,14 @@ class Exporter:
             return
         made: Callable[[str], Batch] = await self._loop.run_in_executor(None, _load)
         batch = made(options.service)
-        count = min(len(self._queue), options.at_once)
-        for number in range(count):
-            if number % _AT_ONCE == _AT_ONCE - 1:
-                await asyncio.sleep(0)
-            if self._queue:
-                batch.add(self._queue.popleft())
-        await self._deliver(batch.encode(), count)
+        count = 0
+        while self._queue and count < options.at_once:
+            batch.add(self._queue.popleft())
+            count += 1
+            if count % _AT_ONCE == 0:
+                await asyncio.sleep(0)  # what waits may be dropped meanwhile
+        if count:
+            await self._deliver(batch.encode(), count)
 
     async def _deliver(self, message: bytes, count: int) -> None:
         pause = FIRST_PAUSE
