@@ -19,13 +19,16 @@ _rest = re.compile(rb"(%b)%b\r\n" % (LINES, usual_lines(3, 2))).match
 
 class FamiliarResponse(Struct, frozen=True, gc=False):
     """``text``: the status line and more. ``passed``: what of it goes on; ``length``: what it says the body has, if it
-    does; ``dated``: Date is among it."""
+    does; ``dated``: Date is among it. ``size``, ``framing``: the length as a number and as the line at the end of what
+    goes on, empty where that takes more than a look."""
 
     text: bytes
     status: int
     passed: bytes
     length: bytes
     dated: bool
+    size: int
+    framing: bytes
 
 
 def familiar_response(one: bytes, other: bytes) -> FamiliarResponse | None:
@@ -36,7 +39,9 @@ def familiar_response(one: bytes, other: bytes) -> FamiliarResponse | None:
         return None
     start, code, one, first, two, second, three, third, four, fourth = match.groups(b"")
     passed = b"".join((start, first, second, third, fourth))
-    return FamiliarResponse(text, int(code), passed, one or two or three or four, is_dated(text))
+    status, length = int(code), one or two or three or four
+    framing = b"Content-Length: %b\r\n" % length if length and status not in (204, 304) else b""
+    return FamiliarResponse(text, status, passed, length, is_dated(text), int(length or 0), framing)
 
 
 def read_on(known: FamiliarResponse, data: bytes) -> ResponseHead | None:
@@ -47,9 +52,16 @@ def read_on(known: FamiliarResponse, data: bytes) -> ResponseHead | None:
     match = _rest(data, len(text))
     if match is None:
         return None
-    length = known.length
     end = match.end()
+    if end > grammar.RESPONSE_LIMIT:
+        return None
+    block = data[:end]
+    dated = known.dated or is_dated(block)
+    length = known.length
     if match.lastindex == 1:  # nothing follows but lines that go on
+        if known.framing:
+            passed = b"".join((known.passed, match[1], known.framing))
+            return ResponseHead(block, known.status, known.size, passed, True, dated, True, dated)
         passed = known.passed + match[1]
     else:
         first, one, second, two, third, three, fourth = match.groups(b"")
@@ -59,7 +71,4 @@ def read_on(known: FamiliarResponse, data: bytes) -> ResponseHead | None:
             if length:
                 return None
             length = more
-    if end > grammar.RESPONSE_LIMIT:
-        return None
-    block = data[:end]
-    return usual(block, known.status, length, passed, known.dated or is_dated(block))
+    return usual(block, known.status, length, passed, dated)
