@@ -270,7 +270,7 @@ class Traffic:
             return
         if self._strangers is not None:
             self._count(self._strangers.named(batch))
-        elif len(set(map(id, columns[0]))) == 1 and alike(columns[1]) and alike(columns[2]):
+        elif alike(columns[0]) and alike(columns[1]) and alike(columns[2]):
             self._series_of(*batch[0][:3]).add(*columns[3:9])  # type: ignore[arg-type]
         else:
             self._count(batch)

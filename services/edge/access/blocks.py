@@ -39,7 +39,7 @@ class Blocks:
         return len(self._readers) - 1
 
     def columns(self, blocks: Sequence[bytes]) -> Sequence[Iterable[bytes]]:
-        """A column for each reader; ``itertools.repeat`` where all blocks are the same."""
+        """A column for each reader; ``itertools.repeat`` where all of it is the same."""
         if not self._readers:
             return ()
         if alike(blocks):
@@ -73,11 +73,11 @@ class Blocks:
         lower = block.lower()
         return tuple([self._escape.one(read(block, lower)) for read in self._readers])
 
-    def _column(self, read: Read, blocks: Sequence[bytes], together: bytes) -> Sequence[bytes]:
+    def _column(self, read: Read, blocks: Sequence[bytes], together: bytes) -> Iterable[bytes]:
         """One reader's column. A header that nobody sent is found missing by one look at all blocks ``together``."""
         lines = read.lines
         if lines is not None and lines.search(together) is None:
-            return [self._escape.absent] * len(blocks)
+            return repeat(self._escape.absent, len(blocks))
         if lines is None or read.joined_by is None:
             return self._escape.all([read(block, block.lower()) for block in blocks])
         by = read.joined_by

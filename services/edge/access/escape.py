@@ -6,10 +6,13 @@ Pure. A client can write no line of its own: line ends are escaped, except with 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import Final, Literal
 
 from msgspec import Struct
+
+from services.edge.traffic import alike
 
 Way = Literal["default", "json", "none"]
 
@@ -38,8 +41,10 @@ class Escape(Struct, frozen=True):
             return self.absent
         return self.text(value) if value.translate(None, self.harmless) else value
 
-    def all(self, values: Sequence[bytes | None]) -> Sequence[bytes]:
-        """The same for many, which most often need nothing: looked at together."""
+    def all(self, values: Sequence[bytes | None]) -> Iterable[bytes]:
+        """The same for many, which most often need nothing: looked at together. ``itertools.repeat``: all are alike."""
+        if alike(values):
+            return repeat(self.one(values[0]), len(values))
         if None in values:
             values = [self.absent if value is None else value for value in values]
         if b"".join(values).translate(None, self.harmless):  # type: ignore[arg-type]
