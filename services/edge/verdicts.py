@@ -15,7 +15,9 @@ from typing import Final
 from services.edge.core import grammar
 from services.edge.core.policies.external import Inquiry, Verdict
 from services.edge.core.response_head import BadResponseError, ResponseHead
+from services.edge.seldom import Seldom
 from services.edge.side_servers import Address, SideServers
+from services.runtime.logs import log
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class Verdicts:
         self._loop = loop
         self._servers = SideServers(loop)
         self._under_way = 0
+        self._seldom = Seldom()
         self._remembered: OrderedDict[bytes, tuple[float, Verdict]] = OrderedDict()
 
     def ask(self, inquiry: Inquiry) -> Verdict | Awaitable[Verdict]:
@@ -62,7 +65,7 @@ class Verdicts:
 
     async def _asked(self, inquiry: Inquiry) -> Verdict:
         if self._under_way >= ASKED_AT_MOST:
-            _log.warning("nobody was asked who may pass: %d questions are under way", self._under_way)
+            self._complain("nobody is asked who may pass", f"{self._under_way} questions are under way")
             return _NONE
         self._under_way += 1
         address = Address(inquiry.tls, inquiry.host, inquiry.port)
@@ -71,11 +74,17 @@ class Verdicts:
                 address, inquiry.head, inquiry.bodiless, inquiry.connect_timeout, inquiry.read_timeout
             )
         except (OSError, TimeoutError, BadResponseError, ValueError) as error:
-            _log.warning("%s:%d does not say who may pass: %s", inquiry.host, inquiry.port, error or type(error))
+            where = f"{inquiry.host}:{inquiry.port}"
+            self._complain(f"{where} does not say who may pass", str(error) or type(error).__name__)
             return _NONE
         finally:
             self._under_way -= 1
         return self._noted(inquiry, head)
+
+    def _complain(self, what: str, why: str) -> None:
+        more = self._seldom.more(what)
+        if more is not None:
+            log(_log, logging.WARNING, what, why=why, more_like_it=more)
 
     def _noted(self, inquiry: Inquiry, head: ResponseHead) -> Verdict:
         fields = [(found[1].lower(), found[2].rstrip(b" \t")) for found in grammar.field.finditer(head.block)]
