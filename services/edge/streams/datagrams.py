@@ -237,7 +237,8 @@ class _Session:
         except OSError:
             self._refused()
             return
-        self._account.given += len(data)
+        else:
+            self._account.given += len(data)
         if not self._responses:
             self.end()
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from proto.resources import ResourceKey, Stream
 from services.edge.streams import datagrams
+from services.edge.streams.account import Account
 from tests.support.edge import settings
 from tests.support.streams import (
     LOCAL,
@@ -61,6 +63,25 @@ async def test_a_session_that_expects_nothing_is_over_when_it_was_said() -> None
             client.say(b"two")
             await eventually(lambda: [data for data, _ in log.heard] == [b"one", b"two"])
         assert running.ended("udp") == {"200": 2}
+
+
+class Full(socket.socket):
+    """A socket whose buffer takes nothing."""
+
+    def send(self, *_args: object) -> int:  # type: ignore[override]
+        raise BlockingIOError
+
+
+async def test_what_no_buffer_takes_is_dropped_and_was_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    port, over = free_udp_port(), list[Account]()
+    monkeypatch.setattr(datagrams, "socket", SimpleNamespace(**{**vars(socket), "socket": Full}))
+    async with streaming(udp(port), endpoints(9, name=NAME), settings(proxy_stream_responses=0)) as running:
+        monkeypatch.setattr(running.edge.serving.ledger, "ended", over.append)
+        async with datagram_client(port) as client:
+            client.say(b"one")
+            await eventually(lambda: bool(over))
+        assert running.edge.serving.traffic.counters["stream-datagrams-dropped"] == 1
+    assert [(account.received, account.given) for account in over] == [(3, 0)]
 
 
 async def test_each_client_has_one_endpoint_as_long_as_its_session_lasts() -> None:
