@@ -267,15 +267,19 @@ class Responding:
         self._conclude(now)
 
     def _conclude(self, now: float) -> None:
-        """Put down what happened and be free for another request. A client that still sends is told to stop."""
+        """Put down what happened and be free for another request. A client that still sends is told to stop, as nginx
+        tells it: in a record of its own behind the response (curl 7 takes a stream whose end it reads together with the
+        response for broken while it is sending)."""
         self.exchange.record(now)
         if self._watched is not None:
             self._watched.discard(self)
             self._watched = None
         self._let_go()
-        if self._unsent:
-            self._engine.reset(self._id, NO_ERROR)
         connection = self._connection
+        if self._unsent:
+            connection.flush_now()
+            self._engine.reset(self._id, NO_ERROR)
+            connection.flush_soon()
         connection.release(self._id, now)
         if self._waiting:
             self._waiting = 0

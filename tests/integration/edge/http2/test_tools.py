@@ -41,6 +41,14 @@ async def test_curl(tmp_path: Path) -> None:
     assert len(web.seen[-1].body) == 200_000
 
 
+async def test_curl_gets_an_answer_that_does_not_wait_for_its_body(tmp_path: Path) -> None:
+    body = tmp_path / "body"
+    body.write_bytes(bytes(3_000_000))
+    async with origin() as web, edge(PLAIN, upstream(web.port)) as running:
+        for _ in range(3):
+            assert await run("curl", *CURL, "--data-binary", f"@{body}", secure(running)) == "2 413"
+
+
 async def test_an_upgrade_to_http2_is_not_taken_up() -> None:
     async with origin() as web, edge(PLAIN, upstream(web.port), h2c=True) as running:
         assert await run("curl", *CURL, "--http2", f"http://127.0.0.1:{running.http}/") == "1.1 200"
