@@ -71,7 +71,7 @@ class Annotation(Struct, frozen=True, kw_only=True):
     scope: Scope = "path"
     risk: Risk = "low"
     on_failure: OnFailure = "default"
-    state: State = "honoured"
+    state: State
     aliases: tuple[str, ...] = ()
     refers_to: Target | None = None
     parse: Callable[[str], Value] | None = None

@@ -25,7 +25,7 @@ class Key(Struct, frozen=True, kw_only=True):
     name: str
     type: KeyType
     default: str = ""
-    state: KeyState = "honoured"
+    state: KeyState
     choices: tuple[str, ...] = ()
     refers_to: Literal["secret", "configmap"] | None = None
     guards: bool = False
