@@ -111,7 +111,7 @@ class ClientConnection(Responding):
     def _remember(self, data: bytes, method: bytes, target: bytes, prepared: Prepared) -> None:
         """The next request may be the same as a whole: those of clients that ask for one thing again and again are."""
         standing = prepared.standing
-        decision = plan(standing.host, target, standing.question, 0)
+        decision = plan(standing.host, target, standing.question, prepared.headers.length)
         self._repeated = Repeated(data, method, target, prepared, decision) if isinstance(decision, Forward) else None
 
     def _prepare(self, data: bytes, at: int, minor: int) -> Prepared | None:
