@@ -23,6 +23,8 @@ _COUNTS: Final = {
     "edge": ("hosts", "upstreams", "connections"),
 }
 """What is worth a word of each role's counts; --json has them all."""
+NAMED: Final = ("error", "warning")
+"""Severities of which each diagnostic is named, the worst first."""
 NAMED_NOTICES: Final = 3
 """Notices of one code that are named; more are counted."""
 
@@ -131,12 +133,11 @@ def _diagnostics(found: Overview) -> Iterator[RenderableType]:
     counts: Counter[str] = Counter(diagnostic.severity for diagnostic in found.diagnostics)
     numbers = ", ".join(_number(counts[severity], severity) for severity in STYLE if counts[severity])
     yield Text(f"diagnostics: {numbers}", style="italic")
+    yield from (_diagnostic(each) for severity in NAMED for each in found.diagnostics if each.severity == severity)
     notices: dict[str, list[Diagnostic]] = {}
     for diagnostic in found.diagnostics:
         if diagnostic.severity == "notice":
             notices.setdefault(diagnostic.code, []).append(diagnostic)
-        else:
-            yield _diagnostic(diagnostic)
     for code, same in sorted(notices.items()):
         if len(same) <= NAMED_NOTICES:
             yield from map(_diagnostic, same)
@@ -148,7 +149,8 @@ def _diagnostics(found: Overview) -> Iterator[RenderableType]:
 
 def _diagnostic(diagnostic: Diagnostic) -> Text:
     style = STYLE[diagnostic.severity]
-    return Text.assemble(" ", (diagnostic.code, style), f"  {place(diagnostic)}\n   ", (advice(diagnostic), "dim"))
+    what = f"{diagnostic.severity} {diagnostic.code}"
+    return Text.assemble(" ", (what, style), f"  {place(diagnostic)}\n   ", (advice(diagnostic), "dim"))
 
 
 def _number(count: int, noun: str) -> str:

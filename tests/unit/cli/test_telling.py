@@ -97,7 +97,7 @@ def test_status_tables_hold_what_matters() -> None:
     text = out.getvalue()
     for expected in ("version 1.9", "live on 1/3 edges", "HELD", "limen approve", "standby", "silent", "bad signature"):
         assert expected in text, text
-    assert "annotation-invalid  ingress shop/web  metadata.annotations[x] = 'y'" in text
+    assert " error annotation-invalid  ingress shop/web  metadata.annotations[x] = 'y'" in text
     assert "\n   bad → mend it\n" in text
     assert "diagnostics: 1 error\n" in text
 
@@ -114,6 +114,15 @@ def test_few_notices_are_named_and_many_counted() -> None:
     assert "diagnostics: 4 notices" in shown_for(4)
     assert "and more" not in shown_for(4)
     assert "… and more: a process names its first 1000 only" in shown_for(1000)
+
+
+def test_errors_are_named_before_warnings() -> None:
+    found = (msgspec.structs.replace(FINDING, code="path-conflict", severity="warning"), FINDING)
+    out = io.StringIO()
+    for part in tables(Overview(diagnostics=found)):
+        Console(file=out, width=160).print(part)
+    lines = [line.split("  ")[0] for line in out.getvalue().splitlines() if "ingress shop/web" in line]
+    assert lines == [" error annotation-invalid", " warning path-conflict"]
 
 
 def test_an_error_of_a_source_is_said_once() -> None:
