@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+import pytest
+
 from proto.policies import RateLimit
 from tests.support.edge import (
     NO_HTTPS,
@@ -36,6 +38,7 @@ async def test_the_paths_of_an_ingress_share_its_limit_and_a_swap_gives_nobody_m
         assert await statuses(running.http, "/", "/b") == [429, 429]
 
 
+@pytest.mark.usefixtures("soon_missed")
 async def test_a_client_that_leaves_makes_room() -> None:
     limited = route(policies=(*NO_HTTPS, RateLimit(at_once=2)))
     gate = asyncio.Event()

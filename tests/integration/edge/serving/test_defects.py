@@ -66,6 +66,7 @@ async def test_a_connection_that_comes_to_nothing_is_500_told_once_and_forgotten
     assert told[0].exc_info
 
 
+@pytest.mark.usefixtures("soon_missed")
 async def test_a_connection_that_nobody_waits_for_any_more_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go = asyncio.Event(), asyncio.Event()
 

@@ -260,6 +260,7 @@ async def test_a_session_that_ended_unnoticed_costs_nobody_anything() -> None:
         assert web.connections == 50
 
 
+@pytest.mark.usefixtures("soon_missed")
 async def test_a_client_that_leaves_resets_its_stream_alone() -> None:
     waiting: list[Request] = []
     async with endpoint(waiting.append) as web, edge(HOST, upstream(web.port)) as running:

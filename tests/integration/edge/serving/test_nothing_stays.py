@@ -149,6 +149,7 @@ async def nothing_stays(running: Edge) -> None:
     await eventually(gone)
 
 
+@pytest.mark.usefixtures("soon_missed")
 @pytest.mark.parametrize("tls", [None, HOST], ids=["plain", "tls"])
 @pytest.mark.parametrize("doing", DOINGS, ids=lambda doing: doing.__name__)
 async def test_of_a_connection_nothing_stays(no_collector: None, doing: Doing, tls: str | None) -> None:

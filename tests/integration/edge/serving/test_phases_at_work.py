@@ -188,6 +188,7 @@ async def test_a_refusal_leaves_the_body_of_its_request_alone(gate: Gate) -> Non
     assert not web.seen
 
 
+@pytest.mark.usefixtures("soon_missed")
 async def test_clients_that_leave_end_the_wait(gate: Gate) -> None:
     async with origin() as web, edge(PLAIN, upstream(web.port)) as running:
         async with connection(running.http) as (_, writer):
@@ -204,6 +205,7 @@ async def test_clients_that_leave_end_the_wait(gate: Gate) -> None:
         assert not running.serving._tasks
 
 
+@pytest.mark.usefixtures("soon_missed")
 async def test_a_client_that_leaves_ends_the_wait_for_a_second_question_too(gate: Gate) -> None:
     first = gate._after
 

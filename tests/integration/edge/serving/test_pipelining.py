@@ -142,4 +142,5 @@ async def test_a_client_that_has_just_come_may_still_ask_when_draining_begins() 
         reply = await read_reply(reader)
         assert (reply.status, reply.value("Connection")) == (200, b"close")
         assert await reader.read() == b""
+        writer.close()  # so that it need not be listened to any longer
         assert await draining

@@ -88,6 +88,7 @@ def retried(running: Edge) -> bool:
     return running.serving.traffic.counters["retry"] == 1
 
 
+@pytest.mark.usefixtures("soon_missed")
 async def test_whose_response_was_passed_over_owns_the_connection_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection may be another request's by the time its client leaves."""
     first = OneByOne(UNAVAILABLE, OK)

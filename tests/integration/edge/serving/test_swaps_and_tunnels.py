@@ -259,4 +259,6 @@ async def test_draining_finishes_what_is_under_way_and_ends_what_is_idle() -> No
         reply = await read_reply(busy[0])
         assert (reply.status, reply.value("Connection")) == (200, b"close")
         assert await busy[0].read() == b""
+        for _, writer in (busy, idle):
+            writer.close()  # so that they need not be listened to any longer
         assert await draining
