@@ -37,6 +37,7 @@ class Settings(Struct, frozen=True, omit_defaults=True):
 
     ``default_upstream`` names the Upstream of the global default backend (empty: the built-in 404);
     ``default_certificate`` the Certificate for hosts without their own (empty: the edge's self-signed one).
+    ``health_path``: what is answered 200 on hosts that nobody declares.
     ``http2_in_clear``: HTTP/2 is spoken without TLS too, to clients that begin with it (somebody calls by gRPC).
     ``ssl_dh_param`` names a Secret (empty: none), ``sealed_dh_param`` is its ``dhparam.pem``, sealed for its place.
     """
@@ -179,5 +180,6 @@ class Settings(Struct, frozen=True, omit_defaults=True):
     disable_stream_access_log: bool = False
     stream_access_log_path: str = ""
     log_format_stream: str = "[$remote_addr] [$time_local] $protocol $status $bytes_sent $bytes_received $session_time"
+    health_path: str = "/healthz"
     default_upstream: str = ""
     default_certificate: str = ""

@@ -28,7 +28,7 @@ from services.edge.core.generation import Generation
 from services.edge.core.link import Link
 from services.edge.core.outcomes import Answer, Ask, Check, Outcome
 from services.edge.core.phases import PHASES, Context, answer_of
-from services.edge.core.plan import HEALTH_PATH, CustomErrors, Decision, Forward, Policed, RoutePlan, plan
+from services.edge.core.plan import CustomErrors, Decision, Forward, Policed, RoutePlan, plan
 from services.edge.core.policies.tracing import Identifiers
 from services.edge.core.prepared import Prepared, prepare
 from services.edge.core.request_head import RefusedError
@@ -261,7 +261,7 @@ class _Run:
             return "path"
         if question.refused is not None:
             return "client-certificate"
-        if host.host == CATCH_ALL and path == HEALTH_PATH:
+        if path == host.health:
             return "health"
         if host.leads_to:
             return "www"

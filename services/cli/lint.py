@@ -29,6 +29,7 @@ _COMPILED: Final = frozenset(
         "disable_svc_external_name",
         "disable_catch_all",
         "deep_inspect",
+        "health_check_path",
         "tcp_services_configmap",
         "udp_services_configmap",
         "enable_ssl_passthrough",

@@ -29,7 +29,6 @@ WITHOUT_EFFECT: Final = {
     "enable-dynamic-configuration": "everything is dynamic",
     "enable-ssl-chain-completion": "chains are served as the Secret has them; nothing is fetched",
     "force-namespace-isolation": "that is so unless the ConfigMap says allow-cross-namespace-resources",
-    "health-check-path": "health is at /healthz and /readyz of --admin",
     "health-check-timeout": "health is known, nobody is asked for it",
     "internal-logger-address": "there is no inner logger",
     "logtostderr": "logs go to standard error",

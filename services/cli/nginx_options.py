@@ -127,6 +127,12 @@ NGINX: Final = (
         help="Refuse Ingresses whose hosts, paths or Secret names look like configuration.",
     ),
     Option(
+        name="health-check-path",
+        roles=of("compiler"),
+        default="/healthz",
+        help="What is answered 200 on hosts that no Ingress declares, for balancers that look whether edges are there.",
+    ),
+    Option(
         name="tcp-services-configmap",
         roles=of("watcher", "compiler"),
         kind=NAMESPACED,

@@ -22,6 +22,7 @@ class CompileOptions(Struct, frozen=True, kw_only=True):
     disable_svc_external_name: bool = False
     disable_catch_all: bool = False
     deep_inspect: bool = True
+    health_check_path: str = "/healthz"
     ignore_modsecurity: bool = False
     tcp_services_configmap: str = ""
     udp_services_configmap: str = ""

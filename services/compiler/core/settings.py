@@ -71,6 +71,7 @@ def compile_settings(options: CompileOptions, reading: Reading, store: ObjectSto
         proxy_set_headers=headers_for_all(
             "proxy-set-headers", controller.proxy_set_headers, options.configmap, maps, findings
         ),
+        health_path=options.health_check_path,
         http2_in_clear=called and reading.settings.use_http2,
         default_certificate=certificate,
         default_upstream=upstream if serves else "",

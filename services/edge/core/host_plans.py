@@ -61,6 +61,7 @@ def plan_host(
         guard=guard,
         tls_options=None if host.handshake is None else tls_options(settings, host.handshake),
         leads_to=leads_to,
+        health=settings.health_path if host.host == CATCH_ALL else "",
     )
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from proto import resources
 from services.contract.matching import Matcher, SlashRedirect
 from services.contract.paths import normalise
 from services.contract.regex import RegexTimeoutError
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from services.edge.core.policies.mirrors import Mirroring
     from services.edge.core.policies.rates import Rate
 
-HEALTH_PATH = "/healthz"
 """Answered 200 for hosts nobody declared, as ingress-nginx does."""
 
 
@@ -163,6 +161,7 @@ class HostPlan(Struct, frozen=True):
     """A host ready to serve. ``simple``: nothing of the server level (denied, app-root, health) applies; ``exempt``:
     beginnings of paths that are not sent to https; ``tls``: it has TLS of its own, whatever its wildcard has;
     ``body_limit``: of requests for what no route takes; ``leads_to``: the host that it is redirected to.
+    ``health``: the path that is always answered 200 (of the hosts that nobody declares; else empty).
     """
 
     host: str
@@ -179,6 +178,7 @@ class HostPlan(Struct, frozen=True):
     guard: ClientGuard | None
     tls_options: TLSOptions | None
     leads_to: bytes = b""
+    health: str = ""
 
 
 class Question(Struct, frozen=True, gc=False):
@@ -231,7 +231,7 @@ def _to_host(host: HostPlan, target: bytes, question: Question) -> Redirect:
 def _server_level(host: HostPlan, path: str, target: bytes, question: Question) -> Decision | None:
     if question.refused is not None:
         return question.refused
-    if host.host == resources.CATCH_ALL and path == HEALTH_PATH:
+    if path == host.health:
         return _HEALTHY
     if host.leads_to:
         return _to_host(host, target, question)
