@@ -19,8 +19,9 @@ _SIGNIN: Final = re.compile(r"(?:https?://|/|\$)[A-Za-z0-9\-._~:/?\[\]@!&'()*+,;
 _PARAMETER: Final = re.compile(r"[A-Za-z0-9\-._~]{1,100}")
 _TEXT: Final = re.compile(r"[A-Za-z0-9_ :;.,/?&=@%+~*!()|${}\-]{1,2000}")
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_TIME: Final = re.compile(r"([0-9]{1,9})(s|m|h|d|w)?")
-_UNITS: Final = {None: 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_REDIRECT: Final = re.compile(r"[A-Za-z0-9\-._~/:,?&=]{1,2000}")
+_TIME: Final = re.compile(r"([0-9]{1,9})([smhdwMy])")
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "M": 2592000, "y": 31536000}
 _USUAL: Final = ("200", "301", "302")
 DURATION: Final = "200 202 401 5m"
 
@@ -63,6 +64,13 @@ def parse_filled(text: str) -> str:
     if _TEXT.fullmatch(text) is None:
         raise MalformedError("has characters that it cannot have")
     check_template(text)
+    return text
+
+
+def parse_way_back(text: str) -> str:
+    """Where the server that is asked is to send a client back to, without variables."""
+    if _REDIRECT.fullmatch(text) is None:
+        raise MalformedError("is no address without variables: letters, digits and -._~/:,?&= are admitted")
     return text
 
 
@@ -133,9 +141,11 @@ EXTERNAL: Final = (
         name="auth-request-redirect",
         type="string",
         risk="medium",
+        on_failure="deny",
         state="honoured",
-        parse=parse_filled,
-        doc="The header X-Auth-Request-Redirect of that question; otherwise what the client asks for.",
+        parse=parse_way_back,
+        doc="The header X-Auth-Request-Redirect of that question; otherwise what the client asks for. Values with "
+        "variables stand in the ConfigMap of `auth-proxy-set-headers`.",
     ),
     Annotation(
         name="auth-proxy-set-headers",
@@ -151,6 +161,7 @@ EXTERNAL: Final = (
         name="auth-always-set-cookie",
         type="bool",
         default="false",
+        on_failure="deny",
         state="honoured",
         doc="Cookies of the answer are passed on for every status.",
     ),
@@ -170,7 +181,7 @@ EXTERNAL: Final = (
         on_failure="deny",
         state="honoured",
         parse=parse_durations,
-        doc="How long answers are remembered, by status.",
+        doc="How long answers are remembered, by status; times have a unit.",
     ),
     Annotation(
         name="auth-keepalive",

@@ -195,11 +195,21 @@ class _Reader:
         for left_out in () if entry.passed_over is None else entry.passed_over(text):
             remedy = f"Correct it. {entry.doc}"
             self._say(name, "annotation-invalid", f"The value of {name} {left_out}. It is passed over.", remedy)
-        for beginning, needed in _NEEDS:
-            if name.startswith(beginning) and not self._annotations.get(PREFIX + needed):
-                remedy = f"Add {needed}, or remove it."
-                self._say(name, "annotation-without-effect", f"{name} has no effect without {needed}.", remedy)
+        for needed in self._lacking(name):
+            self._say_without(name, needed)
         self.fields[field_of(entry.name)] = value
+
+    def _lacking(self, name: str) -> list[str]:
+        """What the annotation says nothing without, and is not there."""
+        return [
+            needed
+            for beginning, needed in _NEEDS
+            if name.startswith(beginning) and not self._annotations.get(PREFIX + needed)
+        ]
+
+    def _say_without(self, name: str, needed: str) -> None:
+        remedy = f"Add {needed}, or remove it."
+        self._say(name, "annotation-without-effect", f"{name} has no effect without {needed}.", remedy)
 
     def _check_namespace(self, text: str) -> None:
         """Raises MalformedError for a Secret that this Ingress may not name."""
@@ -212,6 +222,8 @@ class _Reader:
             case "default":
                 default = _what_holds(entry)
                 self._say(name, "annotation-invalid", f"The value of {name} {error}. {default}.", remedy)
+            case "deny" if "auth-url" in self._lacking(name):
+                self._say_without(name, "auth-url")
             case "deny" if entry.name in _DENIES_CLIENTS:
                 self.fields["clients_denied"] = True
                 what = "All routes of its hosts answer 403."

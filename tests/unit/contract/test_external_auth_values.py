@@ -41,8 +41,9 @@ def test_what_is_no_address(text: str) -> None:
 def test_durations() -> None:
     assert parse_durations("200 202 401 5m") == ("200 300", "202 300", "401 300")
     assert parse_durations("10s") == ("200 10", "301 10", "302 10")
-    assert parse_durations("200 1h, any 5, 200 1m") == ("200 3600", "any 5")
-    for bad in ("", "x 5m", "200 5m,", "200 5q", "20 5m"):
+    assert parse_durations("200 1h, any 5s, 200 1m") == ("200 3600", "any 5")
+    assert parse_durations("401 1M, 200 1y") == ("401 2592000", "200 31536000")
+    for bad in ("", "x 5m", "200 5m,", "200 5q", "20 5m", "200", "200 5", "200 10m; 401 5m"):
         with pytest.raises(MalformedError):
             parse_durations(bad)
 
