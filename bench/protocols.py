@@ -1,7 +1,7 @@
 """What Python does for one request and its response: both protocols fed from memory, without sockets and kernel.
 
-Owns heads as clients and endpoints send them: the same each time, or no two alike; with what forwarders add; with a
-body. Every figure is µs per request, parsing, planning, balancing, writing and recording included. ``--connections``
+Owns heads as clients and endpoints send them: the same each time, for other paths, or no two alike; with what forwarders
+add; with a body. Every figure is µs per request, parsing, planning, balancing, writing and recording included. ``--connections``
 feeds many in turn, so that each finds its memory colder; ``--log`` writes the access log too (to nowhere).
 ``--profile`` prints where the time of one of them goes.
 """
@@ -45,11 +45,22 @@ class Load:
     responses: Sequence[bytes]
 
 
-def _request(number: int, *, varied: bool, lines: bytes = b"", method: bytes = b"GET", body: bytes = b"") -> bytes:
+def _request(
+    number: int,
+    *,
+    varied: bool,
+    paths: bool = False,
+    lines: bytes = b"",
+    method: bytes = b"GET",
+    body: bytes = b"",
+) -> bytes:
     key = b"%016x" % ((number if varied else 1) * 2654435761)
     return b"".join(
         (
-            method + b" /varied/" + (b"%d" % number if varied else b"1") + b" HTTP/1.1\r\nHost: example.com\r\n",
+            method
+            + b" /varied/"
+            + (b"%d" % number if varied or paths else b"1")
+            + b" HTTP/1.1\r\nHost: example.com\r\n",
             b"User-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept: text/html,application/json\r\n",
             b"Accept-Language: en\r\n" + lines.replace(b"%", key),
             b"Cookie: session=" + key + key + b"; theme=dark\r\n",
@@ -67,15 +78,16 @@ def _response(number: int, *, varied: bool) -> bytes:
     ) % (len(body), key, key, key, body)
 
 
-def _load(*, requests: bool, responses: bool, **more: bytes) -> Load:
+def _load(*, requests: bool, responses: bool, paths: bool = False, **more: bytes) -> Load:
     return Load(
-        [_request(number, varied=requests, **more) for number in range(_COUNT)],
+        [_request(number, varied=requests, paths=paths, **more) for number in range(_COUNT)],
         [_response(number, varied=responses) for number in range(_COUNT)],
     )
 
 
 LOADS: dict[str, Callable[[], Load]] = {
     "heads repeated": lambda: _load(requests=False, responses=False),
+    "paths differ": lambda: _load(requests=False, responses=False, paths=True),
     "requests differ": lambda: _load(requests=True, responses=False),
     "responses differ": lambda: _load(requests=False, responses=True),
     "both differ": lambda: _load(requests=True, responses=True),
