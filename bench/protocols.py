@@ -1,8 +1,8 @@
 """What Python does for one request and its response: both protocols fed from memory, without sockets and kernel.
 
-Owns heads as clients and endpoints send them: the same each time, for other paths, or no two alike; with what forwarders
-add; with a body. Every figure is µs per request, parsing, planning, balancing, writing and recording included. ``--connections``
-feeds many in turn, so that each finds its memory colder; ``--log`` writes the access log too (to nowhere).
+Owns heads as clients and endpoints send them: the same each time, for other paths, or no two alike; with what
+forwarders add; with a body. Every figure is µs per request, parsing, planning, balancing, writing and recording
+included. ``--connections`` feeds many in turn, so that each finds its memory colder; ``--log`` writes the access log too (to nowhere).
 ``--profile`` prints where the time of one of them goes.
 """
 
