@@ -2,8 +2,8 @@
 
 Owns heads as clients and endpoints send them: the same each time, for other paths, or no two alike; with what
 forwarders add; with a body. Every figure is µs per request, parsing, planning, balancing, writing and recording
-included. ``--connections`` feeds many in turn, so that each finds its memory colder; ``--log`` writes the access log too (to nowhere).
-``--profile`` prints where the time of one of them goes.
+included. ``--connections`` feeds many in turn, so that each finds its memory colder; ``--log`` writes the access log
+too (to nowhere). ``--profile`` prints where the time of one of them goes.
 """
 
 from __future__ import annotations
