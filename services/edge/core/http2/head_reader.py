@@ -80,7 +80,7 @@ class HeadReader:
     )
 
     def __init__(self, limits: Limits) -> None:
-        self._decoder = Decoder()
+        self._decoder = Decoder(2 * limits.header_bytes // OVERHEAD)
         self._size = 0
         self._limits = limits
         self._heads: dict[tuple[Field, ...], tuple[RequestHead, bytes, int]] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from services.edge.core.http2.errors import COMPRESSION_ERROR, ConnectionFaultError
+from services.edge.core.http2.errors import COMPRESSION_ERROR, ENHANCE_YOUR_CALM, ConnectionFaultError
 from services.edge.core.http2.fields import Field, make_field
 from services.edge.core.http2.huffman import decode
 from services.edge.core.http2.memo import Memo
@@ -21,6 +21,11 @@ _FIRST: Final = len(STATIC) + 1
 """The index of the newest entry of the dynamic table."""
 
 _STATIC: Final[tuple[Field, ...]] = (Field((b"", b""), 0, 0), *(make_field(name, value) for name, value in STATIC))
+
+FIELDS_AT_MOST: Final = 2048
+"""Fields of a block, where nobody says otherwise: one byte is enough to say one again."""
+_RESIZES_AT_MOST: Final = 16
+"""Changes of the table's size that a block may begin with; two have a meaning (RFC 7541 section 4.2)."""
 
 _KEPT_LENGTH: Final = 64
 _PATHS: Final = frozenset(index for index, (name, _) in enumerate(STATIC, 1) if name == b":path")
@@ -56,22 +61,28 @@ def read_integer(block: bytes, pos: int, prefix: int) -> tuple[int, int]:
 class Decoder:
     """Turns header blocks into fields. ``changes`` grows whenever a block may mean something else than it did."""
 
-    __slots__ = ("_limit", "_size", "_table", "changes")
+    __slots__ = ("_fields_at_most", "_limit", "_size", "_table", "changes")
 
-    def __init__(self) -> None:
+    def __init__(self, fields_at_most: int = FIELDS_AT_MOST) -> None:
+        self._fields_at_most = fields_at_most
         self._table: list[Field] = list(_STATIC)
         self._size = 0
         self._limit = TABLE_SIZE
         self.changes = 0
 
     def decode(self, block: bytes) -> list[Field]:
-        """The fields of a whole block. Raises ConnectionFaultError: the table cannot be trusted any longer."""
+        """The fields of a whole block. Raises ConnectionFaultError: the table cannot be trusted any longer, or there
+        are so many that they are meant to keep us busy."""
         fields: list[Field] = []
         append = fields.append
+        most = self._fields_at_most
+        resizes = 0
         table = self._table
         pos = 0
         end = len(block)
         while pos < end:
+            if len(fields) > most:
+                raise ConnectionFaultError(ENHANCE_YOUR_CALM, "fields-without-end")
             byte = block[pos]
             if 0x80 < byte < 0xFF:
                 index = byte & 0x7F
@@ -83,6 +94,9 @@ class Decoder:
             elif byte & 0xE0 == 0x20:
                 if fields:
                     raise _fault("late-size-update")
+                resizes += 1
+                if resizes > _RESIZES_AT_MOST:
+                    raise _fault("size-updates")
                 pos = self._resize(block, pos)
                 continue
             else:

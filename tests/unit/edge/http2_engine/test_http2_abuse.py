@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from services.edge.core.http2 import CLIENT_LIMITS, ServerConnection, encode_response
-from services.edge.core.http2.errors import ENHANCE_YOUR_CALM
+from services.edge.core.http2.errors import COMPRESSION_ERROR, ENHANCE_YOUR_CALM
 from services.edge.core.http2.events import HeadTooLarge, RequestReceived
 from services.edge.core.http2.frames import PREFACE, SETTINGS_ACK, settings
 from services.edge.core.http2.hpack_encoder import encode_fields
@@ -126,7 +126,8 @@ def test_too_large_a_block() -> None:
 @pytest.mark.parametrize(
     "block",
     [
-        pytest.param(encode_fields(GET) + b"\x40\x01a\x7f\xa1\x1e%b" % bytes(4000) + b"\xbe" * 12000, id="one again"),
+        pytest.param(encode_fields(GET) + b"\x40\x01a\x7f\xa1\x1e%b" % (b"v" * 4000) + b"\xbe" * 90, id="one again"),
+        pytest.param(encode_fields(GET) + b"\x40\x01a\x7f\xa1\x1e%b" % (b"v" * 4000) + b"\xbe" * 2000, id="and again"),
         pytest.param(encode_fields(GET) + b"\x90" * 200, id="count"),
         pytest.param(encode_fields((*GET[:3], (b":path", b"/" + b"p" * 33000))), id="path"),
     ],
@@ -142,6 +143,27 @@ def test_a_bomb_is_a_head_too_large_and_takes_little(block: bytes) -> None:
     assert peer.connection.send_head(1, encode_response(431, []), b"too large", True) == 0
     assert peer.connection.open_streams == 0
     assert isinstance(peer.send(headers(3))[0], RequestReceived)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        pytest.param(b"\x82", id="of the table"),
+        pytest.param(b"\x00\x01a\x00", id="literal"),
+        pytest.param(b"\x40\x01a\x00", id="for the table"),
+    ],
+)
+def test_fields_without_end_are_not_read_to_the_end(field: bytes) -> None:
+    peer = client_of()
+    peer.send(frame(1, 5, 1, encode_fields(GET) + field * 2050))
+    assert peer.failure() == (ENHANCE_YOUR_CALM, "fields-without-end")
+
+
+def test_a_table_whose_size_changes_without_end() -> None:
+    peer = client_of()
+    assert isinstance(peer.send(frame(1, 5, 1, b"\x20\x3f\xe1\x1f" * 8 + encode_fields(GET)))[0], RequestReceived)
+    peer.send(frame(1, 5, 3, b"\x20" * 17 + encode_fields(GET)))
+    assert peer.failure() == (COMPRESSION_ERROR, "size-updates")
 
 
 def test_what_a_head_too_large_would_bring_is_thrown_away() -> None:
