@@ -247,7 +247,7 @@ async def edge_processes(folder: Path, nats_url: str, *args: object, **kwargs: o
         yield edge
     finally:
         if edge.process is not None:
-            edge.process.end()
+            await asyncio.to_thread(edge.process.end)  # it waits for what this process has yet to close
 
 
 class Load:
