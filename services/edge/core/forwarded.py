@@ -89,6 +89,7 @@ class Trust(Struct, frozen=True, gc=False):
     address_alone: bool = False
     heeds: bool = False
     renamed: tuple[bytes, bytes] | None = None
+    all: bool = False
 
 
 def trust_of(settings: Settings) -> Trust:
@@ -103,7 +104,9 @@ def trust_of(settings: Settings) -> Trust:
     enabled = settings.use_forwarded_headers
     names = settings.forwarded_for_header.lower().encode(), settings.forwarded_host_header.lower().encode()
     renamed = None if names == _USUAL_NAMES else names
-    return Trust(enabled, tuple(networks), settings.compute_full_forwarded_for, alone, enabled or alone, renamed)
+    everybody = any(network.prefixlen == 0 for network in networks)
+    full = settings.compute_full_forwarded_for
+    return Trust(enabled, tuple(networks), full, alone, enabled or alone, renamed, everybody)
 
 
 def believes_balancer(trust: Trust, address: str) -> bool:
@@ -136,7 +139,7 @@ def tell(facts: ClientFacts, headers: RequestHeaders, trust: Trust) -> Told:
     chain = said.for_
     if trust.renamed is not None:
         said = _renamed(headers, trust.renamed)
-    if trust.enabled and _trusted(facts.address, trust.networks):
+    if trust.enabled and (trust.all or _trusted(facts.address, trust.networks)):
         return _believe(facts, headers.authority, said, chain, trust)
     address, fragment = facts.address, facts.fragment
     if trust.address_alone and said.for_ and _trusted(address, trust.networks):
@@ -172,7 +175,9 @@ def originals(said: Forwarded) -> bytes:
 
 def _believe(facts: ClientFacts, authority: bytes, said: Forwarded, whole: bytes, trust: Trust) -> Told:
     """``whole``: the X-Forwarded-For that came, which the peer is put behind if all of it is to be told."""
-    client = client_address(facts.address, said.for_, trust.networks)
+    client = facts.address
+    if _trusted(client, trust.networks):
+        client = client_address(client, said.for_, trust.networks)
     peer = facts.address.encode()
     chain = client.encode()
     if trust.full_chain:

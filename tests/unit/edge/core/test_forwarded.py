@@ -55,6 +55,17 @@ def test_the_client_is_the_last_address_that_no_forwarder_has(
     assert said.client == value(said, "X-Real-IP") == value(said, "X-Forwarded-For") == client
 
 
+def test_trust_in_all_of_ipv4_is_trust_in_everybody_but_for_the_addresses_that_others_tell() -> None:
+    lines = ("X-Forwarded-For: 1.1.1.1", "X-Forwarded-Proto: https", "X-Forwarded-Host: x", "X-Forwarded-Port: 8443")
+    said = told(Settings(use_forwarded_headers=True), *lines, address="2001:db8::9")
+    assert (said.client, said.https, said.authority, said.port) == ("2001:db8::9", True, b"x", 8443)
+    assert value(said, "X-Forwarded-For") == "2001:db8::9"
+    both = Settings(use_forwarded_headers=True, proxy_real_ip_cidr=("0.0.0.0/0", "::/0"))
+    assert told(both, *lines, address="2001:db8::9").client == "1.1.1.1"
+    some = Settings(use_forwarded_headers=True, proxy_real_ip_cidr=("10.0.0.0/8",))
+    assert told(some, *lines, address="2001:db8::9").https is False
+
+
 def test_the_whole_chain_if_asked_for() -> None:
     settings = Settings(use_forwarded_headers=True, compute_full_forwarded_for=True)
     assert value(told(settings, "X-Forwarded-For: 1.1.1.1, 2.2.2.2"), "X-Forwarded-For") == "1.1.1.1, 2.2.2.2, 10.0.0.9"
