@@ -1,7 +1,7 @@
-"""What arrives from the bus, and whether it is to be believed.
+"""What arrives from the bus, and why it may move nothing.
 
-Owns the order of the checks: size, envelope, schema, signature, and only then the content. Pure: bytes in, a verified
-delta or a rejection out. Must not know what is served at present.
+Owns the reasons. Pure: bytes in, a verified delta or a rejection out; whether it is to be believed, ``proto.opening``
+says. Must not know what is served at present.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from proto.codec import DecodeError, decode
-from proto.signing import AuthenticationError, Verifier
-from proto.snapshots import CHUNK_SIZE, SCHEMA, Delta, HeadProof, SignedDelta
+from proto.opening import NotBelievedError, open_signed
+from proto.signing import Verifier
+from proto.snapshots import Delta, HeadProof
 
 Reason = Literal["oversized", "malformed", "schema", "signature", "mismatch", "old", "conflict", "digest", "build"]
 """Why a message moved nothing; the values of the label ``reason``."""
@@ -28,9 +28,6 @@ REASONS: Final[tuple[Reason, ...]] = (
     "digest",
     "build",
 )
-
-MAX_MESSAGE: Final = CHUNK_SIZE + 64 * 1024
-"""The largest signed delta that is looked at: a delta of the greatest size with room for its envelope."""
 
 
 class Position(Struct, frozen=True, order=True):
@@ -67,60 +64,9 @@ class Opened(Struct, frozen=True):
         return Position(self.delta.epoch, self.delta.version)
 
 
-class _SchemaOnly(Struct, frozen=True, array_like=True):
-    schema: int
-
-
 def open_delta(data: bytes, verifier: Verifier) -> Opened:
-    """The delta in ``data`` (a SignedDelta as stored or republished).
-
-    Raises RejectedError. The body is not decoded before its signature was found good, so that a stranger reaches no
-    more of the decoder than the envelope's.
-    """
-    if len(data) > MAX_MESSAGE:
-        raise RejectedError("oversized", f"message of {len(data)} bytes, at most {MAX_MESSAGE} are read")
-    signed = _envelope(data)
+    """The delta in ``data`` (a SignedDelta as stored or republished). Raises RejectedError."""
     try:
-        verifier.check(signed.proof, signed.body)
-    except AuthenticationError as error:
-        raise RejectedError("signature", str(error)) from None
-    position = Position(signed.proof.epoch, signed.proof.version)
-    return Opened(signed.proof, _body(signed, position))
-
-
-def _envelope(data: bytes) -> SignedDelta:
-    try:
-        signed = decode(data, SignedDelta, "signed delta")
-    except DecodeError as error:
-        _refuse_newer_schema(data, "message", trusted=False)
-        raise RejectedError("malformed", str(error)) from None
-    if signed.schema > SCHEMA:
-        _refuse_newer_schema(data, "message", trusted=False)
-    return signed
-
-
-def _body(signed: SignedDelta, position: Position) -> Delta:
-    _refuse_newer_schema(signed.body, f"version {position}", trusted=True)
-    try:
-        delta = decode(signed.body, Delta, f"delta of version {position}")
-    except DecodeError as error:
-        raise RejectedError("malformed", str(error), trusted=True) from None
-    proof = signed.proof
-    said = (delta.instance, delta.epoch, delta.version, delta.digest)
-    if said != (proof.instance, proof.epoch, proof.version, proof.digest):
-        raise RejectedError("mismatch", f"content of version {position} contradicts its proof", trusted=True)
-    if delta.base.epoch != delta.epoch or not 0 < delta.base.version <= delta.version:
-        raise RejectedError(
-            "mismatch", f"version {position} names base {delta.base.epoch}.{delta.base.version}", trusted=True
-        )
-    return delta
-
-
-def _refuse_newer_schema(data: bytes, what: str, *, trusted: bool) -> None:
-    try:
-        schema = decode(data, _SchemaOnly).schema
-    except DecodeError:
-        return
-    if schema > SCHEMA:
-        message = f"{what} has schema {schema}, this edge knows up to {SCHEMA}: upgrade edges before the compiler"
-        raise RejectedError("schema", message, trusted=trusted)
+        return Opened(*open_signed(data, verifier))
+    except NotBelievedError as error:
+        raise RejectedError(error.reason, str(error), trusted=error.trusted) from None

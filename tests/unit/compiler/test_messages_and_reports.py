@@ -128,6 +128,19 @@ class TestEntries:
             open_entry(bad[reason], VERIFIER)
         assert refused.value.reason == reason
 
+    @pytest.mark.parametrize(
+        ("changed", "reason"),
+        [({"schema": SCHEMA + 1}, "schema"), ({"base": BaseRef(2, 1, 1, 1, b"", b"")}, "mismatch")],
+        ids=["newer", "base"],
+    )
+    def test_what_edges_refuse_of_a_compiler_a_standby_refuses_too(
+        self, changed: dict[str, object], reason: str
+    ) -> None:
+        _, data = sign(replace(delta(), **changed), SIGNER)
+        with pytest.raises(RefusedError) as refused:
+            open_entry(data, VERIFIER)
+        assert refused.value.reason == reason
+
 
 class TestEdges:
     def report(self, worker: int = 0, version: int = 1, **more: object) -> EdgeReport:

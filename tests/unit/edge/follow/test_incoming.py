@@ -6,9 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from proto.codec import decode, encode
+from proto.opening import MAX_MESSAGE
 from proto.resources import ResourceRecord
 from proto.snapshots import SCHEMA, SignedDelta
-from services.edge.follow.incoming import MAX_MESSAGE, NOWHERE, Position, RejectedError, open_delta
+from services.edge.follow.incoming import NOWHERE, Position, RejectedError, open_delta
 from tests.support.snapshots import Log, host, verifier
 
 
