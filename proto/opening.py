@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from proto.codec import DecodeError, decode
 from proto.signing import AuthenticationError, Verifier
-from proto.snapshots import CHUNK_SIZE, SCHEMA, Delta, HeadProof, SignedDelta
+from proto.snapshots import CHUNK_SIZE, SCHEMA, Delta, HeadProof, Position, SignedDelta
 
 MAX_MESSAGE: Final = CHUNK_SIZE + 64 * 1024
 """The largest signed delta that is looked at: a delta of the greatest size with room for its envelope."""
@@ -63,7 +63,7 @@ def _envelope(data: bytes) -> SignedDelta:
 
 def _body(signed: SignedDelta) -> Delta:
     proof = signed.proof
-    version = f"{proof.epoch}.{proof.version}"
+    version = Position(proof.epoch, proof.version)
     _refuse_newer_schema(signed.body, f"version {version}", trusted=True)
     try:
         delta = decode(signed.body, Delta, f"delta of version {version}")

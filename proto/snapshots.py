@@ -19,6 +19,16 @@ CHUNK_SIZE = 512 * 1024
 """The largest chunk of a base, and the largest delta, in bytes; anything greater goes as a new base."""
 
 
+class Position(Struct, frozen=True, order=True):
+    """A place in the log. Order and fencing rest on this alone, never on stream sequences or clocks."""
+
+    epoch: int = 0
+    version: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.epoch}.{self.version}"
+
+
 class BaseRef(Struct, frozen=True, array_like=True, gc=False):
     """Where a base stands and how to trust it.
 

@@ -11,9 +11,9 @@ from hashlib import blake2b
 
 from proto.codec import DecodeError, pack_base, split_chunks, unpack_base
 from proto.resources import ResourceRecord
-from proto.snapshots import BaseRef
+from proto.snapshots import BaseRef, Position
 from proto.subjects import Subjects
-from services.compiler.table import Position, Table
+from services.compiler.table import Table
 from services.runtime.bus import Bus
 
 

@@ -36,8 +36,8 @@ from proto.resources import (
     Upstream,
     VirtualHost,
 )
+from proto.snapshots import Position
 from services.compiler.signed import Entry
-from services.compiler.table import Position
 
 MAX_EVENTS: Final = 1000
 """So many events of routes, upstreams and certificates are told of one version."""

@@ -19,11 +19,11 @@ from collections.abc import Callable
 
 from proto.resources import ResourceKey
 from proto.signing import Signer, Verifier
-from proto.snapshots import CHUNK_SIZE, SCHEMA, BaseRef, Cause, Delta, HeadProof
+from proto.snapshots import CHUNK_SIZE, SCHEMA, BaseRef, Cause, Delta, HeadProof, Position
 from proto.subjects import Subjects
 from services.compiler.bases import BaseError, BaseStore
 from services.compiler.signed import Entry, RefusedError, open_entry, sign
-from services.compiler.table import Change, Position, Table, TableError
+from services.compiler.table import Change, Table, TableError
 from services.runtime.bus import Bus, BusError, StreamMissing, StreamState
 
 _log = logging.getLogger(__name__)

@@ -25,6 +25,7 @@ import time
 
 from proto.objects import Ingress
 from proto.reports import to_json
+from proto.snapshots import Position
 from services.compiler import metrics, streams
 from services.compiler.background import Background
 from services.compiler.inbox import (
@@ -44,7 +45,6 @@ from services.compiler.inbox import (
 from services.compiler.publishing import Publishing
 from services.compiler.signed import Entry
 from services.compiler.state import State
-from services.compiler.table import Position
 from services.runtime.bus import BusError, NotConnected, SequenceConflict, StreamMissing
 from services.runtime.logs import log
 from services.runtime.repeats import Repeats

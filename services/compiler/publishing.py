@@ -12,12 +12,13 @@ import time
 
 from proto.codec import DecodeError, decode_resource
 from proto.resources import ResourceKey, ResourceRecord, RouteGroup, VirtualHost
+from proto.snapshots import Position
 from services.compiler import metrics
 from services.compiler.background import Background
 from services.compiler.defects import keep_published
 from services.compiler.events import Changed, Published
 from services.compiler.state import State
-from services.compiler.table import Change, Position
+from services.compiler.table import Change
 from services.runtime.bus import BusError, SequenceConflict
 from services.runtime.logs import log
 

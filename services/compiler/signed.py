@@ -7,8 +7,8 @@ from msgspec import Struct
 from proto.codec import encode
 from proto.opening import NotBelievedError, open_signed
 from proto.signing import Signer, Verifier
-from proto.snapshots import SCHEMA, Delta, HeadProof, SignedDelta
-from services.compiler.table import Change, Position
+from proto.snapshots import SCHEMA, Delta, HeadProof, Position, SignedDelta
+from services.compiler.table import Change
 
 
 class RefusedError(ValueError):

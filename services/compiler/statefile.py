@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from services.compiler.table import Position
+from proto.snapshots import Position
 
 _log = logging.getLogger(__name__)
 

@@ -13,16 +13,6 @@ from proto.digest import EMPTY, combine, entry_hash
 from proto.resources import ResourceKey, ResourceRecord
 
 
-class Position(Struct, frozen=True, order=True):
-    """A place in the log. Order and fencing rest on this alone, never on stream sequences or clocks."""
-
-    epoch: int = 0
-    version: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.epoch}.{self.version}"
-
-
 class TableError(ValueError):
     """A delta that does not lead from this table to the digest it names."""
 

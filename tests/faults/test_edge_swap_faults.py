@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 from proto.resources import ResourceKey
+from proto.snapshots import Position
 from proto.subjects import Subjects
 from services.edge.follow.follower import Follower
 from services.edge.follow.generations import Generations
-from services.edge.follow.incoming import Position
 from services.runtime.bus import Bus, BusOptions
 from tests.support.edges import Answer, EdgeProcesses, Endpoint, Load
 from tests.support.nats import NatsServer

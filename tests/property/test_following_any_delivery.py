@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proto.snapshots import Position
 from proto.subjects import Subjects
 from services.edge.follow.follower import Follower
 from services.edge.follow.generations import Applied, Generations
-from services.edge.follow.incoming import Position
 from services.runtime.bus import Message, Stored
 from tests.support.snapshots import Log, answering, host, verifier
 

@@ -19,10 +19,11 @@ from typing import Final
 
 from proto.codec import DecodeError, inflate_base
 from proto.signing import Verifier
+from proto.snapshots import Position
 from proto.subjects import Subjects
 from services.edge.follow.fetch import MAX_RUN, Fetcher, Head, UnavailableError
 from services.edge.follow.generations import Generations
-from services.edge.follow.incoming import NOWHERE, Opened, Position, Reason, RejectedError, open_delta
+from services.edge.follow.incoming import NOWHERE, Opened, Reason, RejectedError, open_delta
 from services.edge.follow.unpack import slices
 from services.runtime.bus import Bus, BusError, Message, StreamMissing
 from services.runtime.logs import log

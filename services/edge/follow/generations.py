@@ -16,9 +16,9 @@ from msgspec import Struct
 
 from proto.codec import DecodeError, decode_resource
 from proto.resources import ResourceRecord
-from proto.snapshots import Cause, HeadProof
+from proto.snapshots import Cause, HeadProof, Position
 from services.edge.core.generation import Generation
-from services.edge.follow.incoming import NOWHERE, Opened, Position, RejectedError
+from services.edge.follow.incoming import NOWHERE, Opened, RejectedError
 from services.edge.follow.table import Change, ResourceTable, Staging
 from services.edge.follow.unpack import SLICE, sliced
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from proto.opening import NotBelievedError, open_signed
 from proto.signing import Verifier
-from proto.snapshots import Delta, HeadProof
+from proto.snapshots import Delta, HeadProof, Position
 
 Reason = Literal["oversized", "malformed", "schema", "signature", "mismatch", "old", "conflict", "digest", "build"]
 """Why a message moved nothing; the values of the label ``reason``."""
@@ -28,16 +28,6 @@ REASONS: Final[tuple[Reason, ...]] = (
     "digest",
     "build",
 )
-
-
-class Position(Struct, frozen=True, order=True):
-    """A place in the log. Order and fencing rest on this alone, never on stream sequences or clocks."""
-
-    epoch: int = 0
-    version: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.epoch}.{self.version}"
 
 
 NOWHERE: Final = Position()

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from proto.snapshots import Position
 from services.compiler.bases import BaseStore
 from services.compiler.log import Log
 from services.compiler.main import read_keys
 from services.compiler.options import HistoryOptions
 from services.compiler.signed import open_entry
-from services.compiler.table import Position
 from tests.support.compiling import SUBJECTS, Plant, ingress, plant, world
 from tests.support.nats import NatsServer
 from tests.support.waiting import eventually

@@ -12,11 +12,10 @@ from msgspec.structs import replace
 
 from proto.codec import encode
 from proto.resources import ResourceKey, ResourceRecord
-from proto.snapshots import SCHEMA, BaseRef
+from proto.snapshots import SCHEMA, BaseRef, Position
 from services.edge.core.generation import Generation
 from services.edge.follow.follower import Follower
 from services.edge.follow.generations import Generations
-from services.edge.follow.incoming import Position
 from services.runtime.bus import Bus, BusOptions
 from tests.support.nats import NatsServer
 from tests.support.snapshots import Log, Publisher, answering, host, upstream, verifier

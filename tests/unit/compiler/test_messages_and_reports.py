@@ -22,7 +22,7 @@ from proto.objects import (
 )
 from proto.reports import EdgeReport, to_json
 from proto.signing import ObjectAuthenticator, Signer, Verifier
-from proto.snapshots import SCHEMA, BaseRef, Cause, Delta, SignedDelta
+from proto.snapshots import SCHEMA, BaseRef, Cause, Delta, Position, SignedDelta
 from proto.subjects import Subjects
 from services.compiler.admission import MAX_OBJECT, Doorkeeper
 from services.compiler.core.compiler import Compiler
@@ -32,7 +32,6 @@ from services.compiler.findings import MAX_SERVED, MAX_TOLD, FindingsBook
 from services.compiler.log import Log
 from services.compiler.signed import RefusedError, open_entry, sign
 from services.compiler.statefile import StateFile
-from services.compiler.table import Position
 from services.runtime.bus import Bus, BusOptions
 
 SUBJECTS = Subjects("limen")

@@ -23,11 +23,11 @@ from proto.resources import (
     VirtualHost,
 )
 from proto.signing import Signer
-from proto.snapshots import SCHEMA, BaseRef, Cause, Delta
+from proto.snapshots import SCHEMA, BaseRef, Cause, Delta, Position
 from services.compiler.certificates import DAY, expiring
 from services.compiler.events import MAX_EVENTS, Changed, Published, events_of
 from services.compiler.signed import Entry
-from services.compiler.table import Change, Position, Table, TableError
+from services.compiler.table import Change, Table, TableError
 
 
 def route(path: str, upstream: str = "default/web:80", *policies: SSLRedirect) -> Route:

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from proto.codec import decode, encode
 from proto.opening import MAX_MESSAGE
 from proto.resources import ResourceRecord
-from proto.snapshots import SCHEMA, SignedDelta
-from services.edge.follow.incoming import NOWHERE, Position, RejectedError, open_delta
+from proto.snapshots import SCHEMA, Position, SignedDelta
+from services.edge.follow.incoming import NOWHERE, RejectedError, open_delta
 from tests.support.snapshots import Log, host, verifier
 
 
