@@ -143,8 +143,10 @@ async def test_a_drain_finishes_what_is_under_way(
         await publisher.step(host("b.example.com"))
         await edge.serves(1, 2)
         assert await idle.reader.read() == b"", "an idle connection is closed in the end"
+        idle.close()
         pod.release.set()
         assert from_pod(await slow.receive())
+        slow.close()
         assert await stopping == 0
         stored = await publisher.bus.last(
             f"KV_{publisher.subjects.edges_bucket}", publisher.subjects.edge_report("e1-0")
