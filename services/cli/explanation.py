@@ -260,7 +260,9 @@ class _Run:
         if path is None:
             return "path"
         if question.refused is not None:
-            return "client-certificate"
+            blocked = self._generation.blocked
+            by_headers = blocked is not None and blocked.blocks(self._prepared.headers.block)
+            return "blocked" if by_headers else "client-certificate"
         if path == host.health:
             return "health"
         if host.leads_to:

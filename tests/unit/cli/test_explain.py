@@ -145,6 +145,15 @@ def test_answers_without_a_route(words: list[str], status: int, tmp_path: Path) 
     assert told(tmp_path, words, made("web", "shop.example"))["status"] == status
 
 
+def test_who_is_blocked_is_told_by_what(tmp_path: Path) -> None:
+    meta = {"namespace": "limen", "name": "settings"}
+    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"block-user-agents": "evil"}}
+    words = ["GET", "http://shop.example/", "-H", "User-Agent: evil", "--configmap=limen/settings"]
+    found = told(tmp_path, words, made("web", "shop.example"), settings)
+    assert found["status"] == 403
+    assert said(found) == {"blocked": "answers 403"}
+
+
 def test_what_is_no_request_is_said_so(tmp_path: Path) -> None:
     result = run(tmp_path, ["TRACE", "http://shop.example/"], made("web", "shop.example"))
     assert result.exit_code == 1
