@@ -84,8 +84,14 @@ class ChunkedDecoder:
                     break
                 at = match.end()
                 self._count_extension(match)
-                self._left = int(match[1], 16)
-                self._state = _DATA if self._left else _TRAILERS
+                left = int(match[1], 16)
+                end = at + left
+                if left and data[end : end + 2] == b"\r\n":  # it is whole
+                    payload.append(data[at:end])
+                    at = end + 2
+                    continue
+                self._left = left
+                self._state = _DATA if left else _TRAILERS
             elif state == _TRAILERS:
                 if data.startswith(b"\r\n", at):
                     self._state = _DONE

@@ -15,6 +15,7 @@ from services.edge.clients import NOBODY, Doing
 from services.edge.core.forwarded import client_facts
 from services.edge.core.http2.errors import REFUSED_STREAM
 from services.edge.core.http2.events import (
+    PIECES,
     ConnectionFailed,
     DataReceived,
     Event,
@@ -26,6 +27,7 @@ from services.edge.core.http2.events import (
     StreamReset,
     TrailersReceived,
     WindowOpened,
+    joined,
 )
 from services.edge.core.http2_request import Requests
 from services.edge.core.link import link_of
@@ -104,6 +106,8 @@ class Http2Connection(Lasting):
         events = engine.receive(data, now)
         if len(events) > 1:
             events = self._without_withdrawn(events)
+            if len(events) > PIECES:
+                events = joined(events)
         for event in events:
             try:
                 if event.__class__ is RequestReceived:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from services.edge.core.http2 import ENDPOINT_LIMITS
 from services.edge.core.http2.client import ClientConnection
 from services.edge.core.http2.events import (
+    PIECES,
     ConnectionFailed,
     DataReceived,
     Event,
@@ -25,6 +26,7 @@ from services.edge.core.http2.events import (
     StreamReset,
     TrailersReceived,
     WindowOpened,
+    joined,
 )
 from services.edge.core.http2_forward import RequestBlocks, ResponseHeads
 from services.edge.deadlines import Timed
@@ -93,7 +95,8 @@ class Session(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Frames, whole or in part."""
         now = self.heard_at = monotonic()
-        for event in self.engine.receive(data, now):
+        events = self.engine.receive(data, now)
+        for event in joined(events) if len(events) > PIECES else events:
             _HANDLERS[type(event)](self, event, now)
         self.flush()
         if self.engine.closed:

@@ -6,6 +6,8 @@ compare by identity: what a consumer derives from one, it may keep in a dictiona
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
 
 Fields = tuple[tuple[bytes, bytes], ...]
@@ -155,3 +157,33 @@ Event = (
     | GoAwayReceived
     | ConnectionFailed
 )
+
+PIECES: Final = 32
+"""From so many events on it is worth looking for pieces of one body among them."""
+
+
+def joined(events: list[Event]) -> list[Event]:
+    """The events with all pieces of a body as one, where nothing else happened on its stream between them: who sends a
+    body a byte at a time makes no more work with it than others. Streams have no order among each other."""
+    made: list[Event | list[DataReceived]] = []
+    runs: dict[int, list[DataReceived]] = {}
+    for event in events:
+        if event.__class__ is DataReceived:
+            assert isinstance(event, DataReceived)
+            run = runs.get(event.stream_id)
+            if run is None:
+                run = runs[event.stream_id] = []
+                made.append(run)
+            run.append(event)
+        else:
+            runs.pop(getattr(event, "stream_id", 0), None)
+            made.append(event)
+    return [_one(each) if isinstance(each, list) else each for each in made]
+
+
+def _one(run: list[DataReceived]) -> DataReceived:
+    last = run[-1]
+    if len(run) == 1:
+        return last
+    data = b"".join([piece.data for piece in run])
+    return DataReceived(last.stream_id, data, sum([piece.length for piece in run]), last.ended)
