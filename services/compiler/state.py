@@ -29,12 +29,14 @@ from services.compiler.signed import RefusedError
 from services.runtime.bus import Bus
 from services.runtime.logs import log
 from services.runtime.metrics import render
+from services.runtime.seldom import Seldom
 from services.runtime.version import software
 
 _log = logging.getLogger(__name__)
 
 MAX_SHOWN_DIAGNOSTICS = 1000
 SAY_EVERY = 1.0
+"""Seconds between two lines about refusals for one reason: a flood of forgeries must not become one of lines."""
 
 
 class Keys:
@@ -66,23 +68,18 @@ class State:
         self.verifier = keys.verifier
         self.started_at = time.time()
         self.beacon_at = 0.0
-        self._said: dict[str, tuple[float, int]] = {}
+        self._refusals = Seldom(SAY_EVERY)
         self.in_step = False
         self.last_error = ""
 
     # --- messages -----------------------------------------------------------------------------------------------
 
     def refuse(self, error: RefusedError) -> None:
-        """Count a message that is not genuine and say so: at most one line a second for each reason, for a flood of
-        forgeries must not become a flood of lines."""
+        """Count a message that is not genuine, and say so."""
         metrics.REJECTED.labels(error.reason).inc()
-        now = time.monotonic()
-        said_at, unsaid = self._said.get(error.reason, (float("-inf"), 0))
-        if now - said_at < SAY_EVERY:
-            self._said[error.reason] = (said_at, unsaid + 1)
-            return
-        self._said[error.reason] = (now, 0)
-        log(_log, logging.WARNING, "message refused", reason=error.reason, what=str(error), more_unsaid=unsaid)
+        unsaid = self._refusals.more(error.reason)
+        if unsaid is not None:
+            log(_log, logging.WARNING, "message refused", reason=error.reason, what=str(error), more_unsaid=unsaid)
 
     def admit(self, subject: str, data: bytes) -> Admitted | None:
         """The object message in ``data``, or None for one that is refused."""

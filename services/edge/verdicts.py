@@ -15,9 +15,9 @@ from typing import Final
 from services.edge.core import grammar
 from services.edge.core.policies.external import Inquiry, Verdict
 from services.edge.core.response_head import BadResponseError, ResponseHead
-from services.edge.seldom import Seldom
 from services.edge.side_servers import Address, SideServers
 from services.runtime.logs import log
+from services.runtime.seldom import Seldom
 
 _log = logging.getLogger(__name__)
 

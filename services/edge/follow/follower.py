@@ -27,6 +27,7 @@ from services.edge.follow.incoming import NOWHERE, Opened, Reason, RejectedError
 from services.edge.follow.unpack import slices
 from services.runtime.bus import Bus, BusError, Message, StreamMissing
 from services.runtime.logs import log
+from services.runtime.seldom import Seldom
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ STALE_AFTER: Final = 60.0
 REFUSED_PAUSE: Final = 0.5
 """Seconds after a refused version in which newer ones only pile up: each may be as bad, and reading costs time."""
 SAY_EVERY: Final = 1.0
+"""Seconds between two lines about rejections for one reason: a flood of forgeries must not become one of lines."""
 MAX_WAITING: Final = 256
 """Live deltas that wait for a catch-up; when there are more, only the catch-up's end counts and it runs again."""
 
@@ -64,7 +66,7 @@ class Follower:
         self._waiting: dict[Position, tuple[Opened, float]] = {}
         self._refused: Position = NOWHERE
         self._said_older: Position = NOWHERE
-        self._said: dict[Reason, tuple[float, int]] = {}
+        self._rejections = Seldom(SAY_EVERY)
         self._confirmed_at = float("-inf")
         self.rejected: Counter[Reason] = Counter()
         self.catch_ups = 0
@@ -294,20 +296,12 @@ class Follower:
 
     def _reject(self, error: RejectedError, where: str) -> None:
         self.rejected[error.reason] += 1
-        self._say_rejected(error, where)
+        unsaid = self._rejections.more(error.reason)
+        if unsaid is not None:
+            level = logging.DEBUG if error.reason == "old" else logging.WARNING
+            log(_log, level, f"{where} refused", reason=error.reason, what=str(error), more_unsaid=unsaid)
         if error.trusted:
             self._set_error(str(error))
-
-    def _say_rejected(self, error: RejectedError, where: str) -> None:
-        """At most one line a second for each reason: a flood of forgeries must not become a flood of lines."""
-        now = time.monotonic()
-        said_at, unsaid = self._said.get(error.reason, (float("-inf"), 0))
-        if now - said_at < SAY_EVERY:
-            self._said[error.reason] = (said_at, unsaid + 1)
-            return
-        self._said[error.reason] = (now, 0)
-        level = logging.DEBUG if error.reason == "old" else logging.WARNING
-        log(_log, level, f"{where} refused", reason=error.reason, what=str(error), more_unsaid=unsaid)
 
     def _set_error(self, error: str) -> None:
         if error != self.error:

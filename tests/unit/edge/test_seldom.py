@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from proto.policies import ExternalAuth
-from services.edge import seldom
-from services.edge.seldom import APART_AT_MOST, SAID_EVERY, Seldom
+from services.runtime import seldom
+from services.runtime.seldom import APART_AT_MOST, SAID_EVERY, Seldom
 from tests.support.edge import NO_HTTPS, ask, bound, edge, host, route, upstream
 
 

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Final
 
 SAID_EVERY: Final = 60.0
-"""Seconds between two lines about the same thing."""
+"""Seconds, where nothing else is said."""
 APART_AT_MOST: Final = 64
 """Things that are told apart; more of them, within that time, are as one."""
 
@@ -18,11 +18,12 @@ _NEVER: Final = float("-inf")
 
 
 class Seldom:
-    """See the module. One for each kind of thing."""
+    """See the module. One for each kind of thing. ``every``: seconds between two lines about the same thing."""
 
-    __slots__ = ("_said",)
+    __slots__ = ("_every", "_said")
 
-    def __init__(self) -> None:
+    def __init__(self, every: float = SAID_EVERY) -> None:
+        self._every = every
         self._said: dict[str, tuple[float, int]] = {}
 
     def more(self, about: str) -> int | None:
@@ -32,7 +33,7 @@ class Seldom:
         if about not in said and len(said) >= APART_AT_MOST and not self._forget_one(now):
             about = _OTHERS
         at, unsaid = said.get(about, (_NEVER, 0))
-        if now - at < SAID_EVERY:
+        if now - at < self._every:
             said[about] = at, unsaid + 1
             return None
         said.pop(about, None)  # the one that was said last stands last
@@ -42,7 +43,7 @@ class Seldom:
     def _forget_one(self, now: float) -> bool:
         """Let go of what was said longest ago, if it could be said again anyway."""
         oldest = next(iter(self._said))
-        if now - self._said[oldest][0] < SAID_EVERY:
+        if now - self._said[oldest][0] < self._every:
             return False
         del self._said[oldest]
         return True
