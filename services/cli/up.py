@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -18,6 +18,11 @@ from services.cli.options import with_options
 from services.cli.pipeline import source_of
 from services.cli.running import default_folder, held
 from services.runtime.settings import HostPort, SettingsError
+
+if TYPE_CHECKING:
+    from services.cli.supervisor import Supervisor
+    from services.runtime.admin import AdminServer
+    from services.runtime.lifecycle import Lifecycle
 
 _log = logging.getLogger(__name__)
 
@@ -68,56 +73,69 @@ def command(**values: Any) -> None:
 
 
 def _run(values: dict[str, Any], state: Path) -> int:
-    from services.cli.supervisor import Supervisor
-    from services.runtime.lifecycle import Lifecycle, run
-    from services.runtime.logs import log
+    from services.runtime.lifecycle import run
 
-    failed: list[SettingsError] = []
+    everything = _Everything(values, state)
+    code = run(everything.main)
+    if everything.failed is not None:
+        raise everything.failed
+    return code
 
-    async def end_when_refused(life: Lifecycle, supervisor: Supervisor) -> None:
-        name = await supervisor.refusal()
-        if not life.stopping.is_set():
-            failed.append(SettingsError(f"{name} cannot run with these options: it says above why"))
-            life.stopping.set()
 
-    async def main(life: Lifecycle) -> None:
-        supervisor = Supervisor(values, state)
-        server = None
+class _Everything:
+    """What runs on this machine, and the admin address that speaks for all of it. ``failed``: why it cannot run."""
+
+    def __init__(self, values: dict[str, Any], state: Path) -> None:
+        self._values = values
+        self._state = state
+        self._server: AdminServer | None = None
+        self.failed: SettingsError | None = None
+
+    async def main(self, life: Lifecycle) -> None:
+        """Run until asked to stop."""
+        from services.cli.supervisor import Supervisor
+
+        supervisor = Supervisor(self._values, self._state)
         try:
             async with supervisor:
-                from services.runtime import admin  # takes a while, and the children start meanwhile
-
-                server = await admin.serve(
-                    values["admin"],
-                    ready=supervisor.ready,
-                    status=supervisor.status,
-                    metrics=supervisor.metrics,
-                    healthy=lambda: not supervisor.stopping,
-                )
-                supervisor.note(str(server.address))
-                watching = asyncio.create_task(end_when_refused(life, supervisor))
-                serving = [f"http://{address}" for address in supervisor.http]
-                serving += [f"https://{address}" for address in supervisor.https]
-                log(_log, logging.INFO, "started", serving=" ".join(serving), state=str(state))
-                await _say_when_ready(life, supervisor)
-                await life.stopping.wait()
-                watching.cancel()
+                await self._serve(life, supervisor)
         except asyncio.CancelledError:
             supervisor.kill()
             raise
         except SettingsError as error:
-            failed.append(error)
+            self.failed = self.failed or error
         finally:
-            if server is not None:
-                await server.close()
+            if self._server is not None:
+                await self._server.close()
 
-    code = run(main)
-    if failed:
-        raise failed[0]
-    return code
+    async def _serve(self, life: Lifecycle, supervisor: Supervisor) -> None:
+        from services.runtime import admin  # takes a while, and the children start meanwhile
+        from services.runtime.logs import log
+
+        self._server = await admin.serve(
+            self._values["admin"],
+            ready=supervisor.ready,
+            status=supervisor.status,
+            metrics=supervisor.metrics,
+            healthy=lambda: not supervisor.stopping,
+        )
+        supervisor.note(str(self._server.address))
+        watching = asyncio.create_task(self._end_when_refused(life, supervisor))
+        serving = [f"http://{address}" for address in supervisor.http]
+        serving += [f"https://{address}" for address in supervisor.https]
+        log(_log, logging.INFO, "started", serving=" ".join(serving), state=str(self._state))
+        await _say_when_ready(life, supervisor)
+        await life.stopping.wait()
+        watching.cancel()
+
+    async def _end_when_refused(self, life: Lifecycle, supervisor: Supervisor) -> None:
+        name = await supervisor.refusal()
+        if not life.stopping.is_set():
+            self.failed = SettingsError(f"{name} cannot run with these options: it says above why")
+            life.stopping.set()
 
 
-async def _say_when_ready(life: Any, supervisor: Any) -> None:
+async def _say_when_ready(life: Lifecycle, supervisor: Supervisor) -> None:
     """One line when all edges serve, for people who wait for it."""
     while not life.stopping.is_set():
         if await supervisor.ready():
