@@ -185,7 +185,7 @@ def _believe(facts: ClientFacts, authority: bytes, said: Forwarded, whole: bytes
     scheme = said.proto.partition(b",")[0].strip()
     if not _scheme(scheme):
         scheme = b"https" if facts.https else b"http"
-    https = scheme.lower() == b"https"
+    https = scheme.lower() != b"http"  # some say wss of WebSockets; only http is sent to https (contract section 1.7)
     written = said.port.partition(b",")[0].strip()
     forwarded_port = int(written) if _port(written) else 0
     port = forwarded_port or (HTTPS_PORT if https and not facts.https else facts.came_to)

@@ -66,6 +66,12 @@ def test_trust_in_all_of_ipv4_is_trust_in_everybody_but_for_the_addresses_that_o
     assert told(some, *lines, address="2001:db8::9").https is False
 
 
+@pytest.mark.parametrize(("scheme", "https"), [("http", False), ("HTTP", False), ("HTTPS", True), ("wss", True)])
+def test_a_scheme_that_is_not_http_needs_no_redirect(scheme: str, https: bool) -> None:
+    said = told(Settings(use_forwarded_headers=True), f"X-Forwarded-Proto: {scheme}")
+    assert (said.https, value(said, "X-Forwarded-Proto"), said.port) == (https, scheme, 443 if https else 8080)
+
+
 def test_the_whole_chain_if_asked_for() -> None:
     settings = Settings(use_forwarded_headers=True, compute_full_forwarded_for=True)
     assert value(told(settings, "X-Forwarded-For: 1.1.1.1, 2.2.2.2"), "X-Forwarded-For") == "1.1.1.1, 2.2.2.2, 10.0.0.9"
