@@ -20,7 +20,7 @@ from services.edge.core.asked_values import filled
 from services.edge.core.edits import ResponseEdit, clean, edit_request, line, request_edit, response_edit, without
 from services.edge.core.header_reads import escaped, header
 from services.edge.core.outcomes import Answer, Ask, Check, Outcome, Pass
-from services.edge.core.plan import Forward
+from services.edge.core.plan import Forward, located
 from services.edge.core.policies.addressed import Place, place_of
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def external(context: Context) -> Check | None:
     if policy is None:
         return None
     inquire = _inquiring(context, policy)
-    concluded = _concluding(policy)
+    concluded = _concluding(context, policy)
 
     def check(asked: Asked) -> Outcome:
         inquiry = inquire(asked)
@@ -147,7 +147,7 @@ def _telling(context: Context, policy: ExternalAuth) -> Callable[[Asked], bytes]
         "X-Original-Method": "$request_method",
         "X-Sent-From": "nginx-ingress-controller",
         "X-Real-IP": "$remote_addr",
-        "X-Forwarded-For": "$proxy_add_x_forwarded_for" if everybody else "$remote_addr",
+        "X-Forwarded-For": "" if everybody else "$remote_addr",
         "X-Auth-Request-Redirect": policy.redirect or "$request_uri",
     }
     if policy.method:
@@ -156,6 +156,8 @@ def _telling(context: Context, policy: ExternalAuth) -> Callable[[Asked], bytes]
     names = frozenset(name.lower() for name in more)
     told = {name: value for name, value in told.items() if name.lower() not in names} | more
     said = [_saying(name.encode(), value) for name, value in told.items()]
+    if everybody and "x-forwarded-for" not in names:
+        said.append(_chain)
     dropped = _NOT_SENT | {name.encode() for name in names}
 
     def lines(asked: Asked) -> bytes:
@@ -167,6 +169,12 @@ def _telling(context: Context, policy: ExternalAuth) -> Callable[[Asked], bytes]
         return kept + b"".join([say(asked) for say in said])
 
     return lines
+
+
+def _chain(asked: Asked) -> bytes:
+    """Everybody that the request came by, the peer last, as endpoints are told it."""
+    chain, peer = asked.header("x-forwarded-for"), asked.facts.address.encode()
+    return line(b"X-Forwarded-For", chain + b", " + peer if chain else peer)
 
 
 def _saying(name: bytes, value: str) -> Callable[[Asked], bytes]:
@@ -208,10 +216,10 @@ def _lifetimes(policy: ExternalAuth) -> Lifetimes:
     return Lifetimes({status: seconds for status, seconds in times.items() if status}, times.get(0, 0))
 
 
-def _concluding(policy: ExternalAuth) -> Callable[[Asked, Verdict], Outcome]:
+def _concluding(context: Context, policy: ExternalAuth) -> Callable[[Asked, Verdict], Outcome]:
     """What follows from the answer."""
     names = [name.encode() for name in policy.handed_on]
-    signin = _signing_in(policy)
+    signin, form = _signing_in(policy), context.plan.form
 
     def conclude(asked: Asked, verdict: Verdict) -> Outcome:
         status = verdict.status
@@ -220,7 +228,8 @@ def _concluding(policy: ExternalAuth) -> Callable[[Asked, Verdict], Outcome]:
             return Pass(request=request_edit(values), response=_cookies(verdict, policy.always_cookie))
         cookies = b"".join([line(b"Set-Cookie", cookie) for cookie in verdict.cookies])
         if status == 401 and signin is not None:
-            return Answer(302, clean(signin(asked)), cookies)
+            page = clean(signin(asked))
+            return Answer(302, located(form, asked.question, page) if page.startswith(b"/") else page, cookies)
         if not policy.always_cookie:
             cookies = b""
         if status == 401:

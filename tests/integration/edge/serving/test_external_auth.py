@@ -100,6 +100,17 @@ async def test_nobody_there_or_nobody_who_answers() -> None:
                 assert web.seen == []
 
 
+async def test_the_whole_chain_ends_with_the_peer() -> None:
+    chained = settings(use_forwarded_headers=True, compute_full_forwarded_for=True)
+    async with origin(YES) as auth, origin() as web, edge(*table(auth.port, web.port), chained) as running:
+        for said, told in (
+            (("X-Forwarded-For: 192.0.2.1, 192.0.2.2",), b"192.0.2.1, 192.0.2.2, 127.0.0.1"),
+            ((), b"127.0.0.1"),
+        ):
+            assert (await ask(running.http, request("GET", "/", *said))).status == 200
+            assert auth.seen[-1].values("X-Forwarded-For") == web.seen[-1].values("X-Forwarded-For") == [told]
+
+
 async def test_an_address_that_the_request_spoils() -> None:
     policy = ExternalAuth("http://127.0.0.1:$arg_port/")
     async with origin() as web:
