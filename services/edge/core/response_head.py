@@ -159,7 +159,7 @@ def read_response(match: re.Match[bytes]) -> ResponseHead:
     if connection and (connection != b"keep-alive" or not persistent):
         tokens = [token.strip(b" \t") for token in connection.split(b",")]
         persistent = b"close" not in tokens if persistent else b"keep-alive" in tokens
-        if named := [token for token in tokens if token not in _KNOWN_TOKENS]:
+        if named := frozenset(tokens) - _KNOWN_TOKENS:
             passed = _without(passed, named)
     dated = is_dated(block)
     if minor == b"0":
@@ -234,7 +234,7 @@ def dressed_head(head: ResponseHead, dress: Callable[[int, bytes], bytes]) -> Re
 _KNOWN_TOKENS = frozenset((b"", b"close", b"keep-alive", b"upgrade", b"content-length", b"transfer-encoding", b"date"))
 
 
-def _without(passed: bytes, named: list[bytes]) -> bytes:
+def _without(passed: bytes, named: frozenset[bytes]) -> bytes:
     line_end = passed.find(b"\r\n") + 2
     kept = (line[0] for line in grammar.field.finditer(passed, line_end) if line[1].lower() not in named)
     return passed[:line_end] + b"".join(kept)
