@@ -144,7 +144,7 @@ def test_every_honoured_key_has_its_place_and_words() -> None:
         "service-upstream",
         "global-allowed-response-headers",
     }
-    compiled = {"default_upstream", "default_certificate", "sealed_dh_param", "http2_in_clear"}
+    compiled = {"default_upstream", "default_certificate", "health_path", "sealed_dh_param", "http2_in_clear"}
     fields = set(Settings.__struct_fields__) - compiled
     honoured = {key.name for key in KEYS.values() if key.state == "honoured" and not key.name.startswith("global-auth")}
     assert {name.replace("-", "_") for name in honoured - elsewhere} == fields
