@@ -4,30 +4,22 @@ from __future__ import annotations
 
 from proto.codec import decode_resource
 from proto.handshakes import ClientCertificates, Handshake
-from proto.objects import Ingress, Object, Secret, key_of
-from proto.resources import Credentials, ResourceKey, ResourceRecord, VirtualHost
+from proto.objects import Ingress, Object, Secret
+from proto.resources import Credentials, ResourceKey, ResourceRecord
 from services.compiler.core.compiler import Compiler
-from services.compiler.core.options import CompileOptions
-from tests.support.objects import NGINX, endpoints, ingress, path, rule, service
+from tests.support import compilers
+from tests.support.compilers import put
+from tests.support.objects import endpoints, ingress, path, rule, service
 
 CA = Secret("shop", "ca", sealed={"ca.crt": b"sealed authority", "ca.crl": b"sealed list"})
 
 
 def compiler_with(*objects: Object) -> Compiler:
-    compiler = Compiler(CompileOptions())
-    put(compiler, NGINX, service("web"), endpoints("web", "10.0.0.1"), *objects)
-    return compiler
-
-
-def put(compiler: Compiler, *objects: Object) -> None:
-    for value in objects:
-        compiler.change(key_of(value), value)
+    return compilers.compiler_with(service("web"), endpoints("web", "10.0.0.1"), *objects)
 
 
 def handshake(compiler: Compiler, host: str = "a.example") -> Handshake | None:
-    found = decode_resource(ResourceRecord("virtualhost", host, compiler.table[ResourceKey("virtualhost", host)]))
-    assert isinstance(found, VirtualHost)
-    return found.handshake
+    return compilers.host(compiler, host).handshake
 
 
 def codes(compiler: Compiler) -> list[str]:
