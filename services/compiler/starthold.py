@@ -110,7 +110,7 @@ def owners_of(records: Mapping[ResourceKey, bytes]) -> tuple[dict[ResourceKey, f
             continue
         try:
             resource = decode_resource(ResourceRecord(key.kind, key.name, body))
-        except DecodeError:
+        except DecodeError:  # of another release, in the log: nobody is known to own it
             continue
         assert isinstance(resource, VirtualHost | RouteGroup)
         found = [route.ingress for route in resource.routes if route.ingress]

@@ -109,7 +109,7 @@ def _leaf_for(key: PrivateKey, certificates: list[x509.Certificate]) -> x509.Cer
     for certificate in certificates:
         try:
             public = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        except (ValueError, UnsupportedAlgorithm):
+        except (ValueError, UnsupportedAlgorithm):  # of a kind that no key here can be
             continue
         if public == wanted:
             return certificate
@@ -133,7 +133,7 @@ def _names(leaf: x509.Certificate) -> tuple[str, ...]:
         if names:
             return tuple(dict.fromkeys(name.lower() for name in names))
     except (x509.ExtensionNotFound, ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
-        pass
+        pass  # without readable ones the common name stands for them
     common = leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return tuple(str(entry.value).lower() for entry in common[:1])
 

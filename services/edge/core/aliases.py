@@ -65,7 +65,7 @@ class Aliases:
             try:
                 if named.pattern.search(host.encode()) is not None:
                     return named
-            except regex.RegexTimeoutError:
+            except regex.RegexTimeoutError:  # somebody's pattern must not decide on others' hosts
                 continue
         return None
 

@@ -113,7 +113,7 @@ class Channel:
         for _ in range(64):  # then others have their turn
             try:
                 packet = self._end.recv(_PART + _HEAD.size)
-            except (BlockingIOError, OSError):
+            except OSError:  # nothing more is there
                 return
             if len(packet) >= _HEAD.size:
                 self._take(packet)

@@ -55,7 +55,7 @@ def scan(roots: tuple[Path, ...]) -> dict[str, Stat]:
         for folder in folders(root):
             try:
                 names = sorted(entry.name for entry in os.scandir(folder))
-            except OSError:
+            except OSError:  # it went while it was looked at, or is not ours to read: it holds nothing for us
                 continue
             for name in names:
                 if is_manifest(name):
@@ -67,5 +67,5 @@ def _note(found: dict[str, Stat], file: str) -> None:
     try:
         if Path(file).is_file():
             found[file] = Stat.of(file)
-    except OSError:
+    except OSError:  # it went while it was looked at
         return
