@@ -15,7 +15,8 @@ from services.contract.annotations.entry import Annotation, Value
 _TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,60}")
-_SIZE: Final = re.compile(r"([0-9]{1,9})([kKmMgG]?)")
+_SIZE: Final = re.compile(r"([0-9]{1,19})([kKmMgG]?)")
+_LARGEST_SIZE: Final = 2**63 - 1
 _SIZE_UNITS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 _SERVICE_NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _TARGET: Final = re.compile(r"/?[-._~a-zA-Z0-9/:$]*")
@@ -78,7 +79,10 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text)
     if match is None:
         raise MalformedError("is not a size such as 8k, 1m or 2g")
-    return int(match[1]) * _SIZE_UNITS[match[2].lower()]
+    size = int(match[1]) * _SIZE_UNITS[match[2].lower()]
+    if size > _LARGEST_SIZE:
+        raise MalformedError("is larger than a size can be")
+    return size
 
 
 def parse_conditions(text: str) -> tuple[str, ...]:

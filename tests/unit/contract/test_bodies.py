@@ -28,13 +28,16 @@ KEY = ObjectKey("configmap", "d", "c")
         ("2M", 2 << 20),
         ("3g", 3 << 30),
         ("1G", 1 << 30),
+        ("10737418240", 10 << 30),
     ],
 )
 def test_sizes(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "1b", "15r", "-1", "1.5m", "1 m", "m", "0x10", "1kb", "9999999999", "１k"])
+@pytest.mark.parametrize(
+    "text", ["", "1b", "15r", "-1", "1.5m", "1 m", "m", "0x10", "1kb", "9223372036854775808", "9999999999g", "１k"]
+)
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(MalformedError):
         parse_size(text)
