@@ -23,6 +23,10 @@ _COUNTS: Final = {
     "edge": ("hosts", "upstreams", "connections"),
 }
 """What is worth a word of each role's counts; --json has them all."""
+_WITHOUT: Final = {
+    "watcher": "changes of objects are not seen",
+    "compiler": "changes of objects are not compiled",
+}
 NAMED: Final = ("error", "warning")
 """Severities of which each diagnostic is named, the worst first."""
 NAMED_NOTICES: Final = 3
@@ -32,6 +36,7 @@ NAMED_NOTICES: Final = 3
 def tables(found: Overview) -> Iterator[RenderableType]:
     """What people see, from the most to the least important."""
     yield _head(found)
+    yield from _silent(found.roles)
     if found.held is not None:
         yield _held(found.held)
     yield _roles(found.roles)
@@ -50,6 +55,14 @@ def _head(found: Overview) -> Text:
     text = Text.assemble(("version ", "dim"), (f"{found.epoch}.{found.version}", "bold"))
     text.append(f"  live on {found.live}/{len(found.edges)} edges", style="green" if all_live else "yellow")
     return text.append(f"  digest {found.digest[:12]}", style="dim")
+
+
+def _silent(roles: tuple[RoleStatus, ...]) -> Iterator[Text]:
+    """Roles of which nobody answers: all else looks well while they are gone."""
+    there = {role.role for role in roles}
+    for role, meaning in _WITHOUT.items():
+        if role not in there:
+            yield Text(f"no {role} answers: {meaning}", style="bold yellow")
 
 
 def _held(held: HeldRemoval) -> Text:

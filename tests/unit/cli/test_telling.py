@@ -116,6 +116,19 @@ def test_few_notices_are_named_and_many_counted() -> None:
     assert "… and more: a process names its first 1000 only" in shown_for(1000)
 
 
+def test_a_role_of_which_nobody_answers_is_named() -> None:
+    def shown_for(*roles: RoleStatus) -> str:
+        out = io.StringIO()
+        for part in tables(overview(list(roles))):
+            Console(file=out, width=160).print(part)
+        return out.getvalue()
+
+    edge, watcher, compiler = _role("edge", "e"), _role("watcher", "w"), _role("compiler", "c")
+    assert "no compiler answers: changes of objects are not compiled\n" in shown_for(edge, watcher)
+    assert "no watcher answers: changes of objects are not seen\n" in shown_for(edge, compiler)
+    assert "answers:" not in shown_for(edge, watcher, compiler)
+
+
 def test_errors_are_named_before_warnings() -> None:
     found = (msgspec.structs.replace(FINDING, code="path-conflict", severity="warning"), FINDING)
     out = io.StringIO()
