@@ -7,7 +7,7 @@ from typing import Final
 
 from services.contract import regex
 from services.contract.annotations.entry import Annotation
-from services.contract.annotations.places import check_template
+from services.contract.annotations.places import parse_key
 from services.contract.annotations.values import MalformedError, parse_int
 
 _LONGEST: Final = 10**10
@@ -58,12 +58,6 @@ def parse_cookie_domain(text: str) -> str:
     return text
 
 
-def parse_hash_by(text: str) -> str:
-    """What an endpoint is chosen by: text with nginx variables."""
-    check_template(text)
-    return text
-
-
 BALANCING: Final = (
     Annotation(
         name="load-balance",
@@ -82,7 +76,7 @@ BALANCING: Final = (
         risk="high",
         on_failure="reject",
         state="honoured",
-        parse=parse_hash_by,
+        parse=parse_key,
         doc="The endpoint is chosen by a consistent hash of this, which may hold nginx variables. The oldest Ingress "
         "that names the Service by a port says so for all.",
     ),

@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from services.contract.annotations.entry import Annotation
-from services.contract.annotations.places import check_template
+from services.contract.annotations.places import check_template, parse_key
 from services.contract.annotations.values import MalformedError
 from services.contract.header_values import parse_header_list, parse_reference
 
@@ -63,8 +63,7 @@ def parse_filled(text: str) -> str:
     """Text in which variables may stand."""
     if _TEXT.fullmatch(text) is None:
         raise MalformedError("has characters that it cannot have")
-    check_template(text)
-    return text
+    return parse_key(text)
 
 
 def parse_way_back(text: str) -> str:

@@ -21,6 +21,7 @@ _NAME: Final = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?(?:\.\*)
 _PREFIX: Final = re.compile(r"/?[A-Za-z0-9\-._~/:$]*")
 _HOST: Final = re.compile(r"[A-Za-z0-9\-._~:$\[\]{}]+")
 _MAX_NAME: Final = 253
+_BINARY: Final = re.compile(r"\$(?:binary_remote_addr\b|\{binary_remote_addr\})", re.IGNORECASE)
 
 
 def parse_redirect(text: str) -> str:
@@ -101,6 +102,14 @@ def parse_operation(text: str) -> str:
         raise MalformedError("is longer than 1024 characters, or has some that cannot be printed")
     check_template(name)
     return name
+
+
+def parse_key(text: str) -> str:
+    """What tells requests apart, with variables. ``$binary_remote_addr``, which is short and no text, is taken for
+    ``$remote_addr``: both tell the same clients apart."""
+    key = _BINARY.sub("${remote_addr}", text)
+    check_template(key)
+    return key
 
 
 def check_template(text: str) -> None:
