@@ -6,6 +6,7 @@ reader's light or dark setting; without scripts it shows everything, with them i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from html import escape
 from typing import Final
@@ -64,6 +65,9 @@ for (const tile of tiles) tile.onclick = () => {
 find.oninput = show;
 addEventListener('beforeprint', () => entries.forEach(entry => entry.open = true));
 """
+
+
+_code: Final = re.compile("`([^`]+)`").sub
 
 
 def page(report: Report) -> str:
@@ -130,13 +134,18 @@ def _finding(finding: Finding) -> str:
     value = f" = <code>{escape(finding.value)}</code>" if finding.value else ""
     rows = (
         ("where", f"<code>{escape(finding.field)}</code>{value}" if finding.field else ""),
-        ("ingress-nginx", escape(finding.ingress_nginx)),
-        ("Limen", escape(finding.limen)),
-        ("what to do", escape(finding.remedy)),
+        ("ingress-nginx", _words(finding.ingress_nginx)),
+        ("Limen", _words(finding.limen)),
+        ("what to do", _words(finding.remedy)),
     )
     told = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in rows if text)
     head = f"<h3><span>{finding.severity}</span> {escape(finding.code)}</h3>"
     return f'<div class="finding {finding.severity}">{head}<dl>{told}</dl></div>'
+
+
+def _words(text: str) -> str:
+    """A sentence; what stands between backticks is code."""
+    return _code(r"<code>\1</code>", escape(text))
 
 
 def _others(findings: Iterable[Finding]) -> str:
@@ -149,5 +158,5 @@ def _others(findings: Iterable[Finding]) -> str:
 
 
 def _notes(notes: Iterable[str]) -> str:
-    made = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    made = "".join(f"<li>{_words(note)}</li>" for note in notes)
     return f"<h2>Assumed</h2><ul>{made}</ul>" if made else ""

@@ -126,8 +126,11 @@ class Hub:
 
     def diagnosed(self, place: str, diagnostics: tuple[Diagnostic, ...]) -> None:
         """See ``Sink``."""
+        before = self._places.get(place, ())
+        if any(map(_wrong, before)) and not any(map(_wrong, diagnostics)):
+            _log.info("%s: nothing is wrong any more", place)
         for found in diagnostics:
-            if found not in self._places.get(place, ()):
+            if found not in before:
                 level = logging.INFO if found.severity == "notice" else logging.WARNING
                 _log.log(level, "%s: %s", found.field, found.message)
         if diagnostics:
@@ -249,6 +252,10 @@ class Hub:
             except DecodeError as error:
                 _log.warning("an object on the bus is not understood: %s", error)
         return found
+
+
+def _wrong(found: Diagnostic) -> bool:
+    return found.severity != "notice"
 
 
 def _oversized(key: ObjectKey, limit: str) -> Diagnostic:

@@ -193,7 +193,8 @@ def test_the_page_needs_nothing_else_and_shows_text_as_text(tmp_path: Path) -> N
     target = tmp_path / "report.html"
     (tmp_path / "in").mkdir()
     evil = annotated("evil", spelled_wrong="</code><script>alert(1)</script><img src=x onerror=y>")
-    lint(tmp_path / "in", evil, annotated("raw", server_snippet="x"), words=(f"--html={target}",))
+    rate = annotated("rate", limit_rps="`<b>`")
+    lint(tmp_path / "in", evil, annotated("raw", server_snippet="x"), rate, words=(f"--html={target}",))
     text = target.read_text()
     reader = Reader()
     reader.feed(text)
@@ -204,6 +205,8 @@ def test_the_page_needs_nothing_else_and_shows_text_as_text(tmp_path: Path) -> N
     assert "https://" not in text
     assert "shop/evil" in reader.text
     assert "shop/raw" in reader.text
+    assert "<code>limit-req-status-code</code>" in text
+    assert "<b>`" not in text
 
 
 def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proto.codec import decode, encode
+from proto.diagnostics import Diagnostic
 from proto.objects import (
     OBJECT_KINDS,
     Ingress,
@@ -128,6 +129,23 @@ def test_trouble_of_all_kinds_is_one_line_that_names_none(caplog: pytest.LogCapt
             for kind in OBJECT_KINDS:
                 bench.hub.trouble(kind, error)
     assert caplog.messages == ["folder: /x does not exist", "folder: /x is gone", "folder: works again"]
+
+
+def test_what_was_wrong_with_a_file_and_is_not_any_more_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench("folder")
+    wrong = Diagnostic(ObjectKey("source", "", "folder"), "manifest-invalid", "warning", "a.yaml line 1", "", "bad", "")
+    passed_over = Diagnostic(
+        ObjectKey("source", "", "folder"), "manifest-passed-over", "notice", "a.yaml", "", "Job", ""
+    )
+    with caplog.at_level("INFO"):
+        for found in ((passed_over,), (wrong, passed_over), (wrong,), (passed_over,), ()):
+            bench.hub.diagnosed("a.yaml", found)
+    assert caplog.messages == [
+        "a.yaml: Job",
+        "a.yaml line 1: bad",
+        "a.yaml: nothing is wrong any more",
+        "a.yaml: Job",
+    ]
 
 
 def test_trouble_of_a_cluster_names_the_kind(caplog: pytest.LogCaptureFixture) -> None:
