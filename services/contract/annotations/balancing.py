@@ -13,6 +13,7 @@ from services.contract.annotations.values import MalformedError, parse_int
 _LONGEST: Final = 10**10
 _COOKIE_PATH: Final = re.compile(r"/[!-:<-~]*")
 _COOKIE_DOMAIN: Final = re.compile(r"[A-Za-z0-9.-]{1,253}")
+_HASH_BY: Final = re.compile(r"[A-Za-z0-9\-_${} ]+")
 _NAME: Final = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 
 
@@ -58,6 +59,13 @@ def parse_cookie_domain(text: str) -> str:
     return text
 
 
+def parse_hash_by(text: str) -> str:
+    """What an endpoint is chosen by: text with nginx variables."""
+    if _HASH_BY.fullmatch(text) is None:
+        raise MalformedError("has other characters than letters, digits, spaces and -_${}")
+    return parse_key(text)
+
+
 BALANCING: Final = (
     Annotation(
         name="load-balance",
@@ -76,7 +84,7 @@ BALANCING: Final = (
         risk="high",
         on_failure="reject",
         state="honoured",
-        parse=parse_key,
+        parse=parse_hash_by,
         doc="The endpoint is chosen by a consistent hash of this, which may hold nginx variables. The oldest Ingress "
         "that names the Service by a port says so for all.",
     ),
