@@ -47,18 +47,18 @@ def open_signed(data: bytes, verifier: Verifier) -> tuple[HeadProof, Delta]:
         verifier.check(signed.proof, signed.body)
     except AuthenticationError as error:
         raise NotBelievedError("signature", str(error)) from None
-    return signed.proof, _body(signed)
+    delta = _body(signed)
+    if signed.schema > SCHEMA:  # the one thing that is not signed: anybody may have written it there
+        _refuse_newer_schema(data, "message", trusted=False)
+    return signed.proof, delta
 
 
 def _envelope(data: bytes) -> SignedDelta:
     try:
-        signed = decode(data, SignedDelta, "signed delta")
+        return decode(data, SignedDelta, "signed delta")
     except DecodeError as error:
         _refuse_newer_schema(data, "message", trusted=False)
         raise NotBelievedError("malformed", str(error)) from None
-    if signed.schema > SCHEMA:
-        _refuse_newer_schema(data, "message", trusted=False)
-    return signed
 
 
 def _body(signed: SignedDelta) -> Delta:

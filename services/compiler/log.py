@@ -245,7 +245,7 @@ class Log:
         try:
             return open_entry(data, self._verifier, sequence)
         except RefusedError as error:
-            if error.reason == "schema":
+            if error.reason == "schema" and error.trusted:  # else anybody could stop the compiler by a number
                 raise NewerLogError(f"the log was written by a newer compiler: {error}") from None
             _log.error("message %d in the log is removed: %s", sequence, error)
             self._refused(error)

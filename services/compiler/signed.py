@@ -12,11 +12,13 @@ from services.compiler.table import Change
 
 
 class RefusedError(ValueError):
-    """A message that is not what it claims to be. ``reason`` is one word for the metric."""
+    """A message that is not what it claims to be. ``reason`` is one word for the metric; ``trusted``: a compiler did
+    write it."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, *, trusted: bool = False) -> None:
         super().__init__(message)
         self.reason = reason
+        self.trusted = trusted
 
 
 class Entry(Struct, frozen=True):
@@ -50,5 +52,5 @@ def open_entry(data: bytes, verifier: Verifier, sequence: int = 0) -> Entry:
     try:
         proof, delta = open_signed(data, verifier)
     except NotBelievedError as error:
-        raise RefusedError(error.reason, str(error)) from None
+        raise RefusedError(error.reason, str(error), trusted=error.trusted) from None
     return Entry(proof, delta, sequence, len(data))

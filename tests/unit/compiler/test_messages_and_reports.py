@@ -119,13 +119,20 @@ class TestEntries:
         bad = {
             "oversized": bytes(700_000),
             "malformed": data[:50],
-            "schema": encode(SignedDelta(SCHEMA + 1, proof, body)),
+            "schema": encode(SignedDelta(SCHEMA + 1, proof, encode(delta()))),
             "signature": encode(SignedDelta(SCHEMA, proof, body)),
             "mismatch": encode(SignedDelta(SCHEMA, SIGNER.prove("limen", 1, 9, bytes(32), body), body)),
         }
         with pytest.raises(RefusedError) as refused:
             open_entry(bad[reason], VERIFIER)
         assert refused.value.reason == reason
+        assert refused.value.trusted == (reason == "mismatch"), "the envelope's schema is not signed"
+
+    def test_a_strangers_number_is_no_newer_compiler(self) -> None:
+        for data in (encode((SCHEMA + 98, b"", b"")), encode((SCHEMA + 98, {"anything": "else"}))):
+            with pytest.raises(RefusedError) as refused:
+                open_entry(data, VERIFIER)
+            assert not refused.value.trusted
 
     @pytest.mark.parametrize(
         ("changed", "reason"),
@@ -138,7 +145,7 @@ class TestEntries:
         _, data = sign(replace(delta(), **changed), SIGNER)
         with pytest.raises(RefusedError) as refused:
             open_entry(data, VERIFIER)
-        assert refused.value.reason == reason
+        assert (refused.value.reason, refused.value.trusted) == (reason, True)
 
 
 class TestEdges:
