@@ -1,9 +1,9 @@
 """What each policy costs: processor time per request over a plain route, beside nginx doing the same in the same run.
 
 Proxies run alone on core 0 while wrk and the endpoint share the last core; rounds are interleaved: each asks every
-policy of both, one after the other. Costs are medians of differences within a round. Both write an access log. What
-nginx's Debian package cannot do (canaries, cookies, hashes as ingress-nginx has them, for which that uses Lua) has no
-figure of nginx.
+policy of both, one after the other. Costs are medians of differences within a round. Queries differ from request to
+request, so that nobody answers from what was found out for the last one. Both write an access log. What nginx's Debian
+package cannot do (canaries, cookies, hashes as ingress-nginx has them, for which that uses Lua) has no figure of nginx.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from bench.pipeline import Pipeline
 from bench.policed import Policy, objects, policies, start_endpoint, start_nginx
 from bench.processes import LOAD_CORE, PROXY_CORE, Child, ended, find_tool, free_port, wait_until
 
+_QUERIES = Path(__file__).with_name("queries.lua")
 _HEADERS = ("User-Agent: Mozilla/5.0 (X11; Linux x86_64)", "Accept: text/html,application/json", "Accept-Language: en")
 
 
@@ -59,7 +60,7 @@ class Asked:
         cookies = (f"Cookie: {self.cookie}",) if self.cookie else ()
         headers = (f"Host: {self.policy.host}", *_HEADERS, *self.policy.headers, *cookies)
         command = ["taskset", "-c", str(LOAD_CORE), wrk, "-t1", f"-c{connections}", f"-d{seconds}s"]
-        command += [word for header in headers for word in ("-H", header)]
+        command += ["-s", str(_QUERIES), *(word for header in headers for word in ("-H", header))]
         before = self.child.cpu()
         url = f"http://127.0.0.1:{self.ports.http}{self.policy.path}"
         output = subprocess.run([*command, url], check=True, capture_output=True, text=True).stdout
