@@ -5,7 +5,8 @@ Pure. An Ingress whose ConfigMap of headers cannot be used answers 503: never op
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Final
 
 from msgspec.structs import replace
@@ -14,18 +15,27 @@ from proto.diagnostics import Diagnostic
 from proto.objects import ConfigMap, ObjectKey
 from proto.policies import ExternalAuth
 from services.compiler.core.claims import Claim
-from services.compiler.core.named_headers import configmap_name, line_problem, map_problem
-from services.contract.annotations.entry import PREFIX
+from services.compiler.core.named_headers import line_problem
+from services.compiler.core.named_maps import (
+    ConfigMapOf,
+    Entries,
+    Named,
+    configmap_name,
+    entries_named,
+    first_problem,
+    map_named,
+)
 from services.contract.annotations.settings import AnnotationSettings
 from services.contract.configmap.read import Controller, Reading
-from services.contract.diagnostics import annotation_field, finding
+from services.contract.diagnostics import finding
 
 GLOBAL_HEADERS: Final = "global-auth-proxy-set-headers"
+_HEADERS: Final = Named("auth-proxy-set-headers", attrgetter("auth_proxy_set_headers"), "auth-headers-unusable")
 
 
 def judge_external_auth(
     claims: Sequence[Claim],
-    configmap_of: Callable[[str], ConfigMap | None],
+    configmap_of: ConfigMapOf,
     controller: Controller,
     findings: list[Diagnostic],
 ) -> tuple[dict[str, ExternalAuth], frozenset[str]]:
@@ -36,16 +46,13 @@ def judge_external_auth(
         policy = external_auth_of(claim.settings)
         if policy is None:
             continue
-        name = auth_headers_map(claim)
-        if name:
-            configmap = configmap_of(name)
-            problem = _problem(claim, name, configmap, controller)
-            if problem or configmap is None:
-                denied.add(claim.name)
-                findings.append(_unusable(claim, problem))
-                continue
-            policy = replace(policy, headers=tuple(sorted(configmap.data.items())))
-        asked[claim.name] = policy
+        headers: Entries | None = ()
+        if auth_headers_map(claim):
+            headers = entries_named(claim, _HEADERS, line_problem, configmap_of, controller, findings)
+        if headers is None:
+            denied.add(claim.name)
+        else:
+            asked[claim.name] = replace(policy, headers=headers)
     return asked, frozenset(denied)
 
 
@@ -69,8 +76,7 @@ def external_auth_of(settings: AnnotationSettings) -> ExternalAuth | None:
 
 def auth_headers_map(claim: Claim) -> str:
     """The ConfigMap (``namespace/name``) that ``auth-proxy-set-headers`` names; empty: none."""
-    text = claim.settings.auth_proxy_set_headers
-    return configmap_name(text, claim.key.namespace) if text and claim.settings.auth_url else ""
+    return map_named(claim, _HEADERS) if claim.settings.auth_url else ""
 
 
 def global_auth_of(controller: Controller) -> ExternalAuth | None:
@@ -100,9 +106,10 @@ def with_auth_headers(reading: Reading, configmaps: Mapping[str, ConfigMap], con
     if not name or controller.global_auth is None:
         return reading
     configmap = configmaps.get(name)
-    problem = f"ConfigMap {name} does not exist" if configmap is None else _lines_problem(configmap)
-    if not problem and configmap is not None:
-        asked = replace(controller.global_auth, headers=tuple(sorted(configmap.data.items())))
+    headers = () if configmap is None else tuple(sorted(configmap.data.items()))
+    problem = f"ConfigMap {name} does not exist" if configmap is None else first_problem(headers, line_problem)
+    if not problem:
+        asked = replace(controller.global_auth, headers=headers)
         return replace(reading, controller=replace(controller, global_auth=asked))
     namespace, _, own = controller_map.partition("/")
     note = finding(
@@ -127,24 +134,3 @@ def lifetimes_of(words: Sequence[str]) -> tuple[tuple[int, int], ...]:
     """``status seconds`` as numbers; ``any`` is 0."""
     pairs = [word.split(" ") for word in words]
     return tuple((0 if status == "any" else int(status), int(seconds)) for status, seconds in pairs)
-
-
-def _problem(claim: Claim, name: str, configmap: ConfigMap | None, controller: Controller) -> str:
-    """Why the ConfigMap cannot be used, as a sentence without its stop; empty: it can."""
-    problem = map_problem(name, configmap, claim.key.namespace, controller)
-    return problem if problem or configmap is None else _lines_problem(configmap)
-
-
-def _lines_problem(configmap: ConfigMap) -> str:
-    return next(filter(None, (line_problem(*line) for line in sorted(configmap.data.items()))), "")
-
-
-def _unusable(claim: Claim, problem: str) -> Diagnostic:
-    return finding(
-        claim.key,
-        "auth-headers-unusable",
-        annotation_field(f"{PREFIX}auth-proxy-set-headers"),
-        claim.settings.auth_proxy_set_headers,
-        f"{problem}. The routes of this Ingress answer 503.",
-        "Create or correct the ConfigMap.",
-    )

@@ -6,26 +6,31 @@ Pure. Owns which headers ``custom-headers`` gives (contract section 1.2): all of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
+from operator import attrgetter
+from typing import Final
 
 from msgspec import Struct
 
 from proto.diagnostics import Diagnostic
-from proto.objects import ConfigMap
 from proto.policies import BasicAuth, CustomHeaders, Decorations, DigestAuth, ExternalAuth, FastCGI, Policy
 from services.compiler.core.claims import Claim
 from services.compiler.core.endpoint_tls import HostEndpointTLS, StateOf, judge_endpoint_tls
 from services.compiler.core.external_auth import auth_headers_map, judge_external_auth
 from services.compiler.core.fastcgi import judge_fastcgi, parameters_map
-from services.compiler.core.named_headers import configmap_name, map_problem
+from services.compiler.core.named_maps import ConfigMapOf, Named, entries_named, map_named
 from services.compiler.core.passwords import judge_passwords
-from services.contract.annotations.entry import PREFIX
 from services.contract.configmap.read import Controller
 from services.contract.decorations import NOTHING, together
-from services.contract.diagnostics import annotation_field, finding
 from services.contract.header_values import header_problem
 
-ConfigMapOf = Callable[[str], ConfigMap | None]
+_HEADERS: Final = Named(
+    "custom-headers",
+    attrgetter("custom_headers"),
+    "custom-headers-unusable",
+    "Create or correct the ConfigMap, or add its headers to global-allowed-response-headers.",
+)
 
 
 class HostObjects(Struct, frozen=True, gc=False):
@@ -67,14 +72,12 @@ def judge_objects(
     for claim in claims:
         if not claim.settings.custom_headers:
             continue
-        name = custom_headers_map(claim)
-        configmap = configmap_of(name)
-        problem = _problem(claim, name, configmap, controller)
-        if problem or configmap is None:
+        allowed = frozenset(header.lower() for header in controller.allowed_response_headers)
+        entries = entries_named(claim, _HEADERS, partial(_problem, allowed), configmap_of, controller, findings)
+        if entries is None:
             denied.add(claim.name)
-            findings.append(_unusable(claim, problem))
         else:
-            headers[claim.name] = CustomHeaders(tuple(sorted(configmap.data.items())))
+            headers[claim.name] = CustomHeaders(entries)
     passwords, without = judge_passwords(claims, state_of, findings)
     external, unasked = judge_external_auth(claims, configmap_of, controller, findings)
     fastcgi, wordless = judge_fastcgi(claims, configmap_of, controller, findings)
@@ -85,36 +88,12 @@ def judge_objects(
 
 def configmaps_named(claim: Claim) -> set[str]:
     """The ConfigMaps (``namespace/name``) whose headers the Ingress names."""
-    return {name for name in (custom_headers_map(claim), auth_headers_map(claim), parameters_map(claim)) if name}
+    return {name for name in (map_named(claim, _HEADERS), auth_headers_map(claim), parameters_map(claim)) if name}
 
 
-def custom_headers_map(claim: Claim) -> str:
-    """The ConfigMap (``namespace/name``) that ``custom-headers`` names; empty: none."""
-    text = claim.settings.custom_headers
-    return configmap_name(text, claim.key.namespace) if text else ""
-
-
-def _problem(claim: Claim, name: str, configmap: ConfigMap | None, controller: Controller) -> str:
-    """Why the ConfigMap cannot be used, as a sentence without its stop; empty: it can."""
-    problem = map_problem(name, configmap, claim.key.namespace, controller)
-    if problem or configmap is None:
-        return problem
-    allowed = {header.lower() for header in controller.allowed_response_headers}
-    for header, value in sorted(configmap.data.items()):
-        problem = header_problem(header, value)
-        if not problem and header.lower() not in allowed:
-            problem = f"The header {header} is not in global-allowed-response-headers"
-        if problem:
-            return problem
-    return ""
-
-
-def _unusable(claim: Claim, problem: str) -> Diagnostic:
-    return finding(
-        claim.key,
-        "custom-headers-unusable",
-        annotation_field(f"{PREFIX}custom-headers"),
-        claim.settings.custom_headers,
-        f"{problem}. The routes of this Ingress answer 503.",
-        "Create or correct the ConfigMap, or add its headers to global-allowed-response-headers.",
-    )
+def _problem(allowed: frozenset[str], header: str, value: str) -> str:
+    """Why a header cannot be, as a sentence without its stop; empty: it can."""
+    problem = header_problem(header, value)
+    if not problem and header.lower() not in allowed:
+        problem = f"The header {header} is not in global-allowed-response-headers"
+    return problem

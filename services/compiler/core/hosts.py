@@ -22,8 +22,9 @@ from services.compiler.core.claims import Claim
 from services.compiler.core.endpoint_tls import StateOf
 from services.compiler.core.groups import split_routes
 from services.compiler.core.handshakes import handshake_of
-from services.compiler.core.host_objects import ConfigMapOf, HostObjects, judge_objects
+from services.compiler.core.host_objects import HostObjects, judge_objects
 from services.compiler.core.locations import Location, locations_of, owners
+from services.compiler.core.named_maps import ConfigMapOf
 from services.compiler.core.passthrough import passthrough_of
 from services.compiler.core.routes import pattern_routes, plain_routes, uses_patterns
 from services.contract.configmap.read import Controller

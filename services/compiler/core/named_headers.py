@@ -1,4 +1,4 @@
-"""ConfigMaps that hold headers: what each line of them comes to, and what is said of one that cannot be used.
+"""ConfigMaps that hold headers: what each line of them comes to.
 
 Pure. Owns the reading of them for the whole instance (``add-headers``, ``proxy-set-headers``).
 """
@@ -9,24 +9,16 @@ from collections.abc import Mapping
 
 from proto.diagnostics import Diagnostic
 from proto.objects import ConfigMap, ObjectKey
+from services.compiler.core.named_maps import Entries, configmap_name
 from services.contract.annotations.places import check_template
 from services.contract.annotations.values import MalformedError
-from services.contract.configmap.read import Controller
 from services.contract.diagnostics import finding
 from services.contract.header_values import header_problem
-
-Headers = tuple[tuple[str, str], ...]
-
-
-def configmap_name(text: str, namespace: str) -> str:
-    """``namespace/name`` of what ``name`` or ``namespace/name`` names from there."""
-    first, slash, second = text.strip().partition("/")
-    return f"{first}/{second}" if slash else f"{namespace}/{first}"
 
 
 def headers_for_all(
     key: str, text: str, controller_map: str, configmaps: Mapping[str, ConfigMap], findings: list[Diagnostic]
-) -> Headers:
+) -> Entries:
     """The headers in the ConfigMap that ``key`` of the controller's ConfigMap names by ``text``, sorted by name; those
     that cannot be are named and left out. An empty value stands for itself: it takes a header out."""
     if not text:
@@ -49,14 +41,6 @@ def headers_for_all(
         else:
             found.append((header, value))
     return tuple(found)
-
-
-def map_problem(name: str, configmap: ConfigMap | None, namespace: str, controller: Controller) -> str:
-    """Why an Ingress of ``namespace`` cannot use the ConfigMap ``name``, as a sentence without its stop; empty: it can,
-    as far as its headers are good."""
-    if name.partition("/")[0] != namespace and not controller.annotations.cross_namespace:
-        return "It is in another namespace, which allow-cross-namespace-resources forbids"
-    return f"ConfigMap {name} does not exist" if configmap is None else ""
 
 
 def line_problem(header: str, value: str) -> str:

@@ -13,7 +13,8 @@ from proto.objects import ObjectKey
 from proto.resources import Settings
 from services.compiler.core.claims import first_port_upstream
 from services.compiler.core.external_auth import with_auth_headers
-from services.compiler.core.named_headers import configmap_name, headers_for_all
+from services.compiler.core.named_headers import headers_for_all
+from services.compiler.core.named_maps import configmap_name
 from services.compiler.core.options import CompileOptions
 from services.compiler.core.store import ObjectStore
 from services.compiler.core.upstreams import compile_upstream
