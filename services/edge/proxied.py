@@ -18,6 +18,7 @@ from services.edge.core.proxy_protocol import Header, HeaderReader, NotProxiedEr
 from services.edge.gate import TurnedAway, hand_over
 from services.edge.waiting import Waiting
 from services.runtime.logs import log
+from services.runtime.seldom import Seldom
 
 if TYPE_CHECKING:
     from services.edge.listener import Listener
@@ -26,26 +27,20 @@ Inner = asyncio.Protocol | asyncio.BufferedProtocol
 
 _log = logging.getLogger(__name__)
 
-SAID_EVERY: Final = 60.0
-"""Seconds between two lines in the log about connections without a header: anybody could fill a disk with them."""
-
 
 class Refusals:
     """Says now and then that connections brought no header: the setting may be on where no balancer writes one."""
 
-    __slots__ = ("_said_at", "_unsaid")
+    __slots__ = ("_seldom",)
 
     def __init__(self) -> None:
-        self._said_at = float("-inf")
-        self._unsaid = 0
+        self._seldom = Seldom()
 
     def said(self, client: str, reason: str) -> None:
         """A connection of ``client`` was closed for ``reason``."""
-        now = monotonic()
-        if now - self._said_at < SAID_EVERY:
-            self._unsaid += 1
+        more = self._seldom.more()
+        if more is None:
             return
-        more, self._unsaid, self._said_at = self._unsaid, 0, now
         fields = {"client": client, "reason": reason, "more_like_it": more}
         log(_log, logging.WARNING, "use-proxy-protocol: a connection without a good PROXY header was closed", **fields)
 

@@ -11,10 +11,10 @@ import os
 import tempfile
 from collections import deque
 from pathlib import Path
-from time import monotonic
 from typing import IO, Final
 
 from services.runtime.logs import log
+from services.runtime.seldom import Seldom
 
 _log = logging.getLogger(__name__)
 
@@ -29,13 +29,12 @@ SPARED: Final = 64 * 1024 * 1024
 PIECE: Final = 128 * 1024
 """How much is read from a file at a time."""
 _CHECKED_EVERY: Final = 8 * 1024 * 1024
-_SAID_EVERY: Final = 60.0
 
 
 class Spools:
     """What all spools of a worker share. ``held``: bytes in memory; ``files``: how many files are open."""
 
-    __slots__ = ("_folder", "_said_at", "_unchecked", "budget", "files", "held")
+    __slots__ = ("_folder", "_seldom", "_unchecked", "budget", "files", "held")
 
     def __init__(self, folder: Path, budget: int = BUDGET) -> None:
         self._folder = folder
@@ -43,7 +42,7 @@ class Spools:
         self.held = 0
         self.files = 0
         self._unchecked = _CHECKED_EVERY
-        self._said_at = 0.0
+        self._seldom = Seldom()
 
     def open(self) -> IO[bytes]:
         """A new file that has no name. Raises OSError."""
@@ -64,9 +63,7 @@ class Spools:
 
     def complain(self, error: OSError) -> None:
         """Log that something could not be kept, now and then at most: a client could make it happen all the time."""
-        now = monotonic()
-        if now - self._said_at > _SAID_EVERY:
-            self._said_at = now
+        if self._seldom.more() is not None:
             log(_log, logging.WARNING, "bytes could not be kept in the state folder", reason=str(error))
 
 

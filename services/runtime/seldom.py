@@ -26,8 +26,9 @@ class Seldom:
         self._every = every
         self._said: dict[str, tuple[float, int]] = {}
 
-    def more(self, about: str) -> int | None:
-        """How often ``about`` was met since it was last said, for the line that says it now; None: it is not to be."""
+    def more(self, about: str = _OTHERS) -> int | None:
+        """How often ``about`` was met since it was last said, for the line that says it now; None: it is not to be.
+        Without ``about``, there is only one thing to say."""
         now = monotonic()
         said = self._said
         if about not in said and len(said) >= APART_AT_MOST and not self._forget_one(now):

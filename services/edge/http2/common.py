@@ -6,7 +6,6 @@ Owns the memory that outlives connections. Must not know streams.
 from __future__ import annotations
 
 import logging
-from time import monotonic
 from typing import Final
 
 from msgspec.structs import replace
@@ -16,6 +15,7 @@ from services.edge.core.http2 import CLIENT_LIMITS, Limits
 from services.edge.core.http2.frames import DEFAULT_FRAME
 from services.edge.core.http2_response import Blocks
 from services.runtime.logs import log
+from services.runtime.seldom import Seldom
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Common:
     asked to open another. A connection stands for as many of HTTP/1.1 as it has streams, and so has that many times
     their requests (``keep-alive-requests``)."""
 
-    __slots__ = ("_blocks", "_generation", "_limits", "_said_at", "_tls", "_unsaid", "requests_at_most")
+    __slots__ = ("_blocks", "_generation", "_limits", "_seldom", "_tls", "requests_at_most")
 
     def __init__(self, tls: bool) -> None:
         self._tls = tls
@@ -36,8 +36,7 @@ class Common:
         self._blocks = Blocks(b"")
         self._limits = CLIENT_LIMITS
         self.requests_at_most = 0
-        self._said_at = float("-inf")
-        self._unsaid = 0
+        self._seldom = Seldom(SAID_EVERY)
 
     def blocks(self, generation: Generation) -> Blocks:
         """The blocks that responses are made of under ``generation``."""
@@ -61,13 +60,9 @@ class Common:
 
     def broke_rule(self, client: str, reason: str) -> None:
         """A connection was ended for ``reason``."""
-        now = monotonic()
-        if now - self._said_at < SAID_EVERY:
-            self._unsaid += 1
-            return
-        more, self._unsaid = self._unsaid, 0
-        self._said_at = now
-        log(_log, logging.WARNING, "client of HTTP/2 was cut off", client=client, reason=reason, more_like_it=more)
+        more = self._seldom.more()
+        if more is not None:
+            log(_log, logging.WARNING, "client of HTTP/2 was cut off", client=client, reason=reason, more_like_it=more)
 
 
 def limits_of(generation: Generation) -> Limits:
