@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
 from services.edge.clients import NOBODY, Doing
-from services.edge.core.forwarded import client_facts
+from services.edge.core.forwarded import facts_of
 from services.edge.core.link import link_of
 from services.edge.deadlines import NEVER, Timed
 
@@ -127,11 +127,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client came."""
         self.transport = cast(asyncio.Transport, transport)
-        listener = self._listener
-        link = self._exchange.link = link_of(transport, listener.tls)
-        self._facts = client_facts(
-            link.peer, listener.port, listener.tls, link.client, balancer_port=link.balancer_port or 0
-        )
+        link = self._exchange.link = link_of(transport, self._listener.tls)
+        self._facts = facts_of(link, self._listener.port)
         self._exchange.address = self._facts.address
         self._watched: set[Timed] = self._serving.deadlines.watch(self)
         self.deadline = monotonic() + (NEWCOMER_TIME if self._listener.draining else first_time(self._listener))

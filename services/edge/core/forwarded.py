@@ -17,6 +17,7 @@ from proto.resources import Settings
 from services.contract.hosts import host_key
 from services.edge.core import grammar
 from services.edge.core.client_certificates import Peer
+from services.edge.core.link import Link
 from services.edge.core.request_head import Forwarded, RequestHeaders
 
 _scheme = re.compile(rb"[A-Za-z][0-9A-Za-z+.-]*+").fullmatch
@@ -53,6 +54,11 @@ def client_facts(
     https = tls or balancer_port == HTTPS_PORT
     came_to = HTTPS_PORT if tls and balancer_port in (0, port) else balancer_port or port
     return ClientFacts(address, port, tls, _fragment(address, came_to, https), peer, https, came_to)
+
+
+def facts_of(link: Link, port: int) -> ClientFacts:
+    """The facts of a connection that came to the listener of ``port``."""
+    return client_facts(link.peer, port, link.tls, link.client, balancer_port=link.balancer_port or 0)
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from services.edge.clients import NOBODY, Doing
-from services.edge.core.forwarded import client_facts
+from services.edge.core.forwarded import facts_of
 from services.edge.core.http2.errors import REFUSED_STREAM
 from services.edge.core.http2.events import (
     PIECES,
@@ -68,11 +68,8 @@ class Http2Connection(Lasting):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client came."""
         self.transport = cast(asyncio.Transport, transport)
-        listener = self._listener
-        link = self.link = link_of(transport, listener.tls)
-        self.facts = client_facts(
-            link.peer, listener.port, listener.tls, link.client, balancer_port=link.balancer_port or 0
-        )
+        self.link = link_of(transport, self._listener.tls)
+        self.facts = facts_of(self.link, self._listener.port)
         self.requests = Requests(self.facts)
         self._watched = self.serving.deadlines.watch(self)
         self._set_deadline(monotonic())
